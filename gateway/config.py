@@ -1,0 +1,339 @@
+"""Every setting: its name, type, default and one sentence; nothing else in dxgate reads the environment.
+
+A value comes from the first of: environment (`DXGATE_<SECTION>_<NAME>`), configuration file (TOML, named by
+`DXGATE_CONFIG` or `<home>/dxgate.toml`), preset (`DXGATE_PRESET=embedded|distributed`), default. An unknown key
+is an error in each of them. `dxgate doctor` prints what is in force and where it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.domain.errors import Invalid
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class GatewaySettings(Section):
+    home: Path = Path("~/.local/share/dxgate")
+    """Folder for the embedded database, blobs, keys, broker and logs."""
+    organization: str = "dxgate"
+    """Name of the organisation that performs the analysis, as written into reports."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity of the log lines written to standard error."""
+
+
+class DatabaseSettings(Section):
+    url: str = ""
+    """SQLAlchemy URL; empty means SQLite in the home folder, postgresql://... means PostgreSQL."""
+    pool_size: int = Field(8, ge=1, le=200)
+    """Connections that one process may hold to PostgreSQL."""
+
+
+class BlobSettings(Section):
+    url: str = ""
+    """Where sealed objects lie: empty or a folder path, or s3://bucket/prefix."""
+    s3_endpoint: str = ""
+    """Endpoint of an S3 service that is not AWS; credentials come from the usual AWS variables."""
+    s3_allow_http: bool = False
+    """Allow an S3 endpoint without TLS."""
+
+
+class BrokerSettings(Section):
+    url: str = ""
+    """Redis or Valkey URL; empty means an embedded Valkey on a socket in the home folder."""
+
+
+class KeySettings(Section):
+    folder: str = ""
+    """Folder of the key ring files; empty means `keys` in the home folder."""
+    passphrase: str = Field("", repr=False)
+    """Passphrase that wraps the key rings; without it file permissions alone protect them."""
+
+
+class DicomSettings(Section):
+    ae_title: str = Field("DXGATE", min_length=1, max_length=16)
+    """Our AE title."""
+    host: str = "127.0.0.1"
+    """Address that the DICOM port listens on; set 0.0.0.0 to be reached from other machines."""
+    port: int = Field(11112, ge=0, le=65535)
+    """The DICOM port."""
+    processes: int = Field(1, ge=1, le=64)
+    """Server processes that share the port."""
+    peers: Literal["any", "known"] = "any"
+    """Who may send: any calling AE title, or only clients added by `dxgate client add dicom`."""
+    check_called_ae: bool = False
+    """Refuse associations that do not call our AE title."""
+    max_pdu_bytes: int = Field(1 << 20, ge=16384, le=16 << 20)
+    """Largest PDU accepted and advertised."""
+    max_object_bytes: int = Field(2 << 30, ge=1 << 20)
+    """Largest single object accepted."""
+    max_bytes_in_flight: int = Field(1 << 30, ge=1 << 20)
+    """Memory that objects being received may take in one process before senders are told to wait."""
+    max_associations: int = Field(400, ge=1, le=10000)
+    """Associations open at one time in one process."""
+    max_associations_per_peer: int = Field(100, ge=1, le=10000)
+    """Associations open at one time from one address in one process."""
+    idle_seconds: float = Field(120.0, gt=0)
+    """Silence after which an association is closed."""
+    tls_certificate: str = ""
+    """PEM certificate chain; set together with tls_key to require TLS on the port."""
+    tls_key: str = ""
+    """PEM private key of the certificate."""
+    tls_client_ca: str = ""
+    """PEM certificates that sign client certificates; set it to require mutual TLS."""
+
+
+class WebSettings(Section):
+    host: str = "127.0.0.1"
+    """Address that the FHIR endpoint and the console listen on."""
+    port: int = Field(8080, ge=0, le=65535)
+    """Port of the FHIR endpoint and the console."""
+    base_url: str = ""
+    """Address by which clients reach us, used in links; empty means http://host:port."""
+    token_seconds: int = Field(3600, ge=60, le=86400)
+    """Life of an access token."""
+    session_seconds: int = Field(8 * 3600, ge=300, le=86400)
+    """Life of a console session."""
+    max_body_bytes: int = Field(8 << 20, ge=1024)
+    """Largest request body."""
+    tls_certificate: str = ""
+    """PEM certificate chain; set together with tls_key to serve HTTPS."""
+    tls_key: str = ""
+    """PEM private key of the certificate."""
+
+
+class StudySettings(Section):
+    quiet_seconds: float = Field(20.0, gt=0)
+    """A routine study with no new instance for this long counts as complete."""
+    quiet_seconds_stat: float = Field(5.0, gt=0)
+    """The same for a study whose Requested Procedure Priority is STAT or HIGH."""
+
+
+class WorkerSettings(Section):
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`cuda` refuses to start without a GPU, `cpu` never uses one, `auto` takes a GPU where there is one."""
+    threads: int = Field(2, ge=1, le=64)
+    """Tasks that one worker process holds at a time."""
+    lease_seconds: float = Field(45.0, ge=2)
+    """A task whose worker is silent for this long is given to another."""
+    timeout_seconds: float = Field(600.0, ge=5)
+    """A task that runs longer is given up by its worker."""
+    max_attempts: int = Field(5, ge=1, le=100)
+    """Attempts after which a task counts as failed."""
+
+
+class ModelSettings(Section):
+    folders: tuple[str, ...] = ()
+    """Folders with model packages beside the built-in ones."""
+    trusted_keys: str = ""
+    """Folder of PEM public keys whose signatures are accepted beside the built-in one."""
+    activate_signed: bool = True
+    """Activate a verified package as soon as a worker announces it; otherwise it stays a draft."""
+
+
+class SweepSettings(Section):
+    interval_seconds: float = Field(0.2, ge=0.05, le=60)
+    """Pause between two looks for work that nobody is holding."""
+    republish_seconds: float = Field(30.0, ge=1)
+    """A task that was announced but not claimed for this long is announced again."""
+    anchor_seconds: float = Field(60.0, ge=1)
+    """Pause between two anchors of the audit trail."""
+
+
+class DestinationSettings(Section):
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
+    """Name by which reports, the console and the audit call this destination."""
+    kind: Literal["fhir", "folder"]
+    """How it is reached: a FHIR server that takes a transaction, or a folder for one JSON file per version."""
+    url: str
+    """Base address of the FHIR server, or path of the folder."""
+    bearer_token: str = Field("", repr=False)
+    """Token sent to the FHIR server."""
+    username: str = ""
+    """User name for HTTP Basic."""
+    password: str = Field("", repr=False)
+    """Password for HTTP Basic."""
+    timeout_seconds: float = Field(20.0, gt=0, le=300)
+    """Time that one attempt may take."""
+    retry_seconds: float = Field(5.0, gt=0)
+    """First pause after a failed attempt; it doubles up to ten minutes."""
+
+
+class Settings(Section):
+    """All settings in force."""
+
+    preset: Literal["embedded", "distributed"] = "embedded"
+    """`embedded` needs nothing else; `distributed` expects database.url, broker.url and blobs.url to be set."""
+    gateway: GatewaySettings = GatewaySettings()
+    database: DatabaseSettings = DatabaseSettings()
+    blobs: BlobSettings = BlobSettings()
+    broker: BrokerSettings = BrokerSettings()
+    keys: KeySettings = KeySettings()
+    dicom: DicomSettings = DicomSettings()
+    web: WebSettings = WebSettings()
+    study: StudySettings = StudySettings()
+    worker: WorkerSettings = WorkerSettings()
+    models: ModelSettings = ModelSettings()
+    sweep: SweepSettings = SweepSettings()
+    destinations: tuple[DestinationSettings, ...] = ()
+    """Where finished reports are sent."""
+
+    @property
+    def home(self) -> Path:
+        return self.gateway.home.expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url or f"sqlite:///{self.home / 'dxgate.sqlite'}"
+
+    @property
+    def blob_url(self) -> str:
+        return self.blobs.url or str(self.home / "blobs")
+
+    @property
+    def key_folder(self) -> Path:
+        return Path(self.keys.folder).expanduser() if self.keys.folder else self.home / "keys"
+
+    @property
+    def broker_socket(self) -> Path:
+        """Socket of the embedded broker; Unix limits its path to about 107 bytes."""
+        return self.home / "broker" / "valkey.sock"
+
+    @property
+    def broker_url(self) -> str:
+        return self.broker.url or f"redis+socket://{self.broker_socket}?virtual_host=0"
+
+    @property
+    def base_url(self) -> str:
+        scheme = "https" if self.web.tls_certificate else "http"
+        return (self.web.base_url or f"{scheme}://{self.web.host}:{self.web.port}").rstrip("/")
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "embedded": {},
+    "distributed": {
+        "dicom": {"processes": 2, "peers": "known", "check_called_ae": True, "host": "0.0.0.0"},  # noqa: S104
+        "web": {"host": "0.0.0.0"},  # noqa: S104
+        "models": {"activate_signed": False},
+    },
+}
+_REQUIRED_WHEN_DISTRIBUTED = ("database", "broker", "blobs")
+_SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items()}
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The settings with the origin of each value (`section.name` to `default`, `preset`, a file or a variable)."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load(environment: Mapping[str, str] | None = None, **overrides: Mapping[str, Any]) -> LoadedSettings:
+    """Settings from file and environment; `overrides` (section=mapping) win over all and serve tests and flags."""
+    variables = os.environ if environment is None else environment
+    from_environment = _from_environment(variables)
+    file = _file_path(variables, from_environment)
+    from_file = _from_file(file)
+    preset = str(from_environment.get("preset") or from_file.get("preset") or "embedded")
+    if preset not in PRESETS:
+        raise Invalid(f"preset must be embedded or distributed, not {preset!r}")
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        ("preset " + preset, PRESETS[preset]),
+        (str(file), from_file),
+        ("environment", from_environment),
+        ("command line", overrides),
+    ]
+    for origin, layer in layers:
+        _merge(merged, origins, origin, layer)
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        raise Invalid(_explain(error, origins)) from None
+    _check_complete(settings)
+    return LoadedSettings(settings, origins)
+
+
+def _merge(merged: dict[str, Any], origins: dict[str, str], origin: str, layer: Mapping[str, Any]) -> None:
+    for section, value in layer.items():
+        if isinstance(value, Mapping):
+            target = merged.setdefault(section, {})
+            for name, single in value.items():
+                target[name] = single
+                origins[f"{section}.{name}"] = origin
+        else:
+            merged[section] = value
+            origins[section] = origin
+
+
+def _check_complete(settings: Settings) -> None:
+    if settings.preset != "distributed":
+        return
+    for section in _REQUIRED_WHEN_DISTRIBUTED:
+        if not getattr(settings, section).url:
+            raise Invalid(f"the distributed preset needs {section}.url (DXGATE_{section.upper()}_URL)")
+
+
+def _file_path(variables: Mapping[str, str], from_environment: Mapping[str, Any]) -> Path:
+    named = variables.get("DXGATE_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise Invalid(f"DXGATE_CONFIG names a file that does not exist: {named}")
+        return Path(named)
+    home = from_environment.get("gateway", {}).get("home") or GatewaySettings().home
+    return Path(home).expanduser() / "dxgate.toml"
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} is not valid TOML: {error}") from None
+
+
+def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for variable, text in variables.items():
+        if not variable.startswith("DXGATE_") or variable == "DXGATE_CONFIG" or variable.startswith("DXGATE_TEST_"):
+            continue
+        key = variable.removeprefix("DXGATE_").lower()
+        if key == "preset":
+            found["preset"] = text
+        elif key == "destinations":
+            found["destinations"] = _json(variable, text)
+        else:
+            section, _, name = key.partition("_")
+            if section not in _SECTIONS or not name:
+                raise Invalid(f"unknown variable {variable}; `dxgate doctor --settings` lists the known ones")
+            found.setdefault(section, {})[name] = _json(variable, text) if text.startswith("[") else text
+    return found
+
+
+def _json(variable: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Invalid(f"{variable} is not valid JSON: {error}") from None
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        lines.append(f"{name}: {problem['msg']} (from {origins.get(name, 'configuration')})")
+    return "settings are wrong: " + "; ".join(lines)

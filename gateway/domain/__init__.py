@@ -1,0 +1,1 @@
+"""Plain Python words of the field, free of wires, tables and libraries."""

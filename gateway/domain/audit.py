@@ -1,0 +1,75 @@
+"""The closed vocabulary of the audit trail: every event is `subject:action`, and no other is accepted.
+
+Moves of a state table are written `subject:event`; the rest is listed here. An entry holds who, what, when and
+on which id, never patient data: identity is named by pseudonym.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.domain.lifecycle import LIFECYCLES
+
+_OTHER_EVENTS = (
+    "gateway:start",
+    "gateway:stop",
+    "association:open",
+    "association:close",
+    "association:reject",
+    "instance:receive",
+    "instance:duplicate",
+    "instance:refuse",
+    "study:create",
+    "study:revise",
+    "task:plan",
+    "report:register",
+    "delivery:plan",
+    "model:announce",
+    "model:activate",
+    "model:retire",
+    "model:refuse",
+    "identity:create",
+    "identity:open",
+    "resource:read",
+    "resource:search",
+    "console:view",
+    "client:add",
+    "client:disable",
+    "client:authenticate",
+    "client:reject",
+    "person:add",
+    "person:login",
+    "person:reject",
+    "person:logout",
+    "key:create",
+    "audit:anchor",
+)
+AUDIT_EVENTS = frozenset(_OTHER_EVENTS) | {f"{life.subject}:{event}" for life in LIFECYCLES for event in life.events}
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One thing that happened: `event` to `subject_id`, done by `actor`, with small de-identified details."""
+
+    event: str
+    subject_id: str
+    actor: str
+    details: Mapping[str, str | int | float | bool | list[str] | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.event not in AUDIT_EVENTS:
+            raise ValueError(f"not in the audit vocabulary: {self.event}")
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """An entry as it stands in the chain: its place, its time, its predecessor's code and its own."""
+
+    seq: int
+    at: datetime
+    entry: AuditEntry
+    previous: bytes
+    code: bytes
+    key_id: str

@@ -1,0 +1,71 @@
+"""What a model said about a study, with exactly what made it; plain values, no identity, no numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.domain.ids import BlobKey, FindingId, ModelId, StudyId, TaskId
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept: `system` is a FHIR system URI, `scheme` its DICOM coding scheme designator."""
+
+    system: str
+    scheme: str
+    value: str
+    display: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """One answer that a model can give, with the probability it gave it."""
+
+    name: str
+    code: Code
+    probability: float
+
+
+@dataclass(frozen=True)
+class ImageFinding:
+    """One image's answer. `refusal` says why the image was not scored; then `labels` is empty."""
+
+    sop_instance_uid: str
+    labels: tuple[Label, ...]
+    decided: str | None
+    explanation: str
+    heat_map: BlobKey | None
+    refusal_code: str | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a finding: model, digest, execution provider, runtime and the digests of its inputs."""
+
+    model_id: ModelId
+    model_name: str
+    model_version: str
+    model_sha256: str
+    provider: str
+    runtime: str
+    worker: str
+    input_digests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One model's answer for one revision of a study. `decided` is None where the answer is inconclusive."""
+
+    id: FindingId
+    task_id: TaskId
+    study_id: StudyId
+    revision: int
+    question: Code
+    decided: Label | None
+    conclusion: str
+    threshold: float | None
+    images: tuple[ImageFinding, ...]
+    made_by: Provenance
+    created_at: datetime

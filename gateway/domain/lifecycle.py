@@ -1,0 +1,127 @@
+"""Which states exist and which event leads from which to which: the state tables, as data.
+
+The CHECK constraints, the guarded updates, the diagrams of ARCHITECTURE.md, the buttons of the console and
+the test over every pair of state and event are all made from these tables. What is not in a table is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.domain.errors import Conflict
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """One subject's states and moves; `initial` is the state in which its row is inserted."""
+
+    subject: str
+    initial: str
+    moves: dict[tuple[str, str], str]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        seen = [self.initial]
+        for (state, _), target in self.moves.items():
+            seen += [name for name in (state, target) if name not in seen]
+        return tuple(seen)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(event for _, event in self.moves))
+
+    def after(self, state: str, event: str) -> str:
+        """The state that `event` leads to; Conflict where the table has no such move."""
+        try:
+            return self.moves[state, event]
+        except KeyError:
+            raise Conflict(f"a {self.subject} that is {state} cannot {event}") from None
+
+
+STUDY = Lifecycle(
+    "study",
+    "receiving",
+    {
+        ("receiving", "settle"): "settled",
+        ("settled", "analyse"): "analysing",
+        ("analysing", "report"): "reported",
+        ("reported", "close"): "closed",
+        ("settled", "reopen"): "receiving",
+        ("analysing", "reopen"): "receiving",
+        ("reported", "reopen"): "receiving",
+        ("closed", "reopen"): "receiving",
+        ("receiving", "quarantine"): "quarantined",
+        ("settled", "quarantine"): "quarantined",
+        ("quarantined", "release"): "receiving",
+        ("settled", "purge"): "purged",
+        ("reported", "purge"): "purged",
+        ("closed", "purge"): "purged",
+        ("quarantined", "purge"): "purged",
+    },
+)
+
+TASK = Lifecycle(
+    "task",
+    "todo",
+    {
+        ("todo", "claim"): "doing",
+        ("doing", "claim"): "doing",  # only after the lease has expired; the guard is in the statement
+        ("doing", "finish"): "done",
+        ("doing", "refuse"): "refused",
+        ("doing", "release"): "todo",
+        ("doing", "fail"): "failed",
+        ("todo", "withdraw"): "withdrawn",
+        ("doing", "withdraw"): "withdrawn",
+        ("failed", "retry"): "todo",
+        ("refused", "retry"): "todo",
+    },
+)
+
+DELIVERY = Lifecycle(
+    "delivery",
+    "pending",
+    {
+        ("pending", "attempt"): "sending",
+        ("sending", "attempt"): "sending",  # only after the lease has expired
+        ("sending", "acknowledge"): "acknowledged",
+        ("sending", "defer"): "pending",
+        ("sending", "supersede"): "superseded",
+        ("sending", "bury"): "dead",
+        ("pending", "bury"): "dead",
+        ("dead", "replay"): "pending",
+        ("acknowledged", "replay"): "pending",
+    },
+)
+
+REPORT = Lifecycle(
+    "report",
+    "registered",
+    {
+        ("registered", "compose"): "preliminary",
+        ("registered", "cancel"): "cancelled",
+        ("preliminary", "compose"): "preliminary",
+        ("preliminary", "sign"): "final",
+        ("preliminary", "cancel"): "cancelled",
+        ("cancelled", "compose"): "preliminary",
+        ("cancelled", "cancel"): "cancelled",
+        ("final", "amend"): "amended",
+        ("final", "correct"): "corrected",
+        ("final", "append"): "appended",
+        ("final", "retract"): "entered-in-error",
+        ("amended", "amend"): "amended",
+        ("amended", "correct"): "corrected",
+        ("amended", "append"): "appended",
+        ("amended", "retract"): "entered-in-error",
+        ("corrected", "amend"): "amended",
+        ("corrected", "correct"): "corrected",
+        ("corrected", "append"): "appended",
+        ("corrected", "retract"): "entered-in-error",
+        ("appended", "amend"): "amended",
+        ("appended", "correct"): "corrected",
+        ("appended", "append"): "appended",
+        ("appended", "retract"): "entered-in-error",
+    },
+)
+
+LIFECYCLES = (STUDY, TASK, DELIVERY, REPORT)
+OPEN_TASK_STATES = ("todo", "doing")

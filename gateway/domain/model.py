@@ -1,0 +1,51 @@
+"""What a worker can serve: a model's exact name, version and digest, and which studies it applies to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from gateway.domain.ids import ModelId
+from gateway.domain.study import Instance
+
+ModelState = Literal["draft", "shadow", "active", "retired"]
+
+
+@dataclass(frozen=True)
+class AppliesTo:
+    """The door of a model: an empty tuple means that anything fits."""
+
+    modalities: tuple[str, ...]
+    body_parts: tuple[str, ...] = ()
+    sop_classes: tuple[str, ...] = ()
+
+    def accepts(self, instance: Instance) -> bool:
+        body_part = str(instance.header.get("BodyPartExamined") or "")
+        return (
+            instance.modality in self.modalities
+            and (not self.body_parts or not body_part or body_part in self.body_parts)
+            and (not self.sop_classes or instance.sop_class_uid in self.sop_classes)
+        )
+
+    def accepts_any(self, instances: Iterable[Instance]) -> bool:
+        return any(self.accepts(instance) for instance in instances)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A verified model package as announced by a worker. `sha256` is the digest of the ONNX file."""
+
+    id: ModelId
+    name: str
+    version: str
+    sha256: str
+    title: str
+    intended_use: str
+    applies_to: AppliesTo
+    card_sha256: str
+    card: str
+    provider: str
+    state: ModelState
+    announced_at: datetime

@@ -1,0 +1,72 @@
+"""A study and its instances as the gateway keeps them: de-identified, under pseudonymous UIDs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId
+
+Priority = Literal["stat", "routine"]
+Evidence = Literal["expected-count", "quiet-time", "operator"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One DICOM study of one patient; `revision` counts how often it was found complete with new content."""
+
+    id: StudyId
+    study_uid: str
+    patient: Pseudonym
+    state: str
+    revision: int
+    priority: Priority
+    modalities: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    instance_count: int
+    expected_count: int | None
+    first_received_at: datetime
+    last_received_at: datetime
+    settle_at: datetime
+    settled_by: Evidence | None = None
+    study_date: str | None = None
+    accession_index: bytes | None = None
+    study_uid_index: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One stored SOP instance. `header` holds de-identified attributes by DICOM keyword."""
+
+    id: InstanceId
+    study_id: StudyId
+    series_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    blob_key: BlobKey
+    size: int
+    digest: bytes
+    header: Mapping[str, str | int | None]
+    received_at: datetime
+    received_from: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An instance that is sealed and on disk, ready to be committed together with the study it belongs to."""
+
+    instance: Instance
+    study_uid: str
+    patient: Pseudonym
+    priority: Priority
+    body_part: str
+    study_date: str | None
+    expected_count: int | None
+    accession_index: bytes | None
+    study_uid_index: bytes
+    sealed_study_identity: bytes
+    sealed_original_header: bytes

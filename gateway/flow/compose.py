@@ -1,0 +1,60 @@
+"""compose: when the last open task of a revision has ended, its findings become one report version.
+
+The version is preliminary (law 6), or cancelled where no model could answer; its deliveries are planned in the
+same transaction, so that a report is never known without being on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.domain.finding import Finding
+from gateway.domain.lifecycle import OPEN_TASK_STATES, REPORT
+from gateway.domain.report import NotAnalysed, Report, ReportContent
+from gateway.domain.study import Study
+from gateway.domain.task import Task
+from gateway.ports import UnitOfWork
+
+NOTHING_ANALYSED = "No model could analyse this study."
+
+
+@dataclass(frozen=True)
+class ComposeReport:
+    """Called inside the transaction that ends a task, with the study locked."""
+
+    destinations: tuple[str, ...]
+
+    def __call__(self, unit: UnitOfWork, study: Study, at: datetime) -> Report | None:
+        """The report with its new version; None while tasks are open."""
+        tasks = [task for task in unit.tasks.of_study(study.id, study.revision) if task.state != "withdrawn"]
+        if not tasks or any(task.state in OPEN_TASK_STATES for task in tasks):
+            return None
+        content = self._content(unit, study, tasks)
+        report = unit.reports.register(study, at)
+        event = "compose" if content.findings else "cancel"
+        if (report.status, event) not in REPORT.moves:
+            return None  # signed already: a late image waits for the physician, the machine changes nothing
+        report = unit.reports.write(report, event, study.revision, content, at)
+        unit.studies.move(study.id, "analysing", "report")
+        unit.deliveries.plan(report, self.destinations, at)
+        return report
+
+    def _content(self, unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> ReportContent:
+        findings = tuple(unit.tasks.findings(study.id, study.revision))
+        not_analysed = tuple(
+            NotAnalysed(task.model_id, unit.models.get(task.model_id).title, task.state, task.reason or "")
+            for task in tasks
+            if task.state in ("refused", "failed")
+        )
+        return ReportContent(findings, not_analysed, conclusion(findings, not_analysed))
+
+
+def conclusion(findings: Sequence[Finding], not_analysed: Sequence[NotAnalysed]) -> str:
+    """The report's conclusion in words: what each model said, then what was not analysed and why."""
+    lines = [finding.conclusion for finding in findings]
+    if not findings:
+        lines.append(NOTHING_ANALYSED)
+    lines += [f"{item.model_title}: not analysed ({item.outcome}): {item.reason}" for item in not_analysed]
+    return "\n".join(lines)

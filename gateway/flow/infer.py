@@ -1,0 +1,164 @@
+"""infer: a worker claims one task, runs the model on the sealed study and writes the finding.
+
+It sees pseudonyms and de-identified pixels alone. Finding, task state and report are one transaction guarded by
+the fencing token, so a worker that was thought dead can come back and change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from gateway.domain.errors import Category, Conflict, GatewayError
+from gateway.domain.finding import Finding, ImageFinding, Provenance
+from gateway.domain.ids import BlobKey, FindingId, TaskId, derive_id
+from gateway.domain.model import ServedModel
+from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.study import Instance, Study
+from gateway.domain.task import Task
+from gateway.flow.compose import ComposeReport
+from gateway.ports import BlobStore, Database, Inference, ObjectSeal
+
+Outcome = Literal["done", "refused", "failed", "released", "not ours"]
+_REFUSALS = frozenset({Category.UNSUPPORTED, Category.INVALID})
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """The body of the Celery task. `hold` keeps the lease alive while the block runs."""
+
+    database: Database
+    blobs: BlobStore
+    seal: ObjectSeal
+    inference: Inference
+    compose: ComposeReport
+    hold: Callable[[Task], AbstractContextManager[None]]
+    worker: str
+    lease: timedelta
+    max_attempts: int
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __call__(self, task_id: TaskId) -> Outcome:
+        task = self._claim(task_id)
+        if task is None:
+            return "not ours"
+        if task.attempt > self.max_attempts:
+            return self._end(task, "fail", f"given up after {self.max_attempts} attempts")
+        with self.hold(task):
+            try:
+                finding = self._analyse(task)
+            except GatewayError as error:
+                if error.category in _REFUSALS:
+                    return self._end(task, "refuse", str(error))
+                return self._end(task, "release", f"{error.category.value}: {error}")
+            except Exception as error:
+                return self._end(task, "release", f"fault: {type(error).__name__}")
+            return self._finish(task, finding)
+
+    def _claim(self, task_id: TaskId) -> Task | None:
+        now = self.now()
+        with self.database.begin(self.worker) as unit:
+            task = unit.tasks.claim(task_id, self.worker, now, now + self.lease)
+            if task is not None:
+                unit.commit()
+        return task
+
+    def _analyse(self, task: Task) -> Finding:
+        with self.database.read() as unit:
+            study = unit.studies.get(task.study_id)
+            model = unit.models.get(task.model_id)
+            instances = [one for one in unit.studies.instances(study.id) if model.applies_to.accepts(one)]
+        prediction = self.inference.predict(task.model_id, self._files(study, instances))
+        images = tuple(self._keep_picture(task, study, image) for image in prediction.images)
+        return _finding(
+            task=task,
+            study=study,
+            model=model,
+            instances=instances,
+            prediction=prediction,
+            images=images,
+            worker=self.worker,
+            at=self.now(),
+        )
+
+    def _files(self, study: Study, instances: Sequence[Instance]) -> Iterator[bytes]:
+        """One at a time, so that a study of a thousand slices never stands in memory whole."""
+        for instance in instances:
+            yield self.seal.open(study.patient, instance.blob_key, self.blobs.get(instance.blob_key))
+
+    def _keep_picture(self, task: Task, study: Study, image: ScoredImage) -> ImageFinding:
+        key = None
+        if image.heat_map is not None:
+            key = BlobKey(derive_id("heat-map", task.id, str(task.attempt), image.sop_instance_uid))
+            self.blobs.put(key, self.seal.seal(study.patient, key, [image.heat_map]))
+        return ImageFinding(
+            sop_instance_uid=image.sop_instance_uid,
+            labels=image.labels,
+            decided=image.decided,
+            explanation=image.explanation,
+            heat_map=key,
+            refusal_code=image.refusal_code,
+            refusal=image.refusal,
+        )
+
+    def _finish(self, task: Task, finding: Finding) -> Outcome:
+        with self.database.begin(self.worker) as unit:
+            study = unit.studies.lock(task.study_id)
+            if not unit.tasks.finish(task, finding):
+                return "not ours"
+            self.compose(unit, study, self.now())
+            unit.commit()
+        return "done"
+
+    def _end(self, task: Task, event: Literal["refuse", "fail", "release"], reason: str) -> Outcome:
+        if event == "release" and task.attempt >= self.max_attempts:
+            event = "fail"
+        with self.database.begin(self.worker) as unit:
+            study = unit.studies.lock(task.study_id)
+            if not unit.tasks.end(task, event, reason):
+                return "not ours"
+            if event != "release":
+                self.compose(unit, study, self.now())
+            unit.commit()
+        outcomes: dict[str, Outcome] = {"refuse": "refused", "fail": "failed", "release": "released"}
+        return outcomes[event]
+
+
+def _finding(
+    *,
+    task: Task,
+    study: Study,
+    model: ServedModel,
+    instances: Sequence[Instance],
+    prediction: Prediction,
+    images: tuple[ImageFinding, ...],
+    worker: str,
+    at: datetime,
+) -> Finding:
+    if task.revision != study.revision:
+        raise Conflict("the study has been revised since the task was planned")
+    return Finding(
+        id=FindingId(derive_id("finding", task.id)),
+        task_id=task.id,
+        study_id=task.study_id,
+        revision=task.revision,
+        question=prediction.question,
+        decided=prediction.decided,
+        conclusion=prediction.conclusion,
+        threshold=prediction.threshold,
+        images=images,
+        made_by=Provenance(
+            model_id=model.id,
+            model_name=model.name,
+            model_version=model.version,
+            model_sha256=model.sha256,
+            provider=prediction.provider,
+            runtime=prediction.runtime,
+            worker=worker,
+            input_digests=tuple(instance.digest.hex() for instance in instances),
+        ),
+        created_at=at,
+    )

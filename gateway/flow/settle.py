@@ -1,0 +1,48 @@
+"""settle: decides that a study is complete, with the evidence used, and plans its tasks in one transaction.
+
+No DICOM message says that a study is complete. The expected number of instances settles it at once, otherwise
+a quiet time does; an image that comes later reopens the study with the next revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.domain.study import Evidence, Study
+from gateway.ports import Database
+
+
+@dataclass(frozen=True)
+class SettleStudies:
+    """One look for studies whose time has come; run by the sweeper."""
+
+    database: Database
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __call__(self, limit: int = 50) -> int:
+        """Settles at most `limit` studies and returns how many tasks it planned."""
+        with self.database.read() as unit:
+            due = unit.studies.due(self.now(), limit)
+        return sum(self.settle(study, evidence_of(study)) for study in due)
+
+    def settle(self, study: Study, evidence: Evidence) -> int:
+        """Settles one study unless an instance has arrived since it was read; returns the planned tasks."""
+        with self.database.begin("settle") as unit:
+            if not unit.studies.settle(study, evidence):
+                return 0
+            instances = unit.studies.instances(study.id)
+            models = [model for model in unit.models.active() if model.applies_to.accepts_any(instances)]
+            if models:
+                unit.studies.move(study.id, "settled", "analyse")
+                unit.reports.register(study, self.now())
+                unit.tasks.plan(study, models, self.now())
+            unit.commit()
+        return len(models)
+
+
+def evidence_of(study: Study) -> Evidence:
+    if study.expected_count is not None and study.instance_count >= study.expected_count:
+        return "expected-count"
+    return "quiet-time"

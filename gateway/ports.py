@@ -1,0 +1,382 @@
+"""What the steps of the flow need from the world outside, as Protocols.
+
+Each port has two real adapters at least (embedded and distributed) and one contract suite that runs on all of
+them. Adapters are named in gateway/wiring.py and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeVar
+
+from gateway.domain.access import Client, ClientKind, Grant, Person
+from gateway.domain.audit import AuditRow
+from gateway.domain.finding import Finding
+from gateway.domain.identity import Purpose, StudyIdentity
+from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
+from gateway.domain.model import ServedModel
+from gateway.domain.prediction import Prediction
+from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
+from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
+from gateway.domain.task import Task
+
+T = TypeVar("T")
+
+
+class Studies(Protocol):
+    """Studies and their instances."""
+
+    def receive(self, arrival: Arrival, settle_at: datetime, at: datetime) -> Literal["new", "duplicate"]:
+        """Insert the instance and its study, or find that the very same object is already here.
+
+        A study that is past `receiving` reopens with the next revision, and its open tasks are withdrawn.
+        """
+        ...
+
+    def get(self, study_id: StudyId) -> Study:
+        """The study; Missing where there is none."""
+        ...
+
+    def lock(self, study_id: StudyId) -> Study:
+        """The study, held until the unit of work ends, so that two finishing tasks see each other."""
+        ...
+
+    def instances(self, study_id: StudyId) -> list[Instance]:
+        """The current instances, one for each SOP Instance UID (the last received), in order of arrival."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Study]:
+        """Studies in `receiving` whose time to settle has come."""
+        ...
+
+    def settle(self, study: Study, evidence: Evidence) -> bool:
+        """Guarded move to `settled`; False where an instance has arrived since `study` was read."""
+        ...
+
+    def move(self, study_id: StudyId, was: str, event: str) -> bool:
+        """Guarded move of the state table; False where the study is no longer in `was`."""
+        ...
+
+    def newest(self, limit: int, before: datetime | None = None) -> list[Study]: ...
+
+    def ids_by_accession(self, index: bytes) -> list[StudyId]: ...
+
+    def ids_by_study_uid(self, index: bytes) -> list[StudyId]: ...
+
+    def ids_by_patient(self, pseudonym: str) -> list[StudyId]: ...
+
+
+class Models(Protocol):
+    """Models that workers have announced."""
+
+    def announce(self, model: ServedModel) -> None:
+        """Insert or refresh; an active model retires the other active versions of its name."""
+        ...
+
+    def active(self) -> list[ServedModel]: ...
+
+    def get(self, model_id: str) -> ServedModel: ...
+
+    def all(self) -> list[ServedModel]: ...
+
+
+class Tasks(Protocol):
+    """Work for the workers. Every change is guarded by state and attempt."""
+
+    def plan(self, study: Study, models: Sequence[ServedModel], at: datetime) -> list[Task]: ...
+
+    def get(self, task_id: TaskId) -> Task: ...
+
+    def of_study(self, study_id: StudyId, revision: int) -> list[Task]: ...
+
+    def claim(self, task_id: TaskId, owner: str, now: datetime, lease_until: datetime) -> Task | None:
+        """The task with the next attempt, or None where it is done or another holds a living lease."""
+        ...
+
+    def renew(self, task: Task, lease_until: datetime) -> bool: ...
+
+    def finish(self, task: Task, finding: Finding) -> bool:
+        """Done, with its finding; False where the attempt is no longer ours, and nothing is written then."""
+        ...
+
+    def end(self, task: Task, event: Literal["refuse", "fail", "release"], reason: str) -> bool: ...
+
+    def withdraw_open(self, study_id: StudyId, before_revision: int) -> int: ...
+
+    def unheld(self, now: datetime, published_before: datetime, limit: int) -> list[Task]:
+        """Tasks that nobody is known to hold: never published, hint lost, or lease expired; STAT first."""
+        ...
+
+    def mark_published(self, task_ids: Sequence[TaskId], at: datetime) -> None: ...
+
+    def findings(self, study_id: StudyId, revision: int) -> list[Finding]: ...
+
+    def finding(self, finding_id: FindingId) -> Finding: ...
+
+    def count_open(self) -> int: ...
+
+
+class Reports(Protocol):
+    """Reports and their versions."""
+
+    def register(self, study: Study, at: datetime) -> Report:
+        """The report of a study whose analysis begins; an existing one is returned unchanged."""
+        ...
+
+    def write(self, report: Report, event: str, revision: int, content: ReportContent, at: datetime) -> Report:
+        """Next version under the state table; Conflict where the report has moved on since it was read."""
+        ...
+
+    def get(self, report_id: ReportId) -> Report: ...
+
+    def version(self, report_id: ReportId, version: int) -> ReportVersion: ...
+
+    def versions(self, report_id: ReportId) -> list[ReportVersion]: ...
+
+    def find(
+        self,
+        *,
+        studies: Sequence[StudyId] | None = None,
+        statuses: Sequence[str] | None = None,
+        updated_from: datetime | None = None,
+        updated_before: datetime | None = None,
+        limit: int,
+        after: tuple[datetime, ReportId] | None = None,
+    ) -> list[Report]:
+        """Newest first; `after` is the last row of the page before."""
+        ...
+
+
+class Deliveries(Protocol):
+    """Report versions on their way to destinations."""
+
+    def plan(self, report: Report, destinations: Sequence[str], at: datetime) -> list[Delivery]: ...
+
+    def due(self, destination: str, now: datetime, limit: int) -> list[Delivery]: ...
+
+    def attempt(self, delivery_id: DeliveryId, now: datetime, lease_until: datetime) -> Delivery | None: ...
+
+    def acknowledge(self, delivery: Delivery, acknowledgement: str) -> bool: ...
+
+    def defer(self, delivery: Delivery, until: datetime, error: str) -> bool: ...
+
+    def bury(self, delivery: Delivery, error: str) -> bool: ...
+
+    def supersede(self, delivery: Delivery) -> bool:
+        """A newer version of the report exists; this one is not sent any more."""
+        ...
+
+    def of_report(self, report_id: ReportId) -> list[Delivery]: ...
+
+    def replay(self, delivery_id: DeliveryId, now: datetime) -> bool: ...
+
+
+@dataclass(frozen=True)
+class PatientRow:
+    """A patient as the vault keeps one: found by blind indexes, secret and object key sealed."""
+
+    index: bytes
+    id_index: bytes
+    pseudonym: str
+    sealed_secret: bytes
+    wrapped_object_key: bytes
+
+
+class Identities(Protocol):
+    """Rows of the vault and of the patients' object keys; what is in them is sealed before it comes here."""
+
+    def find_patient(self, index: bytes) -> PatientRow | None:
+        """The patient of this blind index of issuer and identifier."""
+        ...
+
+    def add_patient(self, row: PatientRow) -> PatientRow:
+        """Insert, or return what another process has inserted first."""
+        ...
+
+    def pseudonyms(self, id_index: bytes) -> list[str]:
+        """Patients with this blind index of the identifier alone, whoever issued it."""
+        ...
+
+    def object_key(self, pseudonym: str) -> bytes:
+        """The patient's object key, wrapped under the objects key ring; all of this port that a worker reads."""
+        ...
+
+    def study_identity(self, study_id: StudyId) -> bytes: ...
+
+    def original_headers(self, study_id: StudyId) -> list[tuple[InstanceId, bytes]]: ...
+
+
+class Access(Protocol):
+    """Clients, persons and their grants."""
+
+    def client(self, kind: ClientKind, name: str) -> Client | None: ...
+
+    def clients(self) -> list[Client]: ...
+
+    def add_client(self, client: Client) -> None: ...
+
+    def disable_client(self, kind: ClientKind, name: str) -> bool: ...
+
+    def person(self, name: str) -> Person | None: ...
+
+    def add_person(self, person: Person) -> None: ...
+
+    def add_grant(self, grant: Grant) -> None: ...
+
+    def grant(self, token_hash: bytes, now: datetime) -> Grant | None: ...
+
+    def drop_grant(self, token_hash: bytes) -> None: ...
+
+
+class AuditTrail(Protocol):
+    """The hash-chained trail. Entries recorded in a unit of work are chained when it commits."""
+
+    def record(
+        self, event: str, subject_id: str, actor: str, **details: str | int | float | bool | list[str] | None
+    ) -> None: ...
+
+    def head(self) -> tuple[int, bytes]:
+        """Sequence number and code of the last row; (0, zeros) for an empty trail."""
+        ...
+
+    def rows(self, *, after_seq: int = 0, limit: int = 1000) -> Iterable[AuditRow]: ...
+
+    def newest(
+        self,
+        *,
+        limit: int,
+        before_seq: int | None = None,
+        event: str | None = None,
+        subject_id: str | None = None,
+    ) -> list[AuditRow]: ...
+
+
+class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
+    """One transaction. Leaving the block without `commit` rolls back."""
+
+    @property
+    def studies(self) -> Studies: ...
+    @property
+    def models(self) -> Models: ...
+    @property
+    def tasks(self) -> Tasks: ...
+    @property
+    def reports(self) -> Reports: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def identities(self) -> Identities: ...
+    @property
+    def access(self) -> Access: ...
+    @property
+    def audit(self) -> AuditTrail: ...
+
+    def commit(self) -> None: ...
+
+
+class Database(Protocol):
+    """Opens units of work for one named actor, whose name stands in the audit rows of state changes."""
+
+    def begin(self, actor: str) -> UnitOfWork: ...
+
+    def read(self) -> UnitOfWork:
+        """A unit of work that only reads and takes no write lock; committing it is an error."""
+        ...
+
+
+class GroupCommit(Protocol):
+    """Runs many small writes in one transaction and answers each when that transaction is durable."""
+
+    def submit(self, write: Callable[[UnitOfWork], T]) -> T: ...
+
+
+class BlobStore(Protocol):
+    """Write-once bytes under a key. `put` returns only when the bytes would survive a power cut."""
+
+    def put(self, key: BlobKey, parts: Sequence[bytes | memoryview]) -> None:
+        """Conflict where the key exists; Unavailable where the disk or the service is out or full."""
+        ...
+
+    def get(self, key: BlobKey) -> bytes: ...
+
+    def read_range(self, key: BlobKey, start: int, length: int) -> bytes: ...
+
+    def delete(self, key: BlobKey) -> None:
+        """Idempotent."""
+        ...
+
+    def keys(self) -> Iterable[BlobKey]: ...
+
+
+class Doorbell(Protocol):
+    """Tells workers that a task waits. The broker holds the id alone; losing a ring loses no work."""
+
+    def ring(self, task_id: TaskId, priority: Priority) -> None:
+        """Unavailable where the broker cannot be reached."""
+        ...
+
+
+class ObjectSeal(Protocol):
+    """Encrypts objects and pictures under the patient's key, bound to the id they are stored for."""
+
+    def seal(self, pseudonym: str, object_id: str, parts: Iterable[bytes | memoryview]) -> list[bytes]: ...
+
+    def open(self, pseudonym: str, object_id: str, sealed: bytes) -> bytes: ...
+
+
+class IdentityVault(Protocol):
+    """Opens identity; every opening writes its audit row in the caller's unit of work."""
+
+    def study_identity(self, unit: UnitOfWork, study: Study, purpose: Purpose, actor: str) -> StudyIdentity: ...
+
+    def original_uids(self, unit: UnitOfWork, study: Study, purpose: Purpose, actor: str) -> Mapping[str, str]:
+        """Pseudonymous SOP and Series Instance UIDs of the study to the original ones."""
+        ...
+
+    def patients(self, unit: UnitOfWork, issuer: str | None, patient_id: str) -> list[str]:
+        """Pseudonyms of the patients known by this identifier."""
+        ...
+
+    def search_index(self, kind: Literal["accession", "study-uid"], value: str) -> bytes: ...
+
+
+class Outlet(Protocol):
+    """Sends one report version to one destination and returns what the destination acknowledged."""
+
+    def send(self, delivery: Delivery, document: ReportDocument) -> str:
+        """Unavailable or Busy: try again later. Any other GatewayError: the destination refuses it."""
+        ...
+
+
+class ReportDocument(Protocol):
+    """A report version with identity restored and everything an encoder needs."""
+
+    @property
+    def report(self) -> Report: ...
+    @property
+    def version(self) -> ReportVersion: ...
+    @property
+    def study(self) -> Study: ...
+    @property
+    def instances(self) -> Sequence[Instance]: ...
+    @property
+    def identity(self) -> StudyIdentity: ...
+    @property
+    def models(self) -> Mapping[str, ServedModel]: ...
+    @property
+    def original_uids(self) -> Mapping[str, str]: ...
+    @property
+    def pictures(self) -> Mapping[str, bytes]:
+        """Heat maps (PNG) by blob key."""
+        ...
+
+
+class Inference(Protocol):
+    """Runs a verified model on the de-identified Part 10 files of one study."""
+
+    def predict(self, model_id: ModelId, instances: Iterable[bytes]) -> Prediction:
+        """Unsupported: the study is outside the model's scope, with the reason that reaches the sender."""
+        ...

@@ -1,0 +1,111 @@
+"""The packs that a worker finds, verifies and announces.
+
+A worker announces what it can serve as rows, so that the gateway needs neither this package nor ONNX
+Runtime. A pack that does not verify is not announced; the reason is given to the caller to be logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gateway.domain.errors import GatewayError
+from models.package import Package, trusted_keys, verify
+from models.runtime.session import Session
+
+BUILT_IN = Path(__file__).parent / "packs"
+MAX_PACKS = 256
+
+
+class ModelDescription(TypedDict):
+    """What the gateway's `model` row is made from: plain values, JSON-ready."""
+
+    name: str
+    version: str
+    sha256: str
+    title: str
+    intended_use: str
+    out_of_scope: str
+    question: dict[str, str]
+    modalities: list[str]
+    body_parts: list[str]
+    sop_classes: list[str]
+    labels: list[str]
+    positive: str
+    threshold: float
+    card_sha256: str
+    card: str
+    signer: str
+    device: str
+    provider: str
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A folder that looked like a pack and may not run, with the reason."""
+
+    folder: Path
+    reason: str
+
+
+def find(
+    extra: Iterable[Path] = (), trusted: tuple[Ed25519PublicKey, ...] | None = None
+) -> tuple[list[Package], list[Rejected]]:
+    """Verify every pack in the built-in folder and in `extra`; a later pack replaces one of the same name."""
+    keys = trusted_keys() if trusted is None else trusted
+    found: dict[str, Package] = {}
+    rejected: list[Rejected] = []
+    folders = [folder for root in (BUILT_IN, *extra) for folder in _pack_folders(root)]
+    for folder in folders[:MAX_PACKS]:
+        try:
+            package = verify(folder, keys)
+        except (GatewayError, OSError) as error:
+            rejected.append(Rejected(folder, str(error)))
+            continue
+        found[package.manifest.name] = package
+    rejected.extend(Rejected(folder, f"more than {MAX_PACKS} packs") for folder in folders[MAX_PACKS:])
+    return list(found.values()), rejected
+
+
+def describe(session: Session) -> ModelDescription:
+    """A loaded pack as a worker announces it, with the provider that it really uses."""
+    package = session.package
+    manifest = package.manifest
+    question = manifest.question
+    return ModelDescription(
+        name=manifest.name,
+        version=manifest.version,
+        sha256=package.sha256,
+        title=manifest.title,
+        intended_use=manifest.intended_use,
+        out_of_scope=manifest.out_of_scope,
+        question={
+            "system": question.system,
+            "scheme": question.scheme,
+            "value": question.value,
+            "display": question.display,
+        },
+        modalities=list(manifest.applies_to.modality),
+        body_parts=list(manifest.applies_to.body_part),
+        sop_classes=list(manifest.applies_to.sop_class),
+        labels=[label.name for label in manifest.labels],
+        positive=manifest.output.positive,
+        threshold=manifest.output.threshold,
+        card_sha256=package.card_sha256,
+        card=package.content["card.xml"].decode("utf-8"),
+        signer=package.signer,
+        device="gpu" if session.provider == "CUDAExecutionProvider" else "cpu",
+        provider=session.provider,
+        runtime=session.runtime,
+    )
+
+
+def _pack_folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return [path for path in sorted(root.iterdir()) if (path / "manifest.toml").is_file()]

@@ -1,0 +1,102 @@
+"""Why the model said so: a heat map over the image, the box around its hot part, and a sentence.
+
+The map is the class activation map that the graph itself gives (Zhou et al., 2016, arXiv:1512.04150),
+which for this kind of network equals Grad-CAM up to scale. It is coarse, and the sentence says how coarse.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from models.manifest import Manifest
+from models.runtime.preprocess import Prepared, Window
+
+SIDE = 256  # pixels; large enough to read, small enough to send with every report
+COLOURS = 64
+HOT = 0.5  # share of the map's peak that counts as hot
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows and columns of the original frame, counted from 1 as a viewer does, both ends included."""
+
+    first_row: int
+    last_row: int
+    first_column: int
+    last_column: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """PNG of the map over the image, the box around the hot part (None: no part speaks for it), the text."""
+
+    png: bytes
+    box: Box | None
+    text: str
+
+
+def explain(
+    prepared: Prepared,
+    cam: npt.NDArray[np.float32],
+    member: npt.NDArray[np.float32],
+    manifest: Manifest,
+) -> Explanation:
+    """`cam` (height, width) evidence for the positive label, `member` (M,) each member's probability."""
+    heat = _heat(cam)
+    box = _box(heat, prepared.window)
+    return Explanation(_overlay(prepared, heat), box, _sentence(box, prepared.window, member, manifest))
+
+
+def _heat(cam: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Evidence for the label only, scaled to 0..1; all zero where nothing speaks for it."""
+    for_it = np.maximum(cam, 0.0)
+    peak = float(for_it.max())
+    return for_it / peak if peak > 0 else for_it
+
+
+def _box(heat: npt.NDArray[np.float32], window: Window) -> Box | None:
+    hot = heat >= HOT
+    if not hot.any():
+        return None
+    rows, columns = np.flatnonzero(hot.any(1)), np.flatnonzero(hot.any(0))
+    tall, wide = window.height / heat.shape[0], window.width / heat.shape[1]
+    return Box(
+        first_row=window.top + int(rows[0] * tall) + 1,
+        last_row=window.top + min(int(np.ceil((rows[-1] + 1) * tall)), window.height),
+        first_column=window.left + int(columns[0] * wide) + 1,
+        last_column=window.left + min(int(np.ceil((columns[-1] + 1) * wide)), window.width),
+    )
+
+
+def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], manifest: Manifest) -> str:
+    title = next(label.title for label in manifest.labels if label.name == manifest.output.positive)
+    cells = manifest.output.cam_cells
+    where = f'No part of the image speaks for "{title}".'
+    if box is not None:
+        where = (
+            f'What speaks most for "{title}" lies in rows {box.first_row} to {box.last_row} of {window.rows}, '
+            f"columns {box.first_column} to {box.last_column} of {window.columns}."
+        )
+    return (
+        f"{where} The map has {cells} by {cells} cells: it shows what the model used, not the outline of a lesion. "
+        f"The {len(member)} networks gave {float(member.min()):.2f} to {float(member.max()):.2f} before calibration."
+    )
+
+
+def _overlay(prepared: Prepared, heat: npt.NDArray[np.float32]) -> bytes:
+    grey = np.asarray(
+        Image.fromarray(prepared.square).resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32
+    )
+    warm = Image.fromarray((heat * 255).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    share = np.asarray(warm, np.float32)[..., None] / 255.0
+    colour = np.concatenate([np.full_like(share, 255.0), 220.0 * (1.0 - share), np.zeros_like(share)], 2)
+    mixed = grey[..., None] * (1.0 - 0.55 * share) + colour * (0.55 * share)
+    picture = Image.fromarray(mixed.clip(0, 255).astype(np.uint8)).quantize(COLOURS, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    picture.save(out, "PNG", optimize=True)
+    return out.getvalue()

@@ -1,0 +1,108 @@
+"""What a model refuses to score, with a code and a reason that may be shown and logged.
+
+Why first and separate: a network answers anything, a chest film too. Cheap checks on the header come
+before decoding; the distance of the embedding to the training images comes last (Lee et al., 2018,
+arXiv:1807.03888; here with one shared covariance, shrunk, whose whitening lies inside the graph).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from models.manifest import Manifest, Scope
+from models.runtime.preprocess import Prepared
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an image was not scored. `code` is one of `CODES`; `text` holds no value from the header."""
+
+    code: str
+    text: str
+
+
+CODES = (
+    "unreadable",
+    "modality",
+    "sop-class",
+    "photometric",
+    "body-part",
+    "body-part-missing",
+    "sex",
+    "age",
+    "geometry",
+    "no-contrast",
+    "unlike-training",
+)
+_AGE_UNITS = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}  # PS3.5 6.2, AS
+
+
+def header_refusal(dataset: Dataset, scope: Scope) -> Refusal | None:
+    """The first rule of the manifest's scope that this header breaks."""
+    listed = (
+        ("modality", "Modality", scope.modality, "This model is for another modality."),
+        ("sop-class", "SOPClassUID", scope.sop_class, "This model is for other kinds of DICOM object."),
+        ("photometric", "PhotometricInterpretation", scope.photometric, "Colour model not evaluated."),
+    )
+    for code, keyword, allowed, text in listed:
+        if allowed and _word(dataset, keyword) not in allowed:
+            return Refusal(code, text)
+    return _body_part(dataset, scope) or _patient(dataset, scope)
+
+
+def picture_refusal(prepared: Prepared, manifest: Manifest) -> Refusal | None:
+    """An image without a picture in it."""
+    if float(prepared.tensor.std()) < manifest.input.min_contrast:
+        return Refusal("no-contrast", "The image is almost of one grey level.")
+    return None
+
+
+def distance(embedding: npt.NDArray[np.float32]) -> float:
+    """Mahalanobis distance to the training images: the length of the whitened embedding (K,)."""
+    return float(np.linalg.norm(embedding.astype(np.float64)))
+
+
+def distance_refusal(measured: float, manifest: Manifest) -> Refusal | None:
+    """An image that is further from the training images than validation images are."""
+    limit = manifest.output.distance_max
+    if measured <= limit:
+        return None
+    return Refusal(
+        "unlike-training",
+        f"The image is unlike those that the model learnt from (distance {measured:.1f}, limit {limit:.1f}).",
+    )
+
+
+def _body_part(dataset: Dataset, scope: Scope) -> Refusal | None:
+    part = _word(dataset, "BodyPartExamined").upper()
+    if not scope.body_part or part in scope.body_part:
+        return None
+    if part:
+        return Refusal("body-part", "This model is for another part of the body.")
+    if scope.body_part_required:
+        return Refusal("body-part-missing", "The header does not name the part of the body.")
+    return None
+
+
+def _patient(dataset: Dataset, scope: Scope) -> Refusal | None:
+    sex, age = _word(dataset, "PatientSex"), _years(_word(dataset, "PatientAge"))
+    if scope.sex and sex and sex not in scope.sex:
+        return Refusal("sex", "The model was made from images of patients of another sex.")
+    if age is not None and not scope.age_min_years <= age <= scope.age_max_years:
+        return Refusal("age", f"The model is for ages {scope.age_min_years} to {scope.age_max_years} years.")
+    return None
+
+
+def _years(age: str) -> float | None:
+    """Years of a DICOM age string; None where it is absent (as after de-identification) or malformed."""
+    if len(age) == 4 and age[:3].isdigit() and age[3] in _AGE_UNITS:
+        return int(age[:3]) / _AGE_UNITS[age[3]]
+    return None
+
+
+def _word(dataset: Dataset, keyword: str) -> str:
+    return str(dataset.get(keyword) or "").strip()

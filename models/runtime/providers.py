@@ -1,0 +1,105 @@
+"""Which processor runs the model, chosen openly and read back from the session.
+
+ONNX Runtime lists CUDA as available wherever its GPU build is installed and continues on the CPU, without
+raising, where CUDA cannot be loaded. So nothing is believed that was not seen: the driver is asked first,
+the built session is asked afterwards, and what it answers is what the result names.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import onnxruntime
+
+from gateway.domain.errors import Unavailable
+
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+_CUDA_OPTIONS = {
+    "arena_extend_strategy": "kSameAsRequested",
+    "cudnn_conv_algo_search": "HEURISTIC",  # EXHAUSTIVE, the default, searches again for every batch size
+}
+
+
+class Policy(Enum):
+    """What the operator allows: `dxgate` settings carry these words."""
+
+    PREFER_GPU = "prefer_gpu"
+    REQUIRE_GPU = "require_gpu"
+    CPU_ONLY = "cpu_only"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session, the provider that it really uses, and why it is that one."""
+
+    session: Any
+    provider: str
+    reason: str
+
+
+def cuda_devices() -> int:
+    """Number of NVIDIA devices that the driver itself reports; 0 without a driver."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def wish(policy: Policy) -> tuple[bool, str]:
+    """Whether to try CUDA, and why or why not."""
+    if policy is Policy.CPU_ONLY:
+        return False, "policy allows the CPU only"
+    if CUDA not in onnxruntime.get_available_providers():
+        return False, "the installed ONNX Runtime has no CUDA build"
+    if cuda_devices() == 0:
+        return False, "the driver reports no NVIDIA device"
+    return True, "the driver reports an NVIDIA device"
+
+
+def options(threads: int | None = None) -> Any:
+    """Session options for one owner thread: few threads, none of them spinning while it waits."""
+    chosen = onnxruntime.SessionOptions()
+    chosen.intra_op_num_threads = threads or min(_cores(), 4)
+    chosen.inter_op_num_threads = 1
+    chosen.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    chosen.log_severity_level = 3
+    return chosen
+
+
+def open_session(model: bytes, policy: Policy, threads: int | None = None) -> Opened:
+    """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use."""
+    try_cuda, reason = wish(policy)
+    if policy is Policy.REQUIRE_GPU and not try_cuda:
+        raise Unavailable(f"a GPU is required: {reason}")
+    session = _build(model, try_cuda, threads)
+    provider = str(session.get_providers()[0])
+    if try_cuda and provider != CUDA:
+        reason = "CUDA was asked for and could not be loaded"
+        if policy is Policy.REQUIRE_GPU:
+            raise Unavailable(f"a GPU is required: {reason}")
+    return Opened(session, provider, reason)
+
+
+def _build(model: bytes, cuda: bool, threads: int | None) -> Any:
+    wanted: list[Any] = [CPU]
+    if cuda:
+        onnxruntime.preload_dlls()
+        wanted = [(CUDA, dict(_CUDA_OPTIONS)), CPU]
+    session = onnxruntime.InferenceSession(model, options(threads), providers=wanted)
+    session.disable_fallback()  # a failed run must raise, not start again on another processor
+    return session
+
+
+def _cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
