@@ -7,6 +7,7 @@ is an error in each of them. `dxgate doctor` prints what is in force and where i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tomllib
@@ -18,6 +19,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.domain.errors import Invalid
+
+_SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its terminating zero, unix(7)
 
 
 class Section(BaseModel):
@@ -31,6 +34,8 @@ class GatewaySettings(Section):
     """Name of the organisation that performs the analysis, as written into reports."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity of the log lines written to standard error."""
+    log_format: Literal["text", "json"] = "text"
+    """Form of the log lines."""
 
 
 class DatabaseSettings(Section):
@@ -207,8 +212,12 @@ class Settings(Section):
 
     @property
     def broker_socket(self) -> Path:
-        """Socket of the embedded broker; Unix limits its path to about 107 bytes."""
-        return self.home / "broker" / "valkey.sock"
+        """Socket of the embedded broker: in the home folder, or under /tmp where that path is too long for Unix."""
+        beside = self.home / "broker" / "valkey.sock"
+        if len(os.fsencode(beside)) <= _SOCKET_PATH_LIMIT:
+            return beside
+        short = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(f"/tmp/dxgate-{os.getuid()}-{short}/valkey.sock")  # noqa: S108 - its folder is checked to be ours
 
     @property
     def broker_url(self) -> str:

@@ -102,7 +102,11 @@ class Tasks(Protocol):
         """Done, with its finding; False where the attempt is no longer ours, and nothing is written then."""
         ...
 
-    def end(self, task: Task, event: Literal["refuse", "fail", "release"], reason: str) -> bool: ...
+    def end(
+        self, task: Task, event: Literal["refuse", "fail", "release"], reason: str, until: datetime | None = None
+    ) -> bool:
+        """Ends the attempt; a released task is not announced again before `until` (None: at once)."""
+        ...
 
     def withdraw_open(self, study_id: StudyId, before_revision: int) -> int: ...
 
@@ -190,6 +194,10 @@ class Identities(Protocol):
 
     def find_patient(self, index: bytes) -> PatientRow | None:
         """The patient of this blind index of issuer and identifier."""
+        ...
+
+    def patient(self, pseudonym: str) -> PatientRow | None:
+        """The patient of this pseudonym."""
         ...
 
     def add_patient(self, row: PatientRow) -> PatientRow:

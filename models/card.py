@@ -33,10 +33,7 @@ _FACTS = (
 )
 REQUIRED = (
     *(f"BasicInfo/{name}" for name in ("ModelName", "ModelDeveloper", "DeveloperContact")),
-    *(
-        f"ReleaseInfo/{name}"
-        for name in ("ReleaseStage", "ReleaseDate", "ReleaseVersion", "GlobalAvailability")
-    ),
+    *(f"ReleaseInfo/{name}" for name in ("ReleaseStage", "ReleaseDate", "ReleaseVersion", "GlobalAvailability")),
     "ModelSummary/Summary",
     *(
         f"UsesAndDirections/{name}"
@@ -53,10 +50,7 @@ REQUIRED = (
         for name in ("KnownRisksAndLimitations", "KnownBiasesOrEthicalConsiderations", "ClinicalRiskLevel")
     ),
     *(f"TrustIngredients/AISystemFacts/{name}" for name in _FACTS),
-    *(
-        f"TrustIngredients/TransparencyInformation/{name}"
-        for name in ("FundingSource", "StakeholdersConsulted")
-    ),
+    *(f"TrustIngredients/TransparencyInformation/{name}" for name in ("FundingSource", "StakeholdersConsulted")),
     *(
         f"KeyMetrics/{group}/{name}"
         for group in ("UsefulnessUsabilityEfficacy", "FairnessEquity", "SafetyReliability")

@@ -40,6 +40,7 @@ class Scope:
     sex: tuple[str, ...] = ()
     age_min_years: int = 0
     age_max_years: int = 150
+    age_required: bool = False
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,7 @@ def _digest_list(content: Mapping[str, bytes]) -> bytes:
     return "".join(lines).encode("utf-8")
 
 
-def _check_signature(
-    folder: Path, content: Mapping[str, bytes], trusted: tuple[Ed25519PublicKey, ...]
-) -> str:
+def _check_signature(folder: Path, content: Mapping[str, bytes], trusted: tuple[Ed25519PublicKey, ...]) -> str:
     try:
         raw = (folder / SIGNATURE).read_bytes()
         head, key_line, seal_line, listed = raw.split(b"\n", 3)

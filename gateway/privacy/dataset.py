@@ -27,9 +27,7 @@ _SHORT = {vr.encode(): vr for vr in SHORT_VRS}
 _LONG = {vr.encode(): vr for vr in LONG_VRS}
 _FRAGMENT_VRS = frozenset({"OB", "OW", "OB or OW"})
 
-DEFLATED_SYNTAXES = frozenset(
-    {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"}
-)
+DEFLATED_SYNTAXES = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 IMPLICIT_SYNTAXES = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})
 """The default syntax, and GE's private one, whose data set is implicit too."""
 BIG_ENDIAN_SYNTAX = "1.2.840.10008.1.2.2"
@@ -120,9 +118,7 @@ def encoding_of(transfer_syntax: str) -> Encoding:
     return EXPLICIT_BIG if transfer_syntax == BIG_ENDIAN_SYNTAX else EXPLICIT
 
 
-def parse(
-    data: bytes | bytearray | memoryview, transfer_syntax: str, limits: Limits = DEFAULT_LIMITS
-) -> DataSet:
+def parse(data: bytes | bytearray | memoryview, transfer_syntax: str, limits: Limits = DEFAULT_LIMITS) -> DataSet:
     """The data set in `data`; raises Invalid with tag and offset where it breaks PS3.5 or a limit."""
     if transfer_syntax in DEFLATED_SYNTAXES:
         data = inflate(data, limits.inflated)
@@ -142,8 +138,9 @@ def inflate(data: bytes | bytearray | memoryview, limit: int) -> bytes:
     if not stream.eof:
         cause = f"inflates past {limit} bytes" if stream.unconsumed_tail else "ends early"
         raise Invalid(f"the deflated data set {cause}")
-    if len(stream.unused_data) > 1 or stream.unused_data.strip(b"\0"):
-        raise Invalid("bytes follow the deflated data set")
+    after, trailer = stream.unused_data, Struct("<II")
+    if after.rstrip(b"\0") and after != trailer.pack(zlib.crc32(inflated), len(inflated) & 0xFFFFFFFF):
+        raise Invalid("bytes follow the deflated data set")  # some writers end with gzip's trailer
     return inflated
 
 
@@ -233,7 +230,7 @@ class _Parser:
         stop = end if length == UNDEFINED else value + length
         items, after = self._items(tag, value, stop, depth + 1, inside, delimited=length == UNDEFINED)
         length_at = -1 if length == UNDEFINED else value - 4
-        return Element(tag, vr, start, value, after, Sequence(items, length_at, inside))
+        return Element(tag, "SQ", start, value, after, Sequence(items, length_at, inside))
 
     def _items(
         self, tag: int, pos: int, end: int, depth: int, encoding: Encoding, *, delimited: bool

@@ -44,13 +44,16 @@ VR_OF = MappingProxyType(
 )
 """tag -> VR, or "US or SS" and the like where PS3.6 gives several."""
 
-CHOICES = MappingProxyType({tag: frozenset(vr.split(" or ")) for tag, vr in VR_OF.items()})
-"""tag -> the VRs that an explicit encoding may name."""
+CHOICES = MappingProxyType({tag: frozenset([vr, *vr.split(" or ")]) for tag, vr in VR_OF.items()})
+"""tag -> the VRs that an explicit encoding may name, and the one that Implicit VR stands for."""
 
-SHORT_VRS = frozenset("AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
+SHORT_VRS = frozenset(
+    {"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO"}
+    | {"LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"}
+)
 """Explicit VRs with a 16-bit length (PS3.5 table 7.1-2)."""
 
-LONG_VRS = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+LONG_VRS = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 """Explicit VRs with two reserved bytes and a 32-bit length (PS3.5 table 7.1-1)."""
 
 

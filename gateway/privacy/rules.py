@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -70,16 +70,14 @@ class Profile:
 BASIC = Profile("basic")
 INFERENCE = Profile(
     "inference",
-    frozenset(
-        {Option.CLEAN_DESCRIPTORS, Option.RETAIN_MODIFIED_DATES, Option.RETAIN_PATIENT_CHARACTERISTICS}
-    ),
+    frozenset({Option.CLEAN_DESCRIPTORS, Option.RETAIN_MODIFIED_DATES, Option.RETAIN_PATIENT_CHARACTERISTICS}),
 )
 """What a model may see. Manufacturer and model name are kept because the table does not list them; serial
 numbers and station names go, so the device option, which would keep them, is not claimed."""
 
 
-class Action(Enum):
-    """What is done to one element."""
+class Action(StrEnum):
+    """What is done to one element; a string, because look-ups hash it for every element."""
 
     KEEP = "keep"
     DESCEND = "descend"  # a sequence: its items are treated element by element
@@ -103,7 +101,7 @@ class Action(Enum):
 
 _TEXT = frozenset({"CS", "LO", "SH", "ST", "LT", "UC", "UT"})
 _DATES = frozenset({"DA", "DT"})
-_NUMERIC = frozenset("AT FL FD SL SS UL US SV UV OD OF OL OV".split())
+_NUMERIC = frozenset(["AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OD", "OF", "OL", "OV"])
 
 _BINARY_KEPT = frozenset(
     {0x7FE00010, 0x7FE00020, 0x7FE00030, 0x7FE00040, 0x00283006}
@@ -154,6 +152,7 @@ class Rules:
     fallback: Mapping[int, Action]
     by_vr: Mapping[str, Action]
     compound: Mapping[int, str]
+    retained: frozenset[int]
 
     def action(self, tag: int, vr: str) -> Action:
         """What to do with an element, by its tag and the VR it came with."""
@@ -239,10 +238,8 @@ def compile_rules(profile: Profile) -> Rules:
         fallback[row.tag] = basic
         actions[row.tag] = _with_options(row, options, basic)
     actions.update(_OWN)
-    return Rules(
-        profile,
-        *(MappingProxyType(table) for table in (actions, fallback, by_vr, compound)),  # type: ignore[arg-type]
-    )
+    retained = frozenset(tag for tag in fallback if actions[tag] is Action.SCAN)
+    return Rules(profile, actions, fallback, by_vr, compound, retained)
 
 
 def _net(options: frozenset[Option]) -> dict[str, Action]:

@@ -17,7 +17,7 @@ from models.manifest import Manifest
 from models.runtime.preprocess import Prepared, Window
 
 SIDE = 256  # pixels; large enough to read, small enough to send with every report
-COLOURS = 64
+COLOURS = 128
 HOT = 0.5  # share of the map's peak that counts as hot
 
 
@@ -56,7 +56,7 @@ def _heat(cam: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Evidence for the label only, scaled to 0..1; all zero where nothing speaks for it."""
     for_it = np.maximum(cam, 0.0)
     peak = float(for_it.max())
-    return for_it / peak if peak > 0 else for_it
+    return np.asarray(for_it / peak if peak > 0 else for_it, np.float32)
 
 
 def _box(heat: npt.NDArray[np.float32], window: Window) -> Box | None:
@@ -76,10 +76,10 @@ def _box(heat: npt.NDArray[np.float32], window: Window) -> Box | None:
 def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], manifest: Manifest) -> str:
     title = next(label.title for label in manifest.labels if label.name == manifest.output.positive)
     cells = manifest.output.cam_cells
-    where = f'No part of the image speaks for "{title}".'
+    where = f'No part of the image speaks for the answer "{title}".'
     if box is not None:
         where = (
-            f'What speaks most for "{title}" lies in rows {box.first_row} to {box.last_row} of {window.rows}, '
+            f'The evidence for "{title}" lies mostly in rows {box.first_row} to {box.last_row} of {window.rows}, '
             f"columns {box.first_column} to {box.last_column} of {window.columns}."
         )
     return (
@@ -89,9 +89,7 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
 
 
 def _overlay(prepared: Prepared, heat: npt.NDArray[np.float32]) -> bytes:
-    grey = np.asarray(
-        Image.fromarray(prepared.square).resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32
-    )
+    grey = np.asarray(Image.fromarray(prepared.square).resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32)
     warm = Image.fromarray((heat * 255).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     share = np.asarray(warm, np.float32)[..., None] / 255.0
     colour = np.concatenate([np.full_like(share, 255.0), 220.0 * (1.0 - share), np.zeros_like(share)], 2)

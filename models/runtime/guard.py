@@ -34,6 +34,7 @@ CODES = (
     "body-part-missing",
     "sex",
     "age",
+    "age-missing",
     "geometry",
     "no-contrast",
     "unlike-training",
@@ -92,6 +93,8 @@ def _patient(dataset: Dataset, scope: Scope) -> Refusal | None:
     sex, age = _word(dataset, "PatientSex"), _years(_word(dataset, "PatientAge"))
     if scope.sex and sex and sex not in scope.sex:
         return Refusal("sex", "The model was made from images of patients of another sex.")
+    if age is None and scope.age_required:
+        return Refusal("age-missing", "The header does not give the age, which this model depends on.")
     if age is not None and not scope.age_min_years <= age <= scope.age_max_years:
         return Refusal("age", f"The model is for ages {scope.age_min_years} to {scope.age_max_years} years.")
     return None

@@ -6,8 +6,9 @@ the highest probability speaks for the study. Nothing here raises for a bad imag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -76,14 +77,16 @@ class Predictor:
         self.session = session
         self.manifest: Manifest = session.package.manifest
 
-    def predict(self, instances: Sequence[bytes]) -> Prediction:
-        """Score DICOM files, in order. Raises `Busy` for too many, `Fault` where the model itself fails."""
-        if len(instances) > MAX_INSTANCES:
-            raise Busy(f"more than {MAX_INSTANCES} instances in one call")
-        size = BATCH.get(self.session.provider, 1)
+    def predict(self, instances: Iterable[bytes]) -> Prediction:
+        """Score DICOM files, in order, with no more than a batch of them in memory.
+
+        Raises `Busy` for too many, `Fault` where the model itself fails.
+        """
         images: list[ImagePrediction] = []
-        for start in range(0, len(instances), size):
-            images.extend(self._score(instances[start : start + size]))
+        for batch in _batches(instances, BATCH.get(self.session.provider, 1)):
+            if len(images) + len(batch) > MAX_INSTANCES:
+                raise Busy(f"more than {MAX_INSTANCES} instances in one call")
+            images.extend(self._score(batch))
         manifest = self.manifest
         return Prediction(
             images=tuple(images),
@@ -166,8 +169,14 @@ class Predictor:
     def _sentence(self, decided: str | None, probability: float) -> str:
         titles = {label.name: label.title for label in self.manifest.labels}
         answer = titles[decided] if decided is not None else INCONCLUSIVE
-        positive = titles[self.manifest.output.positive]
+        positive = self.manifest.output.positive
         return f'{answer[:1].upper()}{answer[1:]}. Probability of "{positive}": {probability:.2f}.'
+
+
+def _batches(instances: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    waiting = iter(instances)
+    while batch := list(islice(waiting, size)):
+        yield batch
 
 
 def decide(manifest: Manifest, prob: Sequence[float]) -> tuple[str, tuple[str, ...]]:

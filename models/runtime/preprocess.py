@@ -67,11 +67,14 @@ def read(data: bytes) -> FileDataset:
     try:
         if _deflated(data):
             _check_inflated(data)
-        return pydicom.dcmread(io.BytesIO(data))
+        dataset = pydicom.dcmread(io.BytesIO(data))
     except Invalid:
         raise
     except Exception as error:  # the parser raises whatever a hostile file provokes
         raise Invalid(f"instance cannot be parsed ({type(error).__name__})") from error
+    if "SOPClassUID" not in dataset:
+        raise Invalid("instance has no SOP class")
+    return dataset
 
 
 def prepare(dataset: FileDataset, rule: ImageInput) -> Prepared:

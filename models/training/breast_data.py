@@ -109,3 +109,10 @@ def load(folder: Path) -> BreastSet:
 def _groups(path: Path) -> dict[str, int]:
     with path.open(newline="", encoding="utf-8") as stream:
         return {line["file"]: int(line["near_dup_group"]) for line in csv.DictReader(stream)}
+
+
+def at_side(data: BreastSet, side: int) -> Pixels:
+    """All images at `side` pixels: MedMNIST's own arrays at 28, the BUSI copies above that."""
+    if side == data.small.shape[1]:
+        return data.small
+    return np.stack([centre(image, (1.0, 1.0), side) for image in data.large])

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
-from models.training.network import GreyNet, halve
+from models.training.network import GreyNet
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,13 @@ def augmented(x: Tensor, noise: torch.Generator) -> Tensor:
 
 
 def fit(x: Tensor, label: Tensor, recipe: Recipe, seed: int) -> GreyNet:
-    """One member, trained on (N, 1, H, W) scaled pixels and (N,) labels; weights rounded to halves."""
+    """One member, trained on (N, 1, H, W) scaled pixels and (N,) labels."""
     torch.manual_seed(seed)
     noise = torch.Generator().manual_seed(seed)
     net = GreyNet(recipe.width, recipe.stem_stride, dropout=recipe.dropout)
     net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rare = torch.bincount(label, minlength=2).float()
-    loss = torch.nn.CrossEntropyLoss(
-        weight=(rare.sum() / (2 * rare)).sqrt(), label_smoothing=recipe.smoothing
-    )
+    loss = torch.nn.CrossEntropyLoss(weight=(rare.sum() / (2 * rare)).sqrt(), label_smoothing=recipe.smoothing)
     steps = recipe.epochs * (len(x) // recipe.batch)
     descent = torch.optim.AdamW(net.parameters(), lr=recipe.top_rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(descent, max_lr=recipe.top_rate, total_steps=steps)
@@ -82,7 +80,6 @@ def fit(x: Tensor, label: Tensor, recipe: Recipe, seed: int) -> GreyNet:
             descent.step()
             schedule.step()
     net.eval()
-    halve(net)
     return net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Residual(nn.Module):
@@ -18,14 +19,12 @@ class Residual(nn.Module):
     def __init__(self, inward: int, outward: int, stride: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(inward, outward, 3, stride, 1, bias=False)
-        self.norm_first = nn.BatchNorm2d(outward)
+        self.norm_first: nn.Module = nn.BatchNorm2d(outward)
         self.second = nn.Conv2d(outward, outward, 3, 1, 1, bias=False)
-        self.norm_second = nn.BatchNorm2d(outward)
+        self.norm_second: nn.Module = nn.BatchNorm2d(outward)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inward != outward:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inward, outward, 1, stride, bias=False), nn.BatchNorm2d(outward)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(inward, outward, 1, stride, bias=False), nn.BatchNorm2d(outward))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inward, H, W) to (B, outward, H/stride, W/stride)."""
@@ -38,9 +37,7 @@ class GreyNet(nn.Module):
 
     def __init__(self, width: int, stem_stride: int, classes: int = 2, dropout: float = 0.3) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(1, width, 3, stem_stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-        )
+        self.stem = nn.Sequential(nn.Conv2d(1, width, 3, stem_stride, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
         self.stages = nn.Sequential(
             Residual(width, width, 1),
             Residual(width, width, 1),
@@ -113,6 +110,27 @@ class Ensemble(nn.Module):
         logit = torch.log(mean) - torch.log1p(-mean)
         positive = torch.sigmoid(self.platt[0] * logit + self.platt[1])
         return torch.cat([positive, 1 - positive], 1)
+
+
+def fuse(net: GreyNet) -> GreyNet:
+    """Fold every batch normalisation into the convolution before it, as the exporter would, in place.
+
+    Done here so that rounding (`halve`) comes after it and what is measured is what is shipped.
+    """
+    net.stem = _fused_pair(net.stem)
+    for block in net.stages:
+        if not isinstance(block, Residual):
+            raise TypeError("a stage is made of Residual blocks")
+        block.first = fuse_conv_bn_eval(block.first, block.norm_first)
+        block.second = fuse_conv_bn_eval(block.second, block.norm_second)
+        block.norm_first, block.norm_second = nn.Identity(), nn.Identity()
+        if isinstance(block.shortcut, nn.Sequential):
+            block.shortcut = _fused_pair(block.shortcut)
+    return net
+
+
+def _fused_pair(pair: nn.Sequential) -> nn.Sequential:
+    return nn.Sequential(fuse_conv_bn_eval(pair[0], pair[1]), *list(pair)[2:])
 
 
 def halve(net: nn.Module) -> None:

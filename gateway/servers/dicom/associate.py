@@ -29,11 +29,11 @@ _VERSION_BYTES = 16
 
 @dataclass(frozen=True)
 class ProposedContext:
-    """One presentation context as proposed; a UID that is not one is None."""
+    """One presentation context as proposed, with the first transfer syntax that is a UID; no UID is None."""
 
     context_id: int
     abstract_syntax: str | None
-    transfer_syntaxes: tuple[str | None, ...]
+    transfer_syntax: str | None
 
 
 @dataclass(frozen=True)
@@ -173,13 +173,13 @@ def _parse_context(value: memoryview) -> ProposedContext:
     if len(value) < 4 or not value[0] % 2:
         raise ProtocolViolation(INVALID_PARAMETER, "presentation context id is missing or even")
     abstract_syntax: str | None = None
-    transfer_syntaxes: list[str | None] = []
+    transfer_syntax: str | None = None
     for kind, uid in _items(value[4:]):
         if kind == _ABSTRACT_SYNTAX:
             abstract_syntax = parse_uid(bytes(uid))
-        elif kind == _TRANSFER_SYNTAX:
-            transfer_syntaxes.append(parse_uid(bytes(uid)))
-    return ProposedContext(value[0], abstract_syntax, tuple(transfer_syntaxes))
+        elif kind == _TRANSFER_SYNTAX and transfer_syntax is None:
+            transfer_syntax = parse_uid(bytes(uid))
+    return ProposedContext(value[0], abstract_syntax, transfer_syntax)
 
 
 def _read_user_item(user: _UserInformation, kind: int, value: bytes) -> None:

@@ -1,7 +1,7 @@
 """One association, served by one thread from its first byte to its last (PS3.8 section 9.2, acceptor side).
 
-The state machine of the standard has three states here, each a method: awaiting the request (`_establish`),
-transferring data (`_transfer`) and saying the last word (`_end`). Whatever arrives out of turn is aborted.
+The acceptor's states of the standard are positions in the code here: awaiting the request (`_establish`),
+transferring data (`_exchange`), awaiting the close (`Connection.last_word`). What is out of turn is aborted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.servers.dicom.associate import AssociateRequest, parse_request, use
 from gateway.servers.dicom.budget import ByteBudget
 from gateway.servers.dicom.connection import Connection, ConnectionEnded
 from gateway.servers.dicom.message import MessageAssembly
-from gateway.servers.dicom.negotiation import Agreement, formal_rejection, implementation_version, negotiate
+from gateway.servers.dicom.negotiation import Agreement, formal_rejection, negotiate
 from gateway.servers.dicom.policy import (
     TEMPORARY_CONGESTION,
     AssociationInfo,
@@ -48,6 +48,7 @@ class AcceptorRole:
     observer: AssociationObserver
     services: Mapping[str, Service]
     budget: ByteBudget
+    version: str
     stopping: Callable[[], bool]
 
 
@@ -116,7 +117,7 @@ class Association:
             request,
             self._role.services,
             maximum_length=settings.max_pdu,
-            version=implementation_version(),
+            version=self._role.version,
         )
         self._connection.send(agreement.reply)
         return agreement
@@ -154,7 +155,14 @@ class Association:
             object_bytes=settings.limits.object_bytes,
             budget=self._role.budget,
         )
-        router = RequestRouter(self._info, agreement, self._role.store, self._role.services, self._connection)
+        router = RequestRouter(
+            info=self._info,
+            agreement=agreement,
+            store=self._role.store,
+            services=self._role.services,
+            connection=self._connection,
+            release=assembly.release,
+        )
         try:
             return self._exchange(stream, assembly, router)
         finally:
@@ -168,7 +176,7 @@ class Association:
                 connection.ceiling = math.inf
                 connection.quiet_since = time.monotonic()
                 if self._role.stopping():
-                    connection.cut(Ending.STOPPED)
+                    raise ConnectionEnded(Ending.STOPPED)
             patience = timeouts.pdu if assembly.in_progress else timeouts.idle
             kind, body = stream.next_pdu(patience=patience, most_bytes=settings.max_pdu)
             if kind == pdu.DATA:

@@ -7,6 +7,7 @@ read. Here reads block without any timeout; `DeadlineWatch` shuts the socket dow
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import socket
 import ssl
@@ -17,6 +18,8 @@ from collections.abc import Callable
 from gateway.domain.errors import Unavailable
 from gateway.servers.dicom.policy import Ending
 from gateway.servers.dicom.tls import subject
+
+_log = logging.getLogger(__name__)
 
 
 class ConnectionEnded(Unavailable):
@@ -57,8 +60,11 @@ class Connection:
             self._socket = secured
         try:
             secured.do_handshake()
-        except (OSError, ValueError):
-            raise ConnectionEnded(self._cut or Ending.DISCONNECTED) from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            _log.info("dicom.tls-failed peer=%s reason=%s", self.peer_host, reason)
+            # whoever ended it: without TLS there is no way to say more
+            raise ConnectionEnded(Ending.DISCONNECTED) from None
         return subject(secured)
 
     def arm(self, seconds: float) -> None:
@@ -105,6 +111,7 @@ class Connection:
         if self._cut is None:
             self._cut = ending
             self._shutdown(socket.SHUT_RD)
+        self.ceiling = math.inf
         self.arm(self._linger_seconds)
 
     def expire(self) -> None:

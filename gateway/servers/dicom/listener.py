@@ -6,6 +6,7 @@ The accept loop never waits for a peer: the TLS handshake and every read happen 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -17,6 +18,7 @@ from gateway.servers.dicom.association import AcceptorRole, Association
 from gateway.servers.dicom.budget import ByteBudget
 from gateway.servers.dicom.connection import Connection
 from gateway.servers.dicom.deadline import DeadlineWatch
+from gateway.servers.dicom.negotiation import implementation_version
 from gateway.servers.dicom.policy import LOCAL_LIMIT_EXCEEDED, AssociationObserver, AssociationPolicy, Ending
 from gateway.servers.dicom.roster import Place, Roster
 from gateway.servers.dicom.service import Service, StoreHandler
@@ -25,7 +27,8 @@ from gateway.servers.dicom.settings import ListenerSettings
 _log = logging.getLogger(__name__)
 
 _BACKLOG = 512
-_OUT_OF_DESCRIPTORS_SECONDS = 0.2
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED_SECONDS = 0.2
 _NO_SERVICES: Mapping[str, Service] = MappingProxyType({})
 
 
@@ -52,30 +55,37 @@ class DicomListener:
             observer=observer,
             services=services,
             budget=ByteBudget(settings.limits.in_flight_bytes),
+            version=implementation_version(),
             stopping=self._stopping.is_set,
         )
         self._threads: set[threading.Thread] = set()
         self._socket: socket.socket | None = None
-        self._acceptor = threading.Thread(target=self._accept_all, name="dicom-accept", daemon=True)
+        self._port = settings.port
 
     @property
     def port(self) -> int:
-        """The port listened on; known after `start`."""
-        return int(self._listening().getsockname()[1])
+        """The port listened on; when 0 was asked for, known after `start`."""
+        return self._port
 
     def start(self) -> None:
         """Binds and begins to accept; an address that cannot be bound raises OSError."""
         family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
         address = (self._settings.host, self._settings.port)
         self._socket = socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=True)
+        self._port = int(self._socket.getsockname()[1])
         self._watch.start()
+        self._acceptor = threading.Thread(
+            target=self._accept_all, args=(self._socket,), name="dicom-accept", daemon=True
+        )
         self._acceptor.start()
 
     def stop(self, grace_seconds: float) -> None:
         """Stops accepting, cuts idle associations, lets running messages finish, then cuts those too."""
+        listening = self._socket
+        if listening is None:
+            return
         until = time.monotonic() + grace_seconds
         self._stopping.set()
-        listening = self._listening()
         with contextlib.suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)  # wakes the accept loop
         self._acceptor.join()
@@ -94,20 +104,15 @@ class DicomListener:
         """Blocks until `stop` has done its work."""
         self._stopped.wait()
 
-    def _listening(self) -> socket.socket:
-        if self._socket is None:
-            raise RuntimeError("the listener has not been started")
-        return self._socket
-
-    def _accept_all(self) -> None:
-        listening = self._listening()
+    def _accept_all(self, listening: socket.socket) -> None:
         while not self._stopping.is_set():
             try:
                 accepted, peer = listening.accept()
             except OSError as error:
                 if not self._stopping.is_set():
                     _log.warning("dicom.accept-failed errno=%s", error.errno)
-                    self._stopping.wait(_OUT_OF_DESCRIPTORS_SECONDS)
+                if error.errno in _EXHAUSTED:  # accept would fail at once again until something is closed
+                    self._stopping.wait(_EXHAUSTED_SECONDS)
                 continue
             try:
                 self._begin(accepted, peer)

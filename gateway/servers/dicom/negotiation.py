@@ -93,8 +93,7 @@ def negotiate(request: AssociateRequest, services: Container[str], *, maximum_le
 
 
 def _answer(context: ProposedContext, request: AssociateRequest, services: Container[str]) -> ContextResult:
-    syntax = next((uid for uid in context.transfer_syntaxes if uid is not None), None)
-    abstract_syntax = context.abstract_syntax
+    syntax, abstract_syntax = context.transfer_syntax, context.abstract_syntax
     if abstract_syntax is None or not _is_served(abstract_syntax, services):
         result = _ABSTRACT_SYNTAX_REFUSED
     elif syntax is None:

@@ -7,9 +7,10 @@ none waits for ever.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import GatewayError, Invalid
 from gateway.servers.dicom import dimse, pdu, status
 from gateway.servers.dicom.connection import Connection
 from gateway.servers.dicom.message import Message
@@ -22,22 +23,16 @@ from gateway.servers.dicom.uid import encode_uid, parse_uid
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class RequestRouter:
     """Finds who answers a message on one association, and sends the answer."""
 
-    def __init__(
-        self,
-        info: AssociationInfo,
-        agreement: Agreement,
-        store: StoreHandler,
-        services: Mapping[str, Service],
-        connection: Connection,
-    ) -> None:
-        self._info = info
-        self._agreement = agreement
-        self._store = store
-        self._services = services
-        self._connection = connection
+    info: AssociationInfo
+    agreement: Agreement
+    store: StoreHandler
+    services: Mapping[str, Service]
+    connection: Connection
+    release: Callable[[], None]  # of the message's share of memory
 
     def answer(self, message: Message, *, send_seconds: float) -> None:
         """Deals with one message and sends every reply, each within `send_seconds`."""
@@ -47,20 +42,40 @@ class RequestRouter:
         if field & dimse.RESPONSE:
             raise pdu.ProtocolViolation(pdu.UNEXPECTED_PARAMETER, "a response without a request")
         message_id = dimse.number(message.command, dimse.MESSAGE_ID)
-        context = self._agreement.contexts[message.context_id]
-        service = self._services.get(context.abstract_syntax)
+        for reply in self._guarded(self._replies(field, message)):
+            self._reply(message, field, message_id, reply, send_seconds)
+
+    def _replies(self, field: int, message: Message) -> Iterator[ServiceReply]:
+        context = self.agreement.contexts[message.context_id]
+        service = self.services.get(context.abstract_syntax)
         if service is not None:
-            request = ServiceRequest(
-                self._info, context.abstract_syntax, context.transfer_syntax, message.command, message.dataset
+            yield from service(
+                ServiceRequest(
+                    association=self.info,
+                    abstract_syntax_uid=context.abstract_syntax,
+                    transfer_syntax_uid=context.transfer_syntax,
+                    command=message.command,
+                    dataset=message.dataset,
+                )
             )
-            for reply in service(request):
-                self._reply(message, message_id, reply, send_seconds)
         elif field == dimse.C_STORE_RQ and is_storage(context.abstract_syntax):
-            self._reply(message, message_id, self._stored(context, message), send_seconds)
+            yield self._stored(context, message)
         elif field == dimse.C_ECHO_RQ and context.abstract_syntax == VERIFICATION:
-            self._reply(message, message_id, ServiceReply(status.SUCCESS), send_seconds)
+            yield ServiceReply(status.SUCCESS)
         else:
-            self._reply(message, message_id, ServiceReply(status.UNRECOGNISED_OPERATION), send_seconds)
+            yield ServiceReply(status.UNRECOGNISED_OPERATION)
+
+    def _guarded(self, replies: Iterator[ServiceReply]) -> Iterator[ServiceReply]:
+        """The replies; an error among them becomes the last one, so that the sender gets a status."""
+        association = self.info.association_id
+        try:
+            yield from replies
+        except GatewayError as error:
+            _log.info("dicom.request-refused association=%s category=%s", association, error.category.value)
+            yield _refused(status.store_status(error), str(error))
+        except Exception as error:  # an edge: the sender gets a status whatever happens behind
+            _log.error("dicom.request-failed association=%s error=%s", association, type(error).__name__)
+            yield _refused(status.store_status(error), "internal error")
 
     def _stored(self, context: AcceptedContext, message: Message) -> ServiceReply:
         sop_class = parse_uid(message.command.get(dimse.AFFECTED_SOP_CLASS_UID, b""))
@@ -70,24 +85,18 @@ class RequestRouter:
         if instance is None:
             return _refused(status.INVALID_OBJECT_INSTANCE, "SOP instance UID is malformed")
         if message.refusal is not None:
-            return _refused(status.store_status(message.refusal), str(message.refusal))
+            raise message.refusal
         if message.dataset is None:
-            return _refused(status.CANNOT_UNDERSTAND, "no data set")
-        request = StoreRequest(self._info, sop_class, instance, context.transfer_syntax, message.dataset)
+            raise Invalid("no data set")
+        request = StoreRequest(self.info, sop_class, instance, context.transfer_syntax, message.dataset)
         try:
-            self._store(request)
-        except GatewayError as error:
-            code = status.store_status(error)
-            _log.info("dicom.store-refused association=%s category=%s", self._info.association_id, error.category.value)
-            return _refused(code, str(error))
-        except Exception as error:  # an edge: the sender gets a status whatever happens behind
-            _log.error("dicom.store-failed association=%s error=%s", self._info.association_id, type(error).__name__)
-            return _refused(status.PROCESSING_FAILURE, "internal error")
+            self.store(request)
+        finally:
+            self.release()  # before the answer, so that what the sender sends next finds room
         return ServiceReply(status.SUCCESS, {dimse.AFFECTED_SOP_INSTANCE_UID: encode_uid(instance)})
 
-    def _reply(self, message: Message, message_id: int, reply: ServiceReply, send_seconds: float) -> None:
-        field = dimse.number(message.command, dimse.COMMAND_FIELD)
-        context = self._agreement.contexts[message.context_id]
+    def _reply(self, message: Message, field: int, message_id: int, reply: ServiceReply, send_seconds: float) -> None:
+        context = self.agreement.contexts[message.context_id]
         has_data = dimse.A_DATA_SET if reply.dataset else dimse.NO_DATA_SET
         elements = {
             dimse.AFFECTED_SOP_CLASS_UID: encode_uid(context.abstract_syntax),
@@ -97,12 +106,12 @@ class RequestRouter:
             dimse.STATUS: dimse.short(reply.status),
             **reply.elements,
         }
-        peer_max = self._agreement.peer_max
+        peer_max = self.agreement.peer_max
         answer = pdu.data(message.context_id, dimse.encode_command(elements), command=True, peer_max=peer_max)
         if reply.dataset:
             answer += pdu.data(message.context_id, reply.dataset, command=False, peer_max=peer_max)
-        self._connection.arm(send_seconds)
-        self._connection.send(answer)
+        self.connection.arm(send_seconds)
+        self.connection.send(answer)
 
 
 def _refused(code: int, reason: str) -> ServiceReply:

@@ -6,7 +6,9 @@ TLS 1.2 at least, four ECDHE-GCM suites below 1.3, no renegotiation; mutual wher
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from gateway.domain.errors import Invalid
 
@@ -40,6 +42,5 @@ def subject(connection: ssl.SSLSocket) -> str | None:
     certificate = connection.getpeercert()
     if not certificate:
         return None
-    names = certificate.get("subject", ())
-    parts = [f"{key}={value}" for name in names for key, value in name]  # type: ignore[misc]
-    return ",".join(parts)
+    names = cast(Iterable[Iterable[tuple[str, str]]], certificate.get("subject", ()))
+    return ",".join(f"{key}={value}" for name in names for key, value in name)

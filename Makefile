@@ -1,0 +1,71 @@
+# Everything a newcomer or a machine runs; `make help` lists it. Needs Python 3.11 or newer with venv, nothing else.
+
+PYTHON ?= python3
+ONCE ?=
+BIN := .venv/bin
+SOURCES := gateway workers models
+CPU_STAMP := .venv/.installed-cpu
+DEV_STAMP := .venv/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help venv venv-dev demo test lint typecheck imports bench-dicom chaos lock docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "This Python has no venv module; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The development environment holds everything of the CPU one, so the second is not installed over the first.
+$(CPU_STAMP): requirements/cpu.lock pyproject.toml | .venv/bin/python
+	@if [ -e $(DEV_STAMP) ]; then $(MAKE) --no-print-directory $(DEV_STAMP); else \
+		echo "installing requirements/cpu.lock into .venv"; \
+		$(PIP) install --require-hashes -r requirements/cpu.lock && $(PIP) install --no-deps -e .; fi
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.lock pyproject.toml | .venv/bin/python
+	@echo "installing requirements/dev.lock into .venv"
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(PIP) install --no-deps -e .
+	@touch $@
+
+venv: $(CPU_STAMP) ## make .venv with what running needs, from the hash-locked file
+
+venv-dev: $(DEV_STAMP) ## make .venv with what testing needs too
+
+demo: venv ## start a gateway, send it a real study, show the report (ONCE=1: stop then)
+	@$(BIN)/python deploy/demo/run_demo.py $(if $(ONCE),--once)
+
+test: venv-dev ## run the test suite; absent foreign programs are named at its end
+	$(BIN)/python -m pytest
+
+lint: venv-dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: venv-dev ## mypy, strict
+	$(BIN)/mypy
+
+imports: venv-dev ## the floors of ARCHITECTURE.md: imports go down only
+	$(BIN)/lint-imports
+
+bench-dicom: venv-dev ## C-STORE side by side with pynetdicom, DCMTK and Orthanc; rows for BENCHMARKS.md
+	$(BIN)/python deploy/bench/bench_dicom.py
+
+chaos: venv-dev ## the long chaos run: SIGKILL at random moments, nothing lost, nothing twice
+	$(BIN)/python -m pytest -m soak --timeout=1800 tests/flow
+
+lock: ## write requirements/*.lock again from pyproject.toml
+	@PYTHON=$(PYTHON) deploy/tools/lock.sh
+
+docs: venv ## write the generated parts of the documents again
+	$(BIN)/python deploy/tools/state_diagrams.py
+
+clean: ## remove .venv, caches and what the demo left
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo
+	find $(SOURCES) tests deploy alembic -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,169 @@
+"""Measures C-STORE receivers side by side, in one run, on one disk: the DICOM rows of BENCHMARKS.md.
+
+    python deploy/bench/bench_dicom.py [--receiver NAME ...] [--sender storescu|dcmsend] [--json FILE]
+
+For each receiver: objects per second with one and four DCMTK senders, for CT slices (526 KB) and small objects
+(36 KB), from an untuned sender (Nagle on) and from one with TCP_NODELAY=1; CPU of the receiver per object;
+associations per second; CPU with 200 idle associations. Receivers are tuned always, medians are printed.
+Only receivers named so are durable before they answer: "transport only" and "dxgate".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench_dicom_associations import IdleLoad, associations_per_second, idle_load
+from bench_dicom_objects import CT_SHAPE, SMALL_SHAPE, make_objects, renew
+from bench_dicom_receivers import RECEIVERS, Receiver, is_available
+
+SENDERS = {"storescu": ["storescu", "-R"], "dcmsend": ["dcmsend"]}
+_AT_ONCE = (1, 4)
+_OBJECTS = {"CT": CT_SHAPE, "small": SMALL_SHAPE}
+_MOST_OBJECTS = 100  # per sender and run
+_RUN_SECONDS = 0.8  # aimed at; the number of objects follows from a first estimate
+_SENDER_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class StoreRate:
+    """Medians for one receiver, object, number of senders and tuning of the sender."""
+
+    receiver: str
+    objects: str
+    senders: int
+    tuned: bool
+    per_second: float
+    lowest: float
+    highest: float
+    cpu_ms: float
+
+
+def send(receiver: Receiver, groups: list[list[Path]], sender: list[str], *, tuned: bool) -> tuple[float, float]:
+    """Sends each group by one sender, all at once; objects per second and receiver CPU ms per object."""
+    for group in groups:
+        renew(group)
+    environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
+    if tuned:
+        environment["TCP_NODELAY"] = "1"
+    count = sum(len(group) for group in groups)
+    used, began = receiver.cpu_seconds(), time.perf_counter()
+    running = [
+        subprocess.Popen(
+            [*sender, "-aec", "ORTHANC", "127.0.0.1", str(receiver.port), *map(str, group)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for group in groups
+    ]
+    failed = [one.wait(_SENDER_SECONDS) for one in running]
+    seconds = time.perf_counter() - began
+    if any(failed):
+        raise SystemExit(f"a sender failed: {failed}")
+    return count / seconds, 1000 * (receiver.cpu_seconds() - used) / count
+
+
+def store_rates(
+    name: str, receiver: Receiver, sources: dict[str, list[list[Path]]], sender: list[str], repeats: int
+) -> list[StoreRate]:
+    """All store measurements of one running receiver."""
+    rates = []
+    for objects, groups in sources.items():
+        for senders in _AT_ONCE:
+            for tuned in (False, True):
+                estimate, _ = send(receiver, [group[:4] for group in groups[:senders]], sender, tuned=tuned)
+                share = min(_MOST_OBJECTS, max(10, int(2 * estimate * _RUN_SECONDS / senders)))
+                chosen = [group[:share] for group in groups[:senders]]
+                runs = [send(receiver, chosen, sender, tuned=tuned) for _ in range(repeats)]
+                speeds = [speed for speed, _ in runs]
+                cpu = statistics.median(used for _, used in runs)
+                median = statistics.median(speeds)
+                rates.append(StoreRate(name, objects, senders, tuned, median, min(speeds), max(speeds), cpu))
+    return rates
+
+
+def print_tables(rates: list[StoreRate], associations: dict[str, float], idle: dict[str, IdleLoad]) -> None:
+    """The Markdown that goes into BENCHMARKS.md."""
+    print(
+        "\n| receiver | object | senders | untuned sender, objects/s | TCP_NODELAY sender, objects/s | CPU ms/object |"
+    )
+    print("|---|---|---|---|---|---|")
+    for untuned, tuned in zip(rates[::2], rates[1::2], strict=True):
+        spread = [f"{one.per_second:.0f} ({one.lowest:.0f}-{one.highest:.0f})" for one in (untuned, tuned)]
+        where = f"| {untuned.receiver} | {untuned.objects} | {untuned.senders} |"
+        print(f"{where} {spread[0]} | {spread[1]} | {untuned.cpu_ms:.2f} |")
+    print("\n| receiver | associations/s | idle associations held | CPU while idle, % of a core |")
+    print("|---|---|---|---|")
+    for name, speed in associations.items():
+        print(f"| {name} | {speed:.0f} | {idle[name].held} | {idle[name].cpu_percent:.1f} |")
+
+
+def measure(
+    names: list[str], workdir: Path, sources: dict[str, list[list[Path]]], sender: list[str], repeats: int
+) -> dict[str, object]:
+    """Runs every receiver in turn and prints the tables; the result as plain data."""
+    rates: list[StoreRate] = []
+    associations: dict[str, float] = {}
+    idle: dict[str, IdleLoad] = {}
+    for name in names:
+        folder = workdir / name.replace(" ", "-").replace(",", "")
+        folder.mkdir()
+        receiver = RECEIVERS[name](folder)
+        try:
+            print(f"measuring {name}", flush=True)
+            rates += store_rates(name, receiver, sources, sender, repeats)
+            associations[name] = associations_per_second(receiver)
+            idle[name] = idle_load(receiver)
+        finally:
+            receiver.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+    print_tables(rates, associations, idle)
+    return {
+        "machine": {"platform": platform.platform(), "cores": os.cpu_count(), "load": os.getloadavg()},
+        "store": [asdict(rate) for rate in rates],
+        "associations_per_second": associations,
+        "idle": {name: asdict(load) for name, load in idle.items()},
+    }
+
+
+def main() -> None:
+    """Parses the command line, makes the objects in memory and measures."""
+    parser = argparse.ArgumentParser(description="C-STORE receivers side by side")
+    parser.add_argument("--receiver", action="append", choices=list(RECEIVERS), help="default: all but dxgate")
+    parser.add_argument("--sender", choices=list(SENDERS), default="storescu")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--workdir", type=Path, help="where receivers write (default: the temporary folder)")
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    arguments = parser.parse_args()
+    names = arguments.receiver or [name for name in RECEIVERS if name != "dxgate"]
+    for absent in [name for name in names if not is_available(name)]:
+        print(f"left out, not installed: {absent}")
+        names.remove(absent)
+    shared_memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - sources off the measured disk
+    with (
+        tempfile.TemporaryDirectory(dir=arguments.workdir) as work,
+        tempfile.TemporaryDirectory(dir=shared_memory) as memory,
+    ):
+        sources = {
+            objects: [
+                make_objects(Path(memory) / f"{objects}{group}", shape, _MOST_OBJECTS) for group in range(max(_AT_ONCE))
+            ]
+            for objects, shape in _OBJECTS.items()
+        }
+        result = measure(names, Path(work), sources, SENDERS[arguments.sender], arguments.repeats)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

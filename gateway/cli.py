@@ -1,0 +1,163 @@
+"""The command line: which commands exist, what they take, and how an error becomes one line and an exit code.
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage or wrong settings. A command's code is imported only when
+it runs, because every role of the gateway is one of these commands and has to start fast and small.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+from gateway.domain.errors import GatewayError, Invalid
+
+Group = Any  # argparse keeps the class of its sub-parsers private
+SCOPE_EXAMPLES = "system/DiagnosticReport.rs, system/*.rs"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; never a traceback."""
+    arguments = parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except Invalid as error:
+        return _complain(str(error), 2)
+    except GatewayError as error:
+        return _complain(str(error), 1)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 1)
+    except BrokenPipeError:
+        with suppress(OSError):  # the reader of our output has gone; nothing may be written at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # the edge: a message of unknown origin may quote patient data, so it is not shown
+        from gateway.logging import describe
+
+        known = describe(error)
+        return _complain(f"internal error: {known['error']} at {known['trace']}", 1)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.home:
+        os.environ["DXGATE_GATEWAY_HOME"] = arguments.home  # children of `up` inherit it
+    module, _, function = arguments.run.partition(":")
+    command = getattr(import_module(module), function)
+    if arguments.run == "gateway.commands.version:version":
+        return int(command(arguments))
+    from gateway import config, logging
+
+    loaded = config.load()
+    logging.configure(loaded.settings.gateway.log_level, loaded.settings.gateway.log_format)
+    return int(command(loaded, arguments))
+
+
+def _complain(message: str, code: int) -> int:
+    with suppress(OSError):
+        sys.stderr.write(f"dxgate: {message}\n")
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="dxgate",
+        description="Hospital integration gateway: studies in, de-identified inference, diagnostic reports out.",
+        epilog="Settings: environment DXGATE_<SECTION>_<NAME>, or dxgate.toml in the home folder; "
+        "`dxgate doctor --settings` lists them.",
+    )
+    top.add_argument("--home", metavar="FOLDER", help="home folder; the same as DXGATE_GATEWAY_HOME")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    _roles(commands)
+    _operation(commands)
+    _access(commands)
+    _work(commands)
+    return top
+
+
+def _command(group: Group, name: str, run: str, help_: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = group.add_parser(name, help=help_, description=help_)
+    made.set_defaults(run=f"gateway.commands.{run}")
+    return made
+
+
+def _group(group: Group, name: str, help_: str) -> Group:
+    made = group.add_parser(name, help=help_, description=help_)
+    return made.add_subparsers(metavar="COMMAND", required=True)
+
+
+def _roles(commands: Group) -> None:
+    _command(commands, "up", "up:up", "start everything on this machine and keep it running")
+    serve = _group(commands, "serve", "run one server process")
+    _command(serve, "dicom", "roles:serve_dicom", "the DICOM port")
+    _command(serve, "web", "roles:serve_web", "the FHIR endpoint and the console")
+    _command(serve, "sweep", "roles:sweep", "the same as `dxgate sweep`, so that one systemd template fits")
+    _command(commands, "sweep", "roles:sweep", "find work that nobody holds: settle, announce, compose, deliver")
+    _command(commands, "worker", "roles:worker", "run the models")
+
+
+def _operation(commands: Group) -> None:
+    _command(commands, "init", "setup:init", "make what is missing: key rings, tables, the person `admin`")
+    migrate = _command(commands, "migrate", "setup:migrate", "bring the database to the newest schema")
+    migrate.add_argument("--worker-role", metavar="ROLE", help="PostgreSQL role of workers, to be granted its part")
+    key = _group(commands, "key", "key rings")
+    _command(key, "init", "setup:key_init", "create the key rings that are missing")
+    _json(_command(key, "status", "setup:key_status", "list the key rings"))
+    doctor = _command(commands, "doctor", "doctor:doctor", "check every part and say what to do")
+    doctor.add_argument("--settings", action="store_true", help="list every setting in force and where it came from")
+    _json(doctor)
+    audit = _group(commands, "audit", "the audit trail")
+    _json(_command(audit, "verify", "audit:verify", "check the whole chain"))
+    _json(_command(audit, "head", "audit:head", "print the last row's number and code"))
+    _command(commands, "version", "version:version", "print the version")
+
+
+def _access(commands: Group) -> None:
+    client = _group(commands, "client", "systems that may connect")
+    add = _group(client, "add", "let a system connect")
+    fhir = _json(_command(add, "fhir", "access:add_fhir_client", "add a FHIR client and print its secret once"))
+    fhir.add_argument("name", help="client id")
+    fhir.add_argument("--scope", action="append", required=True, metavar="SCOPE", help=f"e.g. {SCOPE_EXAMPLES}")
+    dicom = _command(add, "dicom", "access:add_dicom_client", "add a DICOM peer by its AE title")
+    dicom.add_argument("name", metavar="AE", help="AE title")
+    dicom.add_argument("--from", dest="networks", action="append", required=True, metavar="CIDR", help="its network")
+    _json(_command(client, "list", "access:list_clients", "list the clients"))
+    disable = _command(client, "disable", "access:disable_client", "stop a client from connecting")
+    disable.add_argument("kind", choices=("fhir", "dicom"))
+    disable.add_argument("name")
+    person = _group(commands, "person", "people who use the console")
+    add_person = _command(person, "add", "access:add_person", "add a person; the password is asked for")
+    add_person.add_argument("name")
+    add_person.add_argument("--role", required=True, choices=("admin", "auditor", "physician"))
+    add_person.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+
+
+def _work(commands: Group) -> None:
+    study = _group(commands, "study", "studies, by their pseudonymous id")
+    _limit(_json(_command(study, "list", "study:list_studies", "list the newest studies")))
+    show = _json(_command(study, "show", "study:show", "show a study with its tasks, report and deliveries"))
+    show.add_argument("id")
+    retry = _command(study, "retry", "study:retry", "put the failed and refused tasks of a study to work again")
+    retry.add_argument("id")
+    delivery = _group(commands, "delivery", "report versions on their way to destinations")
+    _limit(_json(_command(delivery, "list", "delivery:list_deliveries", "list deliveries of the newest reports")))
+    replay = _command(delivery, "replay", "delivery:replay", "send a delivery again")
+    replay.add_argument("id")
+
+
+def _json(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _limit(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    command.add_argument("--limit", type=int, default=20, metavar="N", help="at most N rows (default 20)")
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of `dxgate`, one file for each noun; gateway/cli.py names them."""

@@ -1,0 +1,80 @@
+"""`dxgate study`: where a study stands, by pseudonymous id, and a second try for what failed."""
+
+from __future__ import annotations
+
+import argparse
+
+from gateway.commands.output import Row, actor, print_json, print_rows, row_of, tell
+from gateway.config import LoadedSettings
+from gateway.domain.errors import Conflict, Missing
+from gateway.domain.ids import StudyId
+from gateway.domain.report import Delivery, Report, report_id
+from gateway.domain.study import Study
+from gateway.domain.task import Task
+from gateway.ports import UnitOfWork
+
+STUDY_COLUMNS = ("id", "state", "revision", "priority", "modalities", "instance_count", "last_received_at")
+TASK_COLUMNS = ("id", "model_id", "state", "attempt", "owner", "reason")
+DELIVERY_COLUMNS = ("id", "version", "destination", "state", "attempt", "due_at", "last_error")
+RETRIED_STATES = ("failed", "refused")
+
+
+def list_studies(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    from gateway import wiring
+
+    with wiring.database(loaded.settings).read() as unit:
+        rows = [row_of(study) for study in unit.studies.newest(arguments.limit)]
+    print_rows(rows, STUDY_COLUMNS, as_json=arguments.json)
+    return 0
+
+
+def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    from gateway import wiring
+
+    with wiring.database(loaded.settings).read() as unit:
+        study = unit.studies.get(StudyId(arguments.id))
+        tasks = unit.tasks.of_study(study.id, study.revision)
+        report = _report(unit, study)
+        deliveries = unit.deliveries.of_report(report.id) if report else []
+    if arguments.json:
+        print_json(_document(study, tasks, report, deliveries))
+        return 0
+    print_rows([row_of(study)], STUDY_COLUMNS, as_json=False)
+    tell("")
+    print_rows([row_of(task) for task in tasks], TASK_COLUMNS, as_json=False)
+    if report:
+        tell(f"\nreport {report.id}: {report.status}, version {report.version}")
+        print_rows([row_of(delivery) for delivery in deliveries], DELIVERY_COLUMNS, as_json=False)
+    return 0
+
+
+def retry(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """Every failed or refused task of the current revision goes back to `todo`; the sweeper announces it."""
+    from gateway import wiring
+
+    with wiring.database(loaded.settings).begin(actor()) as unit:
+        study = unit.studies.get(StudyId(arguments.id))
+        ended = [task for task in unit.tasks.of_study(study.id, study.revision) if task.state in RETRIED_STATES]
+        if not ended:
+            raise Conflict("this study has no failed or refused task")
+        count = sum(unit.tasks.retry(task.id) for task in ended)
+        unit.commit()
+    tell(f"{count} task(s) to do again")
+    return 0
+
+
+def _report(unit: UnitOfWork, study: Study) -> Report | None:
+    try:
+        return unit.reports.get(report_id(study.id))
+    except Missing:
+        return None
+
+
+def _document(study: Study, tasks: list[Task], report: Report | None, deliveries: list[Delivery]) -> Row:
+    """Ids, states and times; the blind indexes stay out."""
+    return {
+        "study": {name: getattr(study, name) for name in STUDY_COLUMNS},
+        "tasks": [{name: getattr(task, name) for name in TASK_COLUMNS} for task in tasks],
+        "report": row_of(report) if report else None,
+        "deliveries": [{name: getattr(delivery, name) for name in DELIVERY_COLUMNS} for delivery in deliveries],
+    }

@@ -1,0 +1,126 @@
+"""The identifiers of one object's patient, harvested before removal, and the search for them in what is kept.
+
+PS3.15 E.1.1 asks to look into free text as well: a technologist's note repeats the name that the header lost.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+
+from gateway.privacy.charset import decode, encodings_for
+from gateway.privacy.dataset import DataSet, Element
+
+CHARSET_TAG = 0x00080005
+_IDENTIFIERS = frozenset(
+    {0x00080050, 0x00100020, 0x00101000, 0x00100021, 0x00080080, 0x00081010, 0x00102154, 0x00101040, 0x00102299}
+    | {0x00102297, 0x00380010, 0x00120040, 0x00120042, 0x00401001, 0x00402016, 0x00402017, 0x00181000, 0x00200010}
+    | {0x00100050, 0x00101090, 0x00080081, 0x00080094, 0x00080092}
+)
+"""Attributes whose whole value is an identifier."""
+_BIRTH_DATE = 0x00100030
+_SOUGHT = _IDENTIFIERS | {_BIRTH_DATE}
+_MOST_VALUES = 512
+_MOST_LENGTH = 128
+_EVERYTHING = re.compile("")
+NOTHING = re.compile(r"(?!)")
+
+
+def harvest(data_set: DataSet, encodings: tuple[str, ...], retained: frozenset[int]) -> re.Pattern[str]:
+    """A pattern that finds, in text of normal form, any identifier this data set carries.
+
+    `retained` are the attributes that the profile keeps: what they say is no secret.
+    """
+    found: set[tuple[int, bytes]] = set()
+    sought = _SOUGHT - retained
+    for element in _walk(data_set.elements):
+        tag = element.tag
+        if (element.vr == "PN" or tag in sought) and element.value != element.end:
+            found.add((_kind(element), bytes(data_set.source[element.value : element.end][:4096])))
+            if len(found) > _MOST_VALUES:
+                return _EVERYTHING  # more names than can be looked for: no free text is kept at all
+    return _pattern(frozenset(found), encodings)
+
+
+def normal_text(text: str) -> str:
+    """The form that is searched: compatibility characters folded, upper case."""
+    return text.upper() if text.isascii() else unicodedata.normalize("NFKC", text).upper()
+
+
+def _walk(elements: list[Element]) -> Iterator[Element]:
+    stack = [iter(elements)]
+    while stack:
+        for element in stack[-1]:
+            if element.sequence is not None:
+                stack.append(iter([inner for item in element.sequence.items for inner in item.elements]))
+                break
+            yield element
+        else:
+            stack.pop()
+
+
+_NAME, _NUMBER, _DAY = range(3)
+
+
+def _kind(element: Element) -> int:
+    if element.tag == _BIRTH_DATE:
+        return _DAY
+    return _NAME if element.vr == "PN" else _NUMBER
+
+
+@lru_cache(maxsize=512)
+def _pattern(values: frozenset[tuple[int, bytes]], encodings: tuple[str, ...]) -> re.Pattern[str]:
+    """Compiled once per patient and visit: the slices of a series share every value."""
+    words: set[str] = set()
+    for kind, value in values:
+        text = normal_text(decode(value, encodings))
+        words |= {_NAME: _name_words, _NUMBER: _number_words, _DAY: _day_words}[kind](text)
+    bounded = {word[:_MOST_LENGTH] for word in words}
+    if not bounded:
+        return NOTHING
+    ordered = sorted(bounded, key=lambda word: (-len(word), word))
+    return re.compile("|".join(_searchable(word) for word in ordered))
+
+
+def _searchable(word: str) -> str:
+    """A word between non-word characters; scripts without spaces are found anywhere."""
+    escaped = re.escape(word)
+    return rf"(?<![A-Z0-9]){escaped}(?![A-Z0-9])" if word.isascii() else escaped
+
+
+def _name_words(text: str) -> set[str]:
+    words = set()
+    for group in re.split(r"[=\\]", text):
+        parts = [part for part in re.split(r"[\s^,.]+", group) if part]
+        words |= {word for part in parts for word in (part, *part.split("-")) if _telling(word)}
+        if len(parts) > 1 and not group.isascii():
+            words.add(parts[0] + parts[1])
+    return words
+
+
+def _number_words(text: str) -> set[str]:
+    return {part.strip() for part in text.split("\\") if _telling(part.strip())}
+
+
+def _telling(word: str) -> bool:
+    """Long enough that finding it says something; one ideograph alone does not, two do."""
+    return len(word) >= (3 if word.isascii() else 2)
+
+
+def _day_words(text: str) -> set[str]:
+    digits = text.replace(".", "")
+    if len(digits) != 8 or not digits.isdigit():
+        return set()
+    year, month, day = digits[:4], digits[4:6], digits[6:]
+    orders = ((year, month, day), (day, month, year), (month, day, year))
+    return {sign.join(order) for sign in ("", "-", "/", ".", " ") for order in orders}
+
+
+def charset_of(data_set: DataSet, elements: list[Element], inherited: tuple[str, ...]) -> tuple[str, ...]:
+    """The codecs in force for these elements: their own Specific Character Set, else the enclosing one."""
+    for element in elements[:4]:
+        if element.tag == CHARSET_TAG:
+            return encodings_for(bytes(data_set.source[element.value : element.end][:1024]))
+    return inherited

@@ -1,0 +1,194 @@
+"""The vault: from an identifier to its pseudonym, and, on purpose only, from the pseudonym back.
+
+Each patient has a random secret (sealed under the identity key) from which pseudonyms and the key of the sealed
+identity derive, and a random object key (sealed under the objects key) for the pixels. Destroying the patient's
+rows destroys both: nothing of that patient opens or links again. GDPR art. 4(5), ISO 25237 clause 7.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, Literal
+
+from gateway.domain.errors import Missing
+from gateway.domain.identity import Purpose as OpeningPurpose
+from gateway.domain.identity import StudyIdentity
+from gateway.domain.study import Study
+from gateway.ports import Database, PatientRow, UnitOfWork
+from gateway.privacy.identity import OriginalIdentity
+from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form
+from gateway.privacy.sealing import WrappingKey, open_column, seal_column
+
+_CACHED: Final = 4096  # patients kept in memory by one process
+_ACTOR: Final = "vault"
+
+
+@dataclass(frozen=True)
+class PatientRecord:
+    """A patient ready for use: what replaces the identity."""
+
+    pseudonym: str
+    pseudonymiser: Pseudonymiser
+
+
+class Vault:
+    """Pseudonyms out, identity in; identity out again only for a named purpose, audited in the caller's unit.
+
+    Implements the IdentityVault port.
+    """
+
+    def __init__(self, ring: KeyRing, database: Database) -> None:
+        """`ring` holds both key files."""
+        self._ring = ring
+        self._database = database
+        self._patients: OrderedDict[bytes, PatientRecord] = OrderedDict()
+        self._lock = Lock()
+        self._index_key = ring.key(Purpose.INDEX).key
+        self._domain_key = ring.key(Purpose.PSEUDONYM).key
+
+    def patient(self, key: IdentityKey) -> PatientRecord:
+        """The record of a patient, made at first sight.
+
+        A new secret is committed before it is used: what it replaced is stored later, and a secret that was
+        rolled back would leave that without an owner.
+        """
+        index = self._index("patient", key.indexed())
+        with self._lock:
+            known = self._patients.get(index)
+            if known is not None:
+                self._patients.move_to_end(index)
+                return known
+        with self._database.read() as unit:
+            row = unit.identities.find_patient(index)
+        record = self._record(row or self._add(index, key))
+        self._remember(index, record)
+        return record
+
+    def forget(self, pseudonym: str) -> None:
+        """Drop a patient from this process's memory, after the rows were erased."""
+        with self._lock:
+            for index in [index for index, one in self._patients.items() if one.pseudonym == pseudonym]:
+                del self._patients[index]
+
+    def seal_study(self, patient: PatientRecord, study_uid: str, identity: OriginalIdentity) -> bytes:
+        """A study's identity under its patient's own key; `study_uid` is the pseudonymous one."""
+        return _sealed(patient, identity.to_bytes(), "study_identity", study_uid)
+
+    def seal_instance(
+        self, patient: PatientRecord, instance_id: str, identity: OriginalIdentity, removed: bytes
+    ) -> bytes:
+        """Original UIDs of one instance and what its header lost, under its patient's own key."""
+        uids = f"{identity.sop_instance_uid}\n{identity.series_instance_uid}\n".encode()
+        return _sealed(patient, uids + removed, "instance_identity", instance_id)
+
+    def study_identity(self, unit: UnitOfWork, study: Study, purpose: OpeningPurpose, actor: str) -> StudyIdentity:
+        """Who a study is about."""
+        patient = self._open_patient(unit, study, purpose, actor)
+        opened = _opened(patient, unit.identities.study_identity(study.id), "study_identity", study.study_uid)
+        found = OriginalIdentity.from_bytes(opened)
+        return StudyIdentity(
+            patient_id=found.patient_id,
+            issuer_of_patient_id=found.issuer,
+            patient_name=found.patient_name,
+            birth_date=found.birth_date,
+            sex=found.sex,
+            study_instance_uid=found.study_instance_uid,
+            accession_number=found.accession_number,
+            study_date=found.study_date,
+            study_time=found.study_time,
+            study_id=found.study_id,
+            study_description=found.study_description or found.requested_procedure,
+            referring_physician=found.referring_physician,
+            institution=found.institution_name,
+        )
+
+    def original_uids(self, unit: UnitOfWork, study: Study, purpose: OpeningPurpose, actor: str) -> Mapping[str, str]:
+        """Pseudonymous SOP and Series Instance UIDs of a study to the original ones."""
+        patient = self._open_patient(unit, study, purpose, actor)
+        found: dict[str, str] = {}
+        for instance_id, sealed in unit.identities.original_headers(study.id):
+            opened = _opened(patient, sealed, "instance_identity", instance_id)
+            for original in opened.split(b"\n", 2)[:2]:
+                found[patient.pseudonymiser.uid(original.decode())] = original.decode()
+        return found
+
+    def removed_from(self, patient: PatientRecord, instance_id: str, sealed: bytes) -> bytes:
+        """What an instance's header lost, for `engine.restore`."""
+        return _opened(patient, sealed, "instance_identity", instance_id).split(b"\n", 2)[2]
+
+    def patients(self, unit: UnitOfWork, issuer: str | None, patient_id: str) -> list[str]:
+        """Pseudonyms of the patients known by this identifier, of any issuer where none is named."""
+        if issuer is None:
+            return unit.identities.pseudonyms(self._id_index(patient_id))
+        row = unit.identities.find_patient(self._index("patient", IdentityKey(issuer, patient_id).indexed()))
+        return [row.pseudonym] if row else []
+
+    def search_index(self, kind: Literal["accession", "study-uid"], value: str) -> bytes:
+        """By what a study is found again without storing the value in clear."""
+        return self._index(kind, normal_form(value).encode())
+
+    def _index(self, kind: str, value: bytes) -> bytes:
+        return blind_index(self._index_key, kind.encode() + b"\x1f" + value)
+
+    def _id_index(self, patient_id: str) -> bytes:
+        return self._index("patient-id", normal_form(patient_id).encode())
+
+    def _add(self, index: bytes, key: IdentityKey) -> PatientRow:
+        secret = secrets.token_bytes(32)
+        pseudonym = Pseudonymiser(secret, self._domain_key).patient_id()
+        row = PatientRow(
+            index=index,
+            id_index=self._id_index(key.patient_id),
+            pseudonym=pseudonym,
+            sealed_secret=seal_column(secret, self._ring.key(Purpose.IDENTITY), "patient", "secret", pseudonym),
+            wrapped_object_key=seal_object_key(secrets.token_bytes(32), self._ring, pseudonym),
+        )
+        with self._database.begin(_ACTOR) as unit:
+            kept = unit.identities.add_patient(row)
+            unit.commit()
+        return kept
+
+    def _record(self, row: PatientRow) -> PatientRecord:
+        secret = open_column(row.sealed_secret, self._ring.by_id, "patient", "secret", row.pseudonym)
+        return PatientRecord(row.pseudonym, Pseudonymiser(secret, self._domain_key))
+
+    def _remember(self, index: bytes, record: PatientRecord) -> None:
+        with self._lock:
+            self._patients[index] = record
+            if len(self._patients) > _CACHED:
+                self._patients.popitem(last=False)
+
+    def _open_patient(self, unit: UnitOfWork, study: Study, purpose: OpeningPurpose, actor: str) -> PatientRecord:
+        row = unit.identities.patient(study.patient)
+        if row is None:
+            raise Missing("this patient was erased: the identity cannot be opened")
+        unit.audit.record("identity:open", study.patient, actor, study=study.id, purpose=purpose)
+        return self._record(row)
+
+
+def seal_object_key(key: bytes, ring: KeyRing, pseudonym: str) -> bytes:
+    """A patient's object key under the current objects key."""
+    return seal_column(key, ring.key(Purpose.OBJECTS), "patient", "object_key", pseudonym)
+
+
+def open_object_key(sealed: bytes, ring: KeyRing, pseudonym: str) -> WrappingKey:
+    """The key that wraps the data keys of one patient's objects; all a worker needs is `objects.json`."""
+    return WrappingKey(pseudonym, open_column(sealed, ring.by_id, "patient", "object_key", pseudonym))
+
+
+def _identity_key(patient: PatientRecord) -> WrappingKey:
+    return WrappingKey(patient.pseudonym, patient.pseudonymiser.vault_key())
+
+
+def _sealed(patient: PatientRecord, value: bytes, table: str, row_id: str) -> bytes:
+    return seal_column(value, _identity_key(patient), table, "sealed", row_id)
+
+
+def _opened(patient: PatientRecord, sealed: bytes, table: str, row_id: str) -> bytes:
+    key = _identity_key(patient)
+    return open_column(sealed, lambda _: key, table, "sealed", row_id)

@@ -1,0 +1,227 @@
+"""Carries out the rules on one data set: each action is a method that adds its edits.
+
+PS3.15 E.1.1 step by step. Methods return by how many bytes they changed the length, so that enclosing items and
+sequences of defined length can be corrected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from gateway.privacy.charset import DEFAULT, decode, is_defined
+from gateway.privacy.dataset import DataSet, Element, Encoding, encode
+from gateway.privacy.dictionary import CHOICES, writable_vr
+from gateway.privacy.dummies import dummy
+from gateway.privacy.edits import Edit
+from gateway.privacy.identifiers import charset_of, normal_text
+from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
+from gateway.privacy.rules import Action, Rules
+from gateway.privacy.vocabulary import is_technical
+
+_PATIENT_ID: Final = 0x00100020
+_NUMBER: Final = re.compile(rb"[0-9+\-.eE\\ ]*\0?")
+_MOMENT: Final = re.compile(rb"[0-9.:+\-\\ ]*\0?")
+_UID: Final = re.compile(rb"[0-9.\\ ]*\0?")
+_AGE: Final = re.compile(r"(\d{3})([DWMY])")
+_OLDEST: Final = 90
+
+
+class Place(NamedTuple):
+    """Where an element stands: how it is encoded, in which character sets, and whether inside a sequence."""
+
+    encoding: Encoding
+    charset: tuple[str, ...]
+    nested: bool
+
+
+class Rewriter:
+    """One object's rewriting; `edits`, `counts` and `values` (changed root values) are its results."""
+
+    def __init__(
+        self,
+        data_set: DataSet,
+        rules: Rules,
+        pseudonymiser: Pseudonymiser,
+        key: IdentityKey,
+        identifiers: re.Pattern[str],
+        *,
+        sop_class: str,
+    ) -> None:
+        self.edits: list[Edit] = []
+        self.counts: dict[Action, int] = {}
+        self.values: dict[int, bytes] = {}
+        self._data_set = data_set
+        self._source = data_set.source
+        self._rules = rules
+        self._pseudonymiser = pseudonymiser
+        self._key = key
+        self._identifiers = identifiers
+        self._sop_class = sop_class
+
+    def rewrite(self) -> None:
+        """Walk the whole data set."""
+        charset = charset_of(self._data_set, self._data_set.elements, DEFAULT)
+        self._level(self._data_set.elements, Place(self._data_set.encoding, charset, nested=False))
+
+    def _level(self, elements: list[Element], place: Place) -> int:
+        actions, rules, counts, keep = self._rules.actions, self._rules, self.counts, Action.KEEP
+        delta = kept = 0
+        for element in elements:
+            tag, vr = element.tag, element.vr
+            action = actions.get(tag, Action.REMOVE)
+            if action is not Action.REMOVE and vr not in CHOICES[tag]:
+                action = rules.mismatched(tag, vr)
+            if action is keep:
+                kept += 1
+                continue
+            counts[action] = counts.get(action, 0) + 1
+            delta += _METHODS[action](self, element, place)
+        counts[keep] = counts.get(keep, 0) + kept
+        return delta
+
+    # What is done, by action; the names are those of `Action`.
+
+    def remove(self, element: Element, place: Place) -> int:
+        self.edits.append(Edit(element.start, element.end, b""))
+        if not place.nested:
+            self.values[element.tag] = b""
+        return element.start - element.end
+
+    def empty(self, element: Element, place: Place) -> int:
+        return 0 if element.value == element.end else self._put(element, place, b"")
+
+    def dummy(self, element: Element, place: Place) -> int:
+        return self._replace(element, place, dummy(element.tag, _vr(element), place.encoding))
+
+    def uid(self, element: Element, place: Place) -> int:
+        values = self._ascii(element).split("\\")
+        return self._put(element, place, "\\".join(map(self._pseudonymiser.uid, values)).encode("latin-1"))
+
+    def shift(self, element: Element, place: Place) -> int:
+        change = self._pseudonymiser.shift_date if element.vr == "DA" else self._pseudonymiser.shift_datetime
+        value = self._ascii(element)
+        moved = change(value) if value else ""
+        return self._fall_back(element, place) if moved is None else self._put(element, place, moved.encode())
+
+    def time(self, element: Element, place: Place) -> int:
+        return self._kept_if(_MOMENT.fullmatch(self._value(element)) is not None, element, place)
+
+    def number(self, element: Element, place: Place) -> int:
+        return self._kept_if(_NUMBER.fullmatch(self._value(element)) is not None, element, place)
+
+    def plain_uid(self, element: Element, place: Place) -> int:
+        return self._kept_if(_UID.fullmatch(self._value(element)) is not None, element, place)
+
+    def scan(self, element: Element, place: Place) -> int:
+        return self._kept_if(self._is_clear(self._text(element, place)), element, place)
+
+    def clean(self, element: Element, place: Place) -> int:
+        text = self._text(element, place)
+        return self._kept_if(is_technical(text) and self._is_clear(text), element, place)
+
+    def age(self, element: Element, place: Place) -> int:
+        text = self._ascii(element)
+        found = _AGE.fullmatch(text)
+        if found is None:
+            return self._kept_if(not text, element, place)
+        if found[2] == "Y" and int(found[1]) > _OLDEST:
+            return self._put(element, place, b"%03dY" % _OLDEST)
+        return 0
+
+    def charset(self, element: Element, place: Place) -> int:
+        return 0 if is_defined(bytes(self._value(element))) else self.remove(element, place)
+
+    def patient_id(self, element: Element, place: Place) -> int:
+        """The pseudonym in the root; inside sequences only where it is the same patient's identifier."""
+        if place.nested:
+            own = IdentityKey("", self._text(element, place)).patient_id == self._key.patient_id
+            if element.tag != _PATIENT_ID or not own:
+                return self.empty(element, place)
+        return self._put(element, place, self._pseudonymiser.patient_id().encode())
+
+    def accession(self, element: Element, place: Place) -> int:
+        return self._put(element, place, self._pseudonymiser.accession(self._text(element, place)).encode())
+
+    def by_type(self, element: Element, place: Place) -> int:
+        action = self._rules.chosen(element.tag, self._sop_class, nested=place.nested)
+        return _METHODS[action](self, element, place)
+
+    def descend(self, element: Element, place: Place) -> int:
+        sequence = element.sequence
+        if sequence is None:
+            return self.remove(element, place)
+        delta = 0
+        for item in sequence.items:
+            charset = charset_of(self._data_set, item.elements, place.charset)
+            change = self._level(item.elements, Place(sequence.encoding, charset, nested=True))
+            self._correct(item.length_at, item.end - item.value, change, sequence.encoding)
+            delta += change
+        self._correct(sequence.length_at, element.end - element.value, delta, place.encoding)
+        return delta
+
+    # What the actions share.
+
+    def _correct(self, at: int, length: int, change: int, encoding: Encoding) -> None:
+        if change and at >= 0:
+            self.edits.append(Edit(at, at + 4, encoding.long.pack(length + change)))
+
+    def _value(self, element: Element) -> memoryview:
+        return self._source[element.value : element.end]
+
+    def _ascii(self, element: Element) -> str:
+        return str(self._value(element), "latin-1").strip(" \0")
+
+    def _text(self, element: Element, place: Place) -> str:
+        return decode(bytes(self._value(element)), place.charset)
+
+    def _is_clear(self, text: str) -> bool:
+        return self._identifiers.search(normal_text(text)) is None
+
+    def _kept_if(self, fit: bool, element: Element, place: Place) -> int:
+        return 0 if fit else self._fall_back(element, place)
+
+    def _fall_back(self, element: Element, place: Place) -> int:
+        """What the basic profile does with a listed attribute; an unlisted one is emptied."""
+        action = self._rules.fallback.get(element.tag, Action.EMPTY)
+        return _METHODS[action](self, element, place)
+
+    def _put(self, element: Element, place: Place, value: bytes) -> int:
+        if not place.nested:
+            self.values[element.tag] = value
+        return self._replace(element, place, encode(element.tag, _vr(element), value, place.encoding))
+
+    def _replace(self, element: Element, place: Place, new: bytes) -> int:
+        if not place.nested:
+            self.values.setdefault(element.tag, b"")
+        self.edits.append(Edit(element.start, element.end, new))
+        return len(new) - (element.end - element.start)
+
+
+def _vr(element: Element) -> str:
+    """The VR to write: the element's own where the standard allows it."""
+    vr = element.vr
+    return vr if vr in CHOICES[element.tag] and " " not in vr else writable_vr(element.tag)
+
+
+_METHODS: Final[dict[Action, Callable[[Rewriter, Element, Place], int]]] = {
+    Action.REMOVE: Rewriter.remove,
+    Action.STAMP: Rewriter.remove,
+    Action.EMPTY: Rewriter.empty,
+    Action.DUMMY: Rewriter.dummy,
+    Action.UID: Rewriter.uid,
+    Action.SHIFT: Rewriter.shift,
+    Action.TIME: Rewriter.time,
+    Action.NUMBER: Rewriter.number,
+    Action.PLAIN_UID: Rewriter.plain_uid,
+    Action.SCAN: Rewriter.scan,
+    Action.CLEAN: Rewriter.clean,
+    Action.AGE: Rewriter.age,
+    Action.CHARSET: Rewriter.charset,
+    Action.PATIENT_ID: Rewriter.patient_id,
+    Action.ACCESSION: Rewriter.accession,
+    Action.BY_TYPE: Rewriter.by_type,
+    Action.DESCEND: Rewriter.descend,
+    Action.KEEP: lambda rewriter, element, place: 0,
+}

@@ -1,0 +1,178 @@
+"""What an arriving instance does to its study: the rows that a C-STORE success stands for.
+
+The study's row is locked first, so that instances of one study are counted one after another. An object sent again
+unchanged is a duplicate; a changed one under the same SOP Instance UID becomes the current version beside the old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import bindparam, insert, select, update
+
+from gateway.domain.errors import Conflict, Fault
+from gateway.domain.ids import StudyId
+from gateway.domain.lifecycle import STUDY
+from gateway.domain.study import Arrival, Instance, Study
+from gateway.storage import tables
+from gateway.storage.tasks import SqlTasks
+from gateway.storage.transaction import AnyRow, Transaction
+from gateway.storage.transitions import move
+
+STUDY_COLUMNS = tuple(tables.study.c[field.name] for field in fields(Study))
+_INSTANCE_FIELDS = tuple(field.name for field in fields(Instance))
+_LATE = tuple(state for (state, event) in STUDY.moves if event == "reopen")
+_TICK = timedelta(microseconds=1)
+
+_instance = tables.instance.c
+_LOCKED = select(*STUDY_COLUMNS).where(tables.study.c.id == bindparam("study_id")).with_for_update()
+_VERSIONS = select(_instance.id, _instance.digest, _instance.is_current).where(
+    _instance.study_id == bindparam("of_study"), _instance.sop_instance_uid == bindparam("of_object")
+)
+_INSERT_INSTANCE = insert(tables.instance)
+_INSERT_HEADER = insert(tables.vault_instance)
+_UNSET_CURRENT = update(tables.instance).where(_instance.id == bindparam("instance_id")).values(is_current=False)
+_SET_CURRENT = (
+    update(tables.instance)
+    .where(_instance.id == bindparam("instance_id"))
+    .values(is_current=True, received_at=bindparam("again_at"))
+)
+_COUNT = update(tables.study).where(tables.study.c.id == bindparam("study_id"))
+_IDENTIFY = update(tables.vault_study).where(tables.vault_study.c.study_id == bindparam("of_study"))
+
+
+def lock_study(transaction: Transaction, study_id: StudyId) -> Study | None:
+    """The study, its row held until the transaction ends."""
+    row = transaction.first(_LOCKED, {"study_id": study_id})
+    return None if row is None else Study(*row)
+
+
+def receive(
+    transaction: Transaction, arrival: Arrival, settle_at: datetime, at: datetime
+) -> Literal["new", "duplicate"]:
+    """Implements Studies.receive."""
+    instance = arrival.instance
+    study = _study_of(transaction, arrival, settle_at, at)
+    versions = transaction.all(_VERSIONS, {"of_study": instance.study_id, "of_object": instance.sop_instance_uid})
+    same = next((row for row in versions if bytes(row.digest) == instance.digest), None)
+    if same is not None and same.is_current:
+        transaction.record("instance:duplicate", same.id, study=study.id, sender=instance.received_from)
+        return "duplicate"
+    _replace_current(transaction, versions, same, instance.received_at)
+    if same is None:
+        _insert(transaction, arrival)
+    reopened = _reopen(transaction, study)
+    _count(transaction, study, arrival, settle_at, at, is_new_object=not versions)
+    if reopened or (study.accession_index is None and arrival.accession_index is not None):
+        sealed = {"of_study": study.id, "sealed_identity": arrival.sealed_study_identity}
+        transaction.execute(_IDENTIFY, sealed)
+    if same is not None:
+        transaction.record("instance:duplicate", same.id, study=study.id, sender=instance.received_from, current=True)
+        return "duplicate"
+    transaction.record("instance:receive", instance.id, study=study.id, sender=instance.received_from)
+    return "new"
+
+
+def _study_of(transaction: Transaction, arrival: Arrival, settle_at: datetime, at: datetime) -> Study:
+    study_id = arrival.instance.study_id
+    study = lock_study(transaction, study_id)
+    if study is None:
+        _create(transaction, arrival, settle_at, at)
+        study = lock_study(transaction, study_id)
+    if study is None:
+        raise Fault("the study's pseudonymous UID stands under another id")
+    if study.patient != arrival.patient:
+        raise Conflict("the study belongs to another patient")
+    if study.state == "purged":
+        raise Conflict("the study has been purged")
+    return study
+
+
+def _create(transaction: Transaction, arrival: Arrival, settle_at: datetime, at: datetime) -> None:
+    study_id = arrival.instance.study_id
+    values = {
+        "id": study_id,
+        "study_uid": arrival.study_uid,
+        "patient": arrival.patient,
+        "state": STUDY.initial,
+        "revision": 1,
+        "priority": arrival.priority,
+        "modalities": (),
+        "body_parts": (),
+        "instance_count": 0,
+        "expected_count": None,
+        "first_received_at": at,
+        "last_received_at": at,
+        "settle_at": settle_at,
+        "settled_by": None,
+        "study_date": arrival.study_date,
+        "accession_index": arrival.accession_index,
+        "study_uid_index": arrival.study_uid_index,
+    }
+    if transaction.insert_new(tables.study, values):  # otherwise another process was first, and its row is good
+        transaction.execute(
+            insert(tables.vault_study), {"study_id": study_id, "sealed_identity": arrival.sealed_study_identity}
+        )
+        transaction.record("study:create", study_id, patient=arrival.patient)
+
+
+def _replace_current(transaction: Transaction, versions: Sequence[AnyRow], same: AnyRow | None, at: datetime) -> None:
+    """The version that was current makes room; an older one that was sent again takes the place."""
+    for row in versions:
+        if row.is_current:
+            transaction.execute(_UNSET_CURRENT, {"instance_id": row.id})
+    if same is not None:
+        transaction.execute(_SET_CURRENT, {"instance_id": same.id, "again_at": at})
+
+
+def _insert(transaction: Transaction, arrival: Arrival) -> None:
+    instance = arrival.instance
+    values = {name: getattr(instance, name) for name in _INSTANCE_FIELDS}
+    transaction.execute(_INSERT_INSTANCE, {**values, "is_current": True})
+    transaction.execute(
+        _INSERT_HEADER, {"instance_id": instance.id, "sealed_original_header": arrival.sealed_original_header}
+    )
+
+
+def _reopen(transaction: Transaction, study: Study) -> bool:
+    """A study that was found complete before goes back to `receiving` with its next revision."""
+    if study.state not in _LATE:
+        return False
+    revision = study.revision + 1
+    changes = {"revision": revision, "settled_by": None}
+    move(transaction, STUDY, study.id, study.state, "reopen", changes=changes, details={"revision": revision})
+    SqlTasks(transaction).withdraw_open(study.id, revision)
+    return True
+
+
+def _count(
+    transaction: Transaction, study: Study, arrival: Arrival, settle_at: datetime, at: datetime, *, is_new_object: bool
+) -> None:
+    count = study.instance_count + is_new_object
+    expected = arrival.expected_count or study.expected_count
+    complete = expected is not None and count >= expected
+    values = {
+        "study_id": study.id,
+        "instance_count": count,
+        "expected_count": expected,
+        "priority": "stat" if "stat" in (study.priority, arrival.priority) else "routine",
+        "modalities": _with(study.modalities, arrival.instance.modality),
+        "body_parts": _with(study.body_parts, arrival.body_part),
+        "last_received_at": _later(study, at),
+        "settle_at": at if complete else settle_at,
+        "study_date": study.study_date or arrival.study_date,
+        "accession_index": arrival.accession_index or study.accession_index,
+    }
+    transaction.execute(_COUNT, values)
+
+
+def _with(known: tuple[str, ...], value: str) -> tuple[str, ...]:
+    return known if not value or value in known else (*known, value)
+
+
+def _later(study: Study, at: datetime) -> datetime:
+    """Grows with every instance even where the clock does not, because it guards `settle`."""
+    return max(at, study.last_received_at + _TICK) if study.instance_count else at

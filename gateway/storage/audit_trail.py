@@ -1,0 +1,134 @@
+"""The audit trail: entries of a unit of work, chained when it commits, so that no row can be changed unnoticed.
+
+Each row's code is HMAC-SHA256 over its number, time, words and the code before it; sequence numbers have no gap.
+A row cannot be altered, removed or moved without the key; a cut tail shows against an anchor (anchor.py).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from gateway.domain.audit import AuditEntry, AuditRow
+from gateway.domain.errors import Fault
+from gateway.storage import codec
+from gateway.storage.tables import EPOCH, audit, microseconds
+from gateway.storage.transaction import AUDIT_LOCK, AnyRow, Transaction
+
+GENESIS = bytes(32)
+Details = dict[str, str | int | float | bool | list[str] | None]
+
+_HEAD = select(audit.c.seq, audit.c.code).order_by(audit.c.seq.desc()).limit(1)
+_INSERT = insert(audit)
+_COLUMNS = tuple(audit.c)
+
+
+@dataclass(frozen=True)
+class AuditKey:
+    """The key of the chain and the name by which its rows call it; older keys are kept for verification."""
+
+    key_id: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ChainedRow:
+    """A row exactly as it is stored; `details` is the text that the code covers, `at` microseconds since 1970."""
+
+    seq: int
+    at: int
+    event: str
+    subject_id: str
+    actor: str
+    details: str
+    previous: bytes
+    code: bytes
+    key_id: str
+
+
+def code_of(secret: bytes, row: ChainedRow) -> bytes:
+    """The row's code (wire law: a different text here makes every stored trail unverifiable)."""
+    words = [row.seq, row.at, row.event, row.subject_id, row.actor, row.details, row.previous.hex(), row.key_id]
+    text = json.dumps(words, ensure_ascii=True, separators=(",", ":"))
+    return hmac.digest(secret, text.encode("ascii"), "sha256")
+
+
+class SqlAuditTrail:
+    """The AuditTrail port over one transaction; reads show what is committed, not what is being recorded."""
+
+    def __init__(self, transaction: Transaction, key: AuditKey) -> None:
+        self._transaction = transaction
+        self._key = key
+
+    def record(
+        self, event: str, subject_id: str, actor: str, **details: str | int | float | bool | list[str] | None
+    ) -> None:
+        self._transaction.keep(AuditEntry(event, subject_id, actor, details))
+
+    def head(self) -> tuple[int, bytes]:
+        row = self._transaction.first(_HEAD)
+        return (0, GENESIS) if row is None else (row.seq, row.code)
+
+    def rows(self, *, after_seq: int = 0, limit: int = 1000) -> Iterable[AuditRow]:
+        found = select(*_COLUMNS).where(audit.c.seq > after_seq).order_by(audit.c.seq).limit(limit)
+        return [_domain_row(row) for row in self._transaction.all(found)]
+
+    def stored(self, *, after_seq: int, limit: int) -> Sequence[ChainedRow]:
+        """Rows as they are stored, for verification."""
+        found = select(*_COLUMNS).where(audit.c.seq > after_seq).order_by(audit.c.seq).limit(limit)
+        return [ChainedRow(*row) for row in self._transaction.all(found)]
+
+    def newest(
+        self,
+        *,
+        limit: int,
+        before_seq: int | None = None,
+        event: str | None = None,
+        subject_id: str | None = None,
+    ) -> list[AuditRow]:
+        found = select(*_COLUMNS).order_by(audit.c.seq.desc()).limit(limit)
+        if before_seq is not None:
+            found = found.where(audit.c.seq < before_seq)
+        if event is not None:
+            found = found.where(audit.c.event == event)
+        if subject_id is not None:
+            found = found.where(audit.c.subject_id == subject_id)
+        return [_domain_row(row) for row in self._transaction.all(found)]
+
+    def chain(self) -> None:
+        """Writes the recorded entries; the last statement before a commit."""
+        entries = self._transaction.entries
+        if not entries:
+            return
+        self._transaction.serialize(AUDIT_LOCK)
+        seq, code = self.head()
+        rows: list[Mapping[str, Any]] = []
+        for at, entry in entries:
+            seq += 1
+            row = self._next(seq, at, entry, code)
+            code = row.code
+            rows.append(vars(row))
+        self._transaction.execute(_INSERT, rows)
+        entries.clear()
+
+    def _next(self, seq: int, at: datetime, entry: AuditEntry, previous: bytes) -> ChainedRow:
+        details = codec.encode(Details, entry.details)
+        unsigned = ChainedRow(
+            seq, microseconds(at), entry.event, entry.subject_id, entry.actor, details, previous, b"", self._key.key_id
+        )
+        return ChainedRow(**{**vars(unsigned), "code": code_of(self._key.secret, unsigned)})
+
+
+def _domain_row(row: AnyRow) -> AuditRow:
+    try:
+        entry = AuditEntry(row.event, row.subject_id, row.actor, codec.decode(Details, row.details))
+    except ValueError:
+        raise Fault(f"audit row {row.seq} holds an event that this release does not know") from None
+    at = EPOCH + timedelta(microseconds=row.at)
+    return AuditRow(row.seq, at, entry, row.previous, row.code, row.key_id)

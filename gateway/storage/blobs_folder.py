@@ -1,0 +1,125 @@
+"""Sealed objects as files of one folder (port `BlobStore`), each flushed with its directory entry.
+
+A file is written under its final name, created exclusively: no row names it before `put` has returned, so half a
+file left by a crash is invisible, and its key is never used again. Renaming a temporary file would cost a second
+journal commit on every object and gain nothing. Files are spread over 256 folders by the first two digits.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gateway.domain.errors import Conflict, Fault, Missing, Unavailable
+from gateway.domain.ids import BlobKey
+from gateway.storage.blob_key import checked, is_key
+
+_MOST_PARTS = 1024  # IOV_MAX of Linux
+_SHARDS = tuple(f"{number:02x}" for number in range(256))
+
+
+class FolderBlobs:
+    """`root` is made where it is missing, readable by its owner alone."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        with _translated():
+            _prepare(root)
+
+    def put(self, key: BlobKey, parts: Sequence[bytes | memoryview]) -> None:
+        folder, path = self._place(key)
+        with _translated():
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            with _translated():
+                try:
+                    _write(file, parts)
+                    os.fdatasync(file)
+                finally:
+                    os.close(file)
+                _flush(folder)
+        except BaseException:
+            with suppress(OSError):
+                path.unlink()
+            raise
+
+    def get(self, key: BlobKey) -> bytes:
+        """Missing where there is no such key."""
+        with _translated():
+            return self._place(key)[1].read_bytes()
+
+    def read_range(self, key: BlobKey, start: int, length: int) -> bytes:
+        """Fewer bytes than `length` at the end of the object, none beyond it."""
+        if start < 0 or length < 0:
+            raise Fault("a range of a blob begins and ends in it")
+        with _translated(), self._place(key)[1].open("rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    def delete(self, key: BlobKey) -> None:
+        folder, path = self._place(key)
+        with _translated():
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return
+            _flush(folder)
+
+    def keys(self) -> Iterator[BlobKey]:
+        """Every stored key, in order; files that are not ours are passed over."""
+        for shard in _SHARDS:
+            with _translated():
+                names = sorted(name for name in os.listdir(self._root / shard) if is_key(name))
+            yield from map(BlobKey, names)
+
+    def _place(self, key: BlobKey) -> tuple[Path, Path]:
+        name = checked(key)
+        folder = self._root / name[:2]
+        return folder, folder / name
+
+
+def _prepare(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    missing = [shard for shard in _SHARDS if not (root / shard).is_dir()]
+    for shard in missing:
+        (root / shard).mkdir(exist_ok=True, mode=0o700)
+    if missing:
+        _flush(root)
+        _flush(root.parent)
+
+
+def _write(file: int, parts: Sequence[bytes | memoryview]) -> None:
+    left = [memoryview(part).cast("B") for part in parts if len(part)]
+    while left:
+        written = os.writev(file, left[:_MOST_PARTS])
+        done = 0
+        while done < len(left) and written >= len(left[done]):
+            written -= len(left[done])
+            done += 1
+        del left[:done]
+        if written:
+            left[0] = left[0][written:]
+
+
+def _flush(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError:
+        raise Conflict("the blob key is taken") from None
+    except FileNotFoundError:
+        raise Missing("no such blob") from None
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "unknown error")
+        raise Unavailable(f"the blob folder answered {name}") from None

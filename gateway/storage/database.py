@@ -1,0 +1,134 @@
+"""Opens units of work on SQLite or PostgreSQL, with the settings that make an acknowledged commit durable.
+
+SQLite: WAL, synchronous=FULL, and BEGIN IMMEDIATE for every unit that writes; the driver's own transactions lose
+updates, because a SELECT runs outside of them. PostgreSQL: READ COMMITTED to write, one snapshot to read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError
+
+from gateway.domain.errors import Invalid, Unavailable
+from gateway.storage.audit_trail import AuditKey
+from gateway.storage.failures import translated
+from gateway.storage.unit_of_work import SqlUnitOfWork
+from gateway.storage.write_lock import NoLock, WriteLock
+
+LOCK_SECONDS = 30
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    f"PRAGMA busy_timeout={LOCK_SECONDS * 1000}",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-16000",
+    "PRAGMA journal_size_limit=67108864",
+)
+_POSTGRESQL_OPTIONS = "-c lock_timeout={0}s -c statement_timeout={1}s -c idle_in_transaction_session_timeout={1}s"
+
+
+def parse_url(url: str) -> URL:
+    """The URL as SQLAlchemy needs it. Invalid where it is neither SQLite on a file nor PostgreSQL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Invalid("database.url is not a database URL") from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return parsed
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    raise Invalid("database.url must be sqlite:///<file> or postgresql://...")
+
+
+def sqlite_path(url: URL) -> Path:
+    return Path(str(url.database))
+
+
+def create_sqlite_file(path: Path) -> None:
+    """An empty file that only its owner can read; SQLite gives the same mode to its journal."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise Unavailable(f"the database file cannot be opened (errno {error.errno})") from None
+
+
+def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
+    """An engine whose transactions start with `begin`; the driver's own transaction control is off."""
+    engine = create_engine(
+        url, connect_args={"timeout": LOCK_SECONDS, "isolation_level": None}, pool_size=4, max_overflow=60
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        for pragma in (*_SQLITE_PRAGMAS, *pragmas):
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> Engine:
+    """An engine whose statements, locks and idle transactions are all bounded in time; pool size 0 keeps none."""
+    pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": LOCK_SECONDS}
+    bounds = _POSTGRESQL_OPTIONS.format(max(LOCK_SECONDS, statement_seconds // 2), statement_seconds)
+    options = f"{url.query.get('options', '')} {bounds}".strip()
+    return create_engine(
+        url,
+        **(pool if pool_size else {"poolclass": NullPool}),
+        pool_pre_ping=pool_size > 0,
+        connect_args={"options": options, "connect_timeout": 5, "application_name": "dxgate"},
+    )
+
+
+class SqlDatabase:
+    """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections."""
+
+    def __init__(
+        self,
+        url: str,
+        audit_key: AuditKey,
+        *,
+        pool_size: int = 8,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.url = parse_url(url)
+        self._key = audit_key
+        self._now = now
+        self._lock: WriteLock | NoLock = NoLock()
+        if self.url.get_backend_name() == "sqlite":
+            path = sqlite_path(self.url)
+            create_sqlite_file(path)
+            self._lock = WriteLock(path.with_name(path.name + ".lock"), LOCK_SECONDS)
+            self._writer = sqlite_engine(self.url, "BEGIN IMMEDIATE")
+            self._reader = sqlite_engine(self.url, "BEGIN", "PRAGMA query_only=ON")
+        else:
+            self._writer = postgresql_engine(self.url, pool_size)
+            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def begin(self, actor: str) -> SqlUnitOfWork:
+        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock)
+
+    def read(self) -> SqlUnitOfWork:
+        return SqlUnitOfWork(self._reader, self._key, "", self._now, None)
+
+    def ping(self) -> None:
+        """Unavailable where the database does not answer; for readiness checks."""
+        with translated(), self._reader.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Closes the pooled connections; units of work that are open keep theirs until they end."""
+        self._writer.dispose()
+        self._reader.dispose()

@@ -1,0 +1,163 @@
+"""Many small writes in one transaction, each answered when that transaction is durable (port `GroupCommit`).
+
+A commit costs one flush of the disk, whatever it holds: while one is flushed, the next writes gather. Each write
+runs in a savepoint of its own, so that one that fails fails alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from gateway.domain.errors import Busy, Fault, GatewayError, Unavailable
+from gateway.ports import UnitOfWork
+from gateway.storage.database import SqlDatabase
+from gateway.storage.unit_of_work import SqlUnitOfWork
+
+T = TypeVar("T")
+
+_TRIES = 3  # a write that PostgreSQL has picked as the victim of a deadlock goes into the next batch
+
+
+@dataclass
+class _Waiting:
+    write: Callable[[UnitOfWork], Any]
+    answer: Future[Any] = field(default_factory=Future)
+    tries: int = 0
+
+
+class GroupCommitter:
+    """One committing thread over `database`, in the name of `actor`; started by the first `submit`."""
+
+    def __init__(
+        self,
+        database: SqlDatabase,
+        actor: str,
+        *,
+        max_batch: int = 64,
+        max_waiting: int = 1024,
+        timeout_seconds: float = 60.0,
+    ) -> None:
+        self._database = database
+        self._actor = actor
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._timeout = timeout_seconds
+        self._waiting: deque[_Waiting] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def submit(self, write: Callable[[UnitOfWork], T]) -> T:
+        """What `write` returned, once it is durable; or the error it raised.
+
+        Busy where the queue is full; Unavailable where the commit failed, or did not end in time and may yet.
+        """
+        waiting = _Waiting(write)
+        with self._changed:
+            self._admit(waiting)
+        try:
+            answer: T = waiting.answer.result(self._timeout)
+        except TimeoutError:
+            waiting.answer.cancel()
+            raise Unavailable("the database has not committed in time") from None
+        return answer
+
+    def stop(self) -> None:
+        """Commits what has been submitted, refuses the rest and returns when the thread has ended."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _admit(self, waiting: _Waiting) -> None:
+        if self._stopping:
+            raise Unavailable("the gateway is stopping")
+        if len(self._waiting) >= self._max_waiting:
+            raise Busy("too many writes are waiting for the database")
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+            self._thread.start()
+        self._waiting.append(waiting)
+        self._changed.notify()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._commit(batch)
+            except GatewayError as error:
+                _fail(batch, error)
+            except Exception as error:  # the thread must outlive a mistake in any write
+                _fail(batch, Fault(f"the commit raised {type(error).__name__}"))
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Waits for writes; empty only when stopped and drained."""
+        batch: list[_Waiting] = []
+        with self._changed:
+            while not batch:
+                while not self._waiting and not self._stopping:
+                    self._changed.wait()
+                if not self._waiting:
+                    return []
+                size = min(self._max_batch, len(self._waiting))
+                taken = [self._waiting.popleft() for _ in range(size)]
+                batch = [waiting for waiting in taken if _is_wanted(waiting)]
+        return batch
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        done: list[tuple[_Waiting, Any]] = []
+        again: list[_Waiting] = []
+        with self._database.begin(self._actor) as unit:
+            for waiting in batch:
+                try:
+                    with unit.savepoint():
+                        done.append((waiting, _result(waiting, unit)))
+                except _Alone as failure:
+                    _refuse(waiting, failure.error, again)
+            unit.commit()
+        for waiting, result in done:
+            waiting.answer.set_result(result)
+        with self._changed:
+            self._waiting.extendleft(reversed(again))
+
+
+def _is_wanted(waiting: _Waiting) -> bool:
+    """False where the submitter has given up; from here on it can only be answered."""
+    return waiting.answer.running() or waiting.answer.set_running_or_notify_cancel()
+
+
+class _Alone(Exception):
+    """A write failed and the batch goes on without it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _result(waiting: _Waiting, unit: SqlUnitOfWork) -> Any:
+    waiting.tries += 1
+    try:
+        return waiting.write(unit)
+    except Unavailable:
+        raise  # the database itself is out, and with it the whole batch
+    except Exception as error:
+        raise _Alone(error) from None
+
+
+def _refuse(waiting: _Waiting, error: Exception, again: list[_Waiting]) -> None:
+    if isinstance(error, Busy) and waiting.tries < _TRIES:
+        again.append(waiting)
+    else:
+        waiting.answer.set_exception(error)
+
+
+def _fail(batch: list[_Waiting], error: GatewayError) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(type(error)(*error.args))  # one for each thread that raises it

@@ -1,0 +1,72 @@
+"""The models that workers have announced, as rows (port `Models`).
+
+The last announcement of an active version decides which version of a name is active: starting workers of an
+older release is how a hospital rolls back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Select, select, update
+
+from gateway.domain.errors import Missing
+from gateway.domain.model import ServedModel
+from gateway.storage import tables
+from gateway.storage.transaction import MODEL_LOCK, Transaction
+
+_model = tables.model.c
+_COLUMNS = tuple(_model[field.name] for field in fields(ServedModel))
+
+
+class SqlModels:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def announce(self, model: ServedModel) -> None:
+        """An announcement that is not `active` refreshes a known model and leaves its state as it is."""
+        self._transaction.serialize(MODEL_LOCK)
+        known = self._transaction.first(select(_model.state).where(_model.id == model.id))
+        was = known.state if known else "draft" if model.state == "active" else model.state
+        values = {**{field.name: getattr(model, field.name) for field in fields(ServedModel)}, "state": was}
+        if known is None:
+            self._transaction.execute(tables.model.insert(), values)
+        else:
+            self._transaction.execute(update(tables.model).where(_model.id == model.id).values(values))
+        self._transaction.record(
+            "model:announce",
+            model.id,
+            name=model.name,
+            version=model.version,
+            sha256=model.sha256,
+            provider=model.provider,
+        )
+        if model.state == "active" and was != "active":
+            self._activate(model)
+
+    def active(self) -> list[ServedModel]:
+        return self._models(select(*_COLUMNS).where(_model.state == "active").order_by(_model.name))
+
+    def get(self, model_id: str) -> ServedModel:
+        found = self._models(select(*_COLUMNS).where(_model.id == model_id))
+        if not found:
+            raise Missing("no such model")
+        return found[0]
+
+    def all(self) -> list[ServedModel]:
+        return self._models(select(*_COLUMNS).order_by(_model.name, _model.announced_at, _model.id))
+
+    def _activate(self, model: ServedModel) -> None:
+        others = select(_model.id).where(_model.name == model.name, _model.state == "active")
+        for row in self._transaction.all(others):
+            self._set_state(row.id, "retired")
+            self._transaction.record("model:retire", row.id, by=model.id)
+        self._set_state(model.id, "active")
+        self._transaction.record("model:activate", model.id, name=model.name, version=model.version)
+
+    def _set_state(self, model_id: str, state: str) -> None:
+        self._transaction.execute(update(tables.model).where(_model.id == model_id), {"state": state})
+
+    def _models(self, found: Select[*tuple[Any, ...]]) -> list[ServedModel]:
+        return [ServedModel(*row) for row in self._transaction.all(found)]

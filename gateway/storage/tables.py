@@ -1,0 +1,348 @@
+"""Every table and column, once, for SQLite and PostgreSQL.
+
+Columns bear the names of the domain's fields, so a row becomes a dataclass without a map. Tables whose name
+begins with `vault_` hold identity (sealed) and are closed to workers: on PostgreSQL by grant (worker_role.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+from gateway.domain.access import ClientKind, Role
+from gateway.domain.finding import Finding
+from gateway.domain.lifecycle import DELIVERY, REPORT, STUDY, TASK
+from gateway.domain.model import AppliesTo, ModelState
+from gateway.domain.report import ReportContent
+from gateway.domain.study import Evidence, Priority
+from gateway.storage import codec
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A time as microseconds since 1970 UTC: exact, ordered and the same in both databases."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else microseconds(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else EPOCH + timedelta(microseconds=value)
+
+
+class Json(TypeDecorator[Any]):
+    """A domain value as JSON text (codec.py); `shape` is its type."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, shape: Any) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else codec.encode(self.shape, value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else codec.decode(self.shape, value)
+
+
+def microseconds(value: datetime) -> int:
+    """Microseconds since 1970 UTC of an aware time."""
+    return (value - EPOCH) // _MICROSECOND
+
+
+Texts = Json(tuple[str, ...])
+Header = Json(dict[str, str | int | None])
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _must(kind: Any, name: str, *rest: Any, **options: Any) -> Column[Any]:
+    return Column(name, kind, *rest, nullable=False, **options)
+
+
+patient = Table(
+    "patient",
+    metadata,
+    Column("pseudonym", Text, primary_key=True),
+    _must(LargeBinary, "wrapped_object_key"),
+)
+
+vault_patient = Table(
+    "vault_patient",
+    metadata,
+    Column("index", LargeBinary, primary_key=True),
+    _must(LargeBinary, "id_index", index=True),
+    # deferred: the vault row is the arbiter between two processes and therefore comes first
+    _must(Text, "pseudonym", ForeignKey("patient.pseudonym", deferrable=True, initially="DEFERRED"), unique=True),
+    _must(LargeBinary, "sealed_secret"),
+)
+
+study = Table(
+    "study",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "study_uid", unique=True),
+    _must(Text, "patient", ForeignKey("patient.pseudonym"), index=True),
+    _must(Text, "state"),
+    _must(Integer, "revision"),
+    _must(Text, "priority"),
+    _must(Texts, "modalities"),
+    _must(Texts, "body_parts"),
+    _must(Integer, "instance_count"),
+    Column("expected_count", Integer),
+    _must(UtcTime, "first_received_at"),
+    _must(UtcTime, "last_received_at"),
+    _must(UtcTime, "settle_at"),
+    Column("settled_by", Text),
+    Column("study_date", Text),
+    Column("accession_index", LargeBinary, index=True),
+    Column("study_uid_index", LargeBinary, index=True),
+    _one_of("state", STUDY.states),
+    _one_of("priority", get_args(Priority)),
+    _one_of("settled_by", get_args(Evidence)),
+    Index(None, "state", "settle_at"),
+    Index(None, "last_received_at"),
+)
+
+vault_study = Table(
+    "vault_study",
+    metadata,
+    Column("study_id", Text, ForeignKey("study.id"), primary_key=True),
+    _must(LargeBinary, "sealed_identity"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "study_id", ForeignKey("study.id")),
+    _must(Text, "series_uid"),
+    _must(Text, "sop_instance_uid"),
+    _must(Text, "sop_class_uid"),
+    _must(Text, "transfer_syntax_uid"),
+    _must(Text, "modality"),
+    _must(Text, "blob_key", unique=True),
+    _must(BigInteger, "size"),
+    _must(LargeBinary, "digest"),
+    _must(Header, "header"),
+    _must(UtcTime, "received_at"),
+    _must(Text, "received_from"),
+    _must(Boolean(create_constraint=False), "is_current"),
+    UniqueConstraint("study_id", "sop_instance_uid", "digest"),
+    Index(None, "study_id", "received_at"),
+)
+# at most one version of an object is the current one
+Index(
+    "ix_instance_current",
+    instance.c.study_id,
+    instance.c.sop_instance_uid,
+    unique=True,
+    sqlite_where=instance.c.is_current,
+    postgresql_where=instance.c.is_current,
+)
+
+vault_instance = Table(
+    "vault_instance",
+    metadata,
+    Column("instance_id", Text, ForeignKey("instance.id"), primary_key=True),
+    _must(LargeBinary, "sealed_original_header"),
+)
+
+model = Table(
+    "model",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "name"),
+    _must(Text, "version"),
+    _must(Text, "sha256"),
+    _must(Text, "title"),
+    _must(Text, "intended_use"),
+    _must(Json(AppliesTo), "applies_to"),
+    _must(Text, "card_sha256"),
+    _must(Text, "card"),
+    _must(Text, "provider"),
+    _must(Text, "state"),
+    _must(UtcTime, "announced_at"),
+    _one_of("state", get_args(ModelState)),
+)
+# one active version for each name
+Index(
+    "ix_model_active",
+    model.c.name,
+    unique=True,
+    sqlite_where=model.c.state == "active",
+    postgresql_where=model.c.state == "active",
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "study_id", ForeignKey("study.id")),
+    _must(Integer, "revision"),
+    _must(Text, "model_id", ForeignKey("model.id")),
+    _must(Text, "state"),
+    _must(Integer, "attempt"),
+    _must(Text, "priority"),
+    _must(UtcTime, "created_at"),
+    Column("owner", Text),
+    Column("lease_until", UtcTime),
+    Column("published_at", UtcTime),
+    Column("reason", Text),
+    _must(UtcTime, "due_at"),  # not before this time is it published again
+    _one_of("state", TASK.states),
+    _one_of("priority", get_args(Priority)),
+    UniqueConstraint("study_id", "revision", "model_id"),
+    Index(None, "state", "priority", "created_at"),
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "task_id", ForeignKey("task.id"), unique=True),
+    _must(Text, "study_id", ForeignKey("study.id")),
+    _must(Integer, "revision"),
+    Column("decided", Text),
+    Column("probability", Float),
+    _must(UtcTime, "created_at"),
+    _must(Json(Finding), "content"),
+    Index(None, "study_id", "revision"),
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "study_id", ForeignKey("study.id"), unique=True),
+    _must(Text, "status"),
+    _must(Integer, "version"),
+    _must(UtcTime, "created_at"),
+    _must(UtcTime, "updated_at"),
+    _one_of("status", REPORT.states),
+    Index(None, "updated_at", "id"),
+)
+
+report_version = Table(
+    "report_version",
+    metadata,
+    Column("report_id", Text, ForeignKey("report.id")),
+    Column("version", Integer),
+    _must(Text, "status"),
+    _must(Integer, "revision"),
+    _must(UtcTime, "created_at"),
+    Column("content", Json(ReportContent)),
+    PrimaryKeyConstraint("report_id", "version"),
+    _one_of("status", REPORT.states),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "report_id", ForeignKey("report.id")),
+    _must(Integer, "version"),
+    _must(Text, "destination"),
+    _must(Text, "state"),
+    _must(Integer, "attempt"),
+    _must(UtcTime, "due_at"),
+    Column("lease_until", UtcTime),
+    Column("last_error", Text),
+    Column("acknowledgement", Text),
+    _one_of("state", DELIVERY.states),
+    UniqueConstraint("report_id", "version", "destination"),
+    Index(None, "destination", "state", "due_at"),
+)
+
+client = Table(
+    "client",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "kind"),
+    _must(Text, "name"),
+    Column("secret_hash", Text),
+    _must(Texts, "scopes"),
+    _must(Texts, "networks"),
+    _must(Boolean(create_constraint=False), "active"),
+    _must(UtcTime, "created_at"),
+    _one_of("kind", get_args(ClientKind)),
+    UniqueConstraint("kind", "name"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "name", unique=True),
+    _must(Text, "password_hash"),
+    _must(Text, "role"),
+    _must(Boolean(create_constraint=False), "active"),
+    _must(UtcTime, "created_at"),
+    _one_of("role", get_args(Role)),
+)
+
+access_grant = Table(
+    "access_grant",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    _must(Text, "holder"),
+    _must(Text, "kind"),
+    _must(Texts, "scopes"),
+    _must(UtcTime, "expires_at", index=True),
+    _one_of("kind", ("token", "session")),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    _must(BigInteger, "at"),
+    _must(Text, "event"),
+    _must(Text, "subject_id"),
+    _must(Text, "actor"),
+    _must(Text, "details"),  # canonical text: the code in the chain is over these very characters
+    _must(LargeBinary, "previous"),
+    _must(LargeBinary, "code"),
+    _must(Text, "key_id"),
+    Index(None, "event", "seq"),
+    Index(None, "subject_id", "seq"),
+)

@@ -1,0 +1,96 @@
+"""One open transaction as the repositories see it: statements in, rows out, audit entries on the side.
+
+It exists so that every statement has its errors translated, no reading transaction writes, and every audit entry
+of a unit of work is kept until the commit chains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Executable, Row, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.domain.audit import AuditEntry
+from gateway.domain.errors import Fault
+from gateway.storage.failures import translated
+
+AnyRow = Row[*tuple[Any, ...]]
+
+_INSERT_NEW: dict[tuple[str, str], Executable] = {}
+
+
+class Transaction:
+    """`actor` stands in the audit rows of state changes; `now` is the clock of those rows."""
+
+    def __init__(self, connection: Connection, actor: str, now: Callable[[], datetime], *, writes: bool) -> None:
+        self.actor = actor
+        self.now = now
+        self.entries: list[tuple[datetime, AuditEntry]] = []
+        self._connection = connection
+        self._writes = writes
+        self.is_postgresql = connection.dialect.name == "postgresql"
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
+        """Runs one statement. A GatewayError on failure; Fault where a reading unit of work would write."""
+        if not self._writes and getattr(statement, "is_dml", False):
+            raise Fault("this unit of work only reads")
+        with translated():
+            return self._connection.execute(statement, parameters)
+
+    def first(self, statement: Executable, parameters: Any = None) -> AnyRow | None:
+        with translated():
+            return self._connection.execute(statement, parameters).first()
+
+    def all(self, statement: Executable, parameters: Any = None) -> Sequence[AnyRow]:
+        with translated():
+            return self._connection.execute(statement, parameters).all()
+
+    def insert_new(self, table: Table, values: Mapping[str, Any]) -> bool:
+        """INSERT ... ON CONFLICT DO NOTHING; False where another row holds a unique place."""
+        key = (self._connection.dialect.name, table.name)
+        statement = _INSERT_NEW.get(key)
+        if statement is None:
+            insert = postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
+            statement = _INSERT_NEW[key] = insert.on_conflict_do_nothing()
+        return self.execute(statement, values).rowcount == 1
+
+    def record(self, event: str, subject_id: str, /, **details: str | int | float | bool | list[str] | None) -> None:
+        """Keeps an audit entry in the name of this transaction's actor, to be chained at commit."""
+        self.keep(AuditEntry(event, subject_id, self.actor, details))
+
+    def keep(self, entry: AuditEntry) -> None:
+        if not self._writes:
+            raise Fault("this unit of work only reads; what must be audited needs one that commits")
+        self.entries.append((self.now(), entry))
+
+    def serialize(self, lock: int) -> None:
+        """On PostgreSQL waits for `lock` until the transaction ends; SQLite has one writer anyway."""
+        if self.is_postgresql:
+            self.execute(_ADVISORY_LOCK, {"lock": lock})
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What fails inside the block leaves neither rows nor audit entries; what came before stays."""
+        kept = len(self.entries)
+        with translated():
+            nested = self._connection.begin_nested()
+        try:
+            yield
+        except BaseException:
+            del self.entries[kept:]
+            with translated():
+                nested.rollback()
+            raise
+        with translated():
+            nested.commit()
+
+
+# Names of PostgreSQL advisory locks (wire law: releases that run side by side must agree on them)
+AUDIT_LOCK = 0x6478_0001
+MODEL_LOCK = 0x6478_0002
+MIGRATE_LOCK = 0x6478_0003
+_ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")

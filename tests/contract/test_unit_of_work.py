@@ -1,0 +1,87 @@
+"""The unit of work on every database: what a commit keeps, what a rollback leaves, what a reader may not do."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.errors import Fault
+from gateway.storage.database import SqlDatabase
+
+
+def test_leaving_without_commit_leaves_nothing(database: SqlDatabase) -> None:
+    """A unit of work that is not committed leaves neither rows nor audit entries."""
+    with database.begin("tester") as unit:
+        unit.audit.record("gateway:start", "gateway", "tester")
+    with database.read() as unit:
+        assert unit.audit.head()[0] == 0
+
+
+def test_a_failure_inside_leaves_nothing(database: SqlDatabase) -> None:
+    """An exception inside the block rolls back and passes through."""
+
+    def fail() -> None:
+        with database.begin("tester") as unit:
+            unit.audit.record("gateway:start", "gateway", "tester")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    with database.read() as unit:
+        assert unit.audit.head()[0] == 0
+
+
+def test_commit_is_seen_by_the_next_reader(database: SqlDatabase) -> None:
+    """What is committed is there for a unit of work that begins afterwards."""
+    with database.begin("tester") as unit:
+        unit.audit.record("gateway:start", "gateway", "tester", pid=7)
+        unit.commit()
+    with database.read() as unit:
+        (row,) = unit.audit.rows()
+    assert (row.seq, row.entry.event, row.entry.actor, row.entry.details) == (1, "gateway:start", "tester", {"pid": 7})
+
+
+def test_a_reader_keeps_its_snapshot(database: SqlDatabase) -> None:
+    """A reading unit of work sees one state of the database, whatever is committed meanwhile."""
+    with database.read() as reader:
+        before = reader.audit.head()
+        with database.begin("tester") as unit:
+            unit.audit.record("gateway:start", "gateway", "tester")
+            unit.commit()
+        assert reader.audit.head() == before
+
+
+def test_a_reader_cannot_record_write_or_commit(database: SqlDatabase) -> None:
+    """A reading unit of work refuses audit entries, statements that write, and commit."""
+    with database.read() as unit:
+        with pytest.raises(Fault):
+            unit.audit.record("gateway:start", "gateway", "tester")
+        with pytest.raises(Fault):
+            unit.access.drop_grant(b"x")
+        with pytest.raises(Fault):
+            unit.commit()
+
+
+def test_a_savepoint_fails_alone(database: SqlDatabase) -> None:
+    """What fails inside a savepoint leaves nothing, and what came before and after it is committed."""
+
+    def fail_inside() -> None:
+        with unit.savepoint():
+            unit.audit.record("gateway:stop", "gateway", "tester")
+            raise LookupError
+
+    with database.begin("tester") as unit:
+        unit.audit.record("gateway:start", "first", "tester")
+        with pytest.raises(LookupError):
+            fail_inside()
+        unit.audit.record("gateway:start", "second", "tester")
+        unit.commit()
+    with database.read() as unit:
+        assert [row.entry.subject_id for row in unit.audit.rows()] == ["first", "second"]
+
+
+def test_use_after_the_block_is_refused(database: SqlDatabase) -> None:
+    """A unit of work that has ended runs no more statements."""
+    with database.begin("tester") as unit:
+        pass
+    with pytest.raises(Fault):
+        unit.audit.head()

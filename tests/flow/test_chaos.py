@@ -1,0 +1,118 @@
+"""Kill -9 of any process at random moments: nothing acknowledged is lost, nothing is reported twice.
+
+The short form runs in the suite; `make chaos` runs the long one (DXGATE_TEST_CHAOS_STUDIES, _KILLS).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pydicom
+import pytest
+from harness.gateway_process import GatewayProcess, wait_for
+from harness.send import store
+from harness.studies import Planted, planted_study
+from sqlalchemy import create_engine, func, select
+
+from gateway.storage import tables
+
+INSTANCES = 4
+LONG = int(os.environ.get("DXGATE_TEST_CHAOS_STUDIES", "0"))
+
+
+def send_until_all_succeed(port: int, folder: Path, acknowledged: set[str]) -> None:
+    """What a PACS does: sends again, from the first refused or unanswered instance on, until all are accepted."""
+    waiting = sorted(folder.glob("*.dcm"))
+    deadline = time.monotonic() + 180
+    while waiting and time.monotonic() < deadline:
+        try:
+            statuses = store(port, waiting)
+        except (AssertionError, OSError, RuntimeError, ValueError):
+            time.sleep(0.3)
+            continue
+        accepted = [path for path, status in zip(waiting, statuses, strict=True) if status == 0]
+        acknowledged.update(str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in accepted)
+        waiting = [path for path in waiting if path not in accepted]
+    assert not waiting, "a sender could not get rid of its study"
+
+
+def kill_at_random(gateway: GatewayProcess, chance: random.Random, kills: int, over: threading.Event) -> list[str]:
+    """SIGKILL to one process of a random role, `kills` times, until told that the senders are done."""
+    killed = []
+    while len(killed) < kills and not over.is_set():
+        time.sleep(chance.uniform(0.4, 1.6))
+        roles = gateway.children()
+        role = chance.choice(["dicom", "web", "sweep", "worker", "broker"])
+        for process in roles.get(role, []):
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGKILL)
+                killed.append(role)
+    return killed
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("studies", "kills"), [(LONG, LONG * 2) if LONG else (6, 8)])
+def test_nothing_acknowledged_is_lost_and_every_study_is_reported_exactly_once(
+    tmp_path: Path, studies: int, kills: int
+) -> None:
+    """Under SIGKILL of every role each acknowledged instance is stored and each study has one report, sent once."""
+    delivered = tmp_path / "delivered"
+    destinations = json.dumps([{"name": "archive", "kind": "folder", "url": str(delivered)}])
+    settings = {
+        "DXGATE_DESTINATIONS": destinations,
+        "DXGATE_WORKER_LEASE_SECONDS": "4",
+        "DXGATE_SWEEP_REPUBLISH_SECONDS": "4",
+        "DXGATE_WORKER_MAX_ATTEMPTS": "50",
+        "DXGATE_STUDY_QUIET_SECONDS": "6",
+    }
+    chance = random.Random(20261123)
+    gateway = GatewayProcess(tmp_path / "home", settings).start()
+    try:
+        acknowledged: list[set[str]] = [set() for _ in range(studies)]
+        senders = []
+        for number in range(studies):
+            folder = tmp_path / "in" / str(number)
+            planted_study(folder, Planted(f"Chaos^{number}", f"C-{number}", f"ACC{number}", "ISO_IR 100"), INSTANCES)
+            target = (gateway.dicom_port, folder, acknowledged[number])
+            senders.append(threading.Thread(target=send_until_all_succeed, args=target, daemon=True))
+        for sender in senders:
+            sender.start()
+        killed = kill_at_random(gateway, chance, kills, threading.Event())
+        for sender in senders:
+            sender.join(240)
+        assert len(killed) >= kills
+        assert all(len(one) == INSTANCES for one in acknowledged)
+        database = create_engine(f"sqlite:///{gateway.home / 'dxgate.sqlite'}")
+        wait_for(lambda: _count(database, tables.study, tables.study.c.state == "reported") == studies, 240, "reports")
+        wait_for(lambda: _count(database, tables.delivery, tables.delivery.c.state == "pending") == 0, 60, "deliveries")
+        assert _count(database, tables.instance) == studies * INSTANCES
+        assert _count(database, tables.study) == studies
+        assert _count(database, tables.report, tables.report.c.status == "preliminary") == studies
+        revised = sum(_revisions(database))
+        assert _count(database, tables.finding) == revised
+        assert _count(database, tables.report_version) <= studies + revised
+        assert len({path.name.split("-")[0] for path in delivered.glob("*.json")}) == studies
+        told = json.loads(gateway.command("audit", "verify", "--json"))
+        assert told["rows"] > studies * INSTANCES
+    finally:
+        gateway.stop()
+
+
+def _count(engine: object, table: object, *conditions: object) -> int:
+    with engine.connect() as connection:  # type: ignore[attr-defined]
+        return int(connection.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one())  # type: ignore[arg-type]
+
+
+def _revisions(engine: object) -> list[int]:
+    with engine.connect() as connection:  # type: ignore[attr-defined]
+        return list(
+            connection.execute(select(func.max(tables.task.c.revision)).group_by(tables.task.c.study_id)).scalars()
+        )

@@ -1,0 +1,37 @@
+"""C-STORE senders that we did not write: DCMTK's storescu where it is installed, pynetdicom everywhere."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+from pynetdicom import AE
+
+
+def send_folder(port: int, folder: Path, title: str = "TESTPACS") -> None:
+    """Sends every file of a folder in one association; CalledProcessError or AssertionError where one is refused."""
+    program = shutil.which("storescu")
+    if program is None:
+        statuses = store(port, sorted(folder.glob("*.dcm")), title)
+        assert set(statuses) == {0}
+        return
+    command = [program, "-aet", title, "-aec", "DXGATE", "+sd", "127.0.0.1", str(port), str(folder)]
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
+
+
+def store(port: int, files: Sequence[Path], title: str = "TESTPACS") -> list[int]:
+    """The status of each file, sent by pynetdicom in one association; a missing answer is -1."""
+    sets = [pydicom.dcmread(path) for path in files]
+    entity = AE(ae_title=title)
+    for context in {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in sets}:
+        entity.add_requested_context(*context)
+    association = entity.associate("127.0.0.1", port, ae_title="DXGATE")
+    assert association.is_established
+    try:
+        answers = [association.send_c_store(one) for one in sets]
+    finally:
+        association.release()
+    return [int(answer.Status) if "Status" in answer else -1 for answer in answers]

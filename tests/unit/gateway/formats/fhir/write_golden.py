@@ -1,0 +1,53 @@
+"""Writes the golden files beside the tests: `python tests/unit/gateway/formats/fhir/write_golden.py` from the root.
+
+Read the difference before committing it: each file is what an EHR receives.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+GOLDEN = Path(__file__).parent / "golden"
+BASE_URL = "https://gateway.example/fhir"
+ORGANIZATION = "General Hospital AI"
+
+
+def golden_texts() -> dict[str, str]:
+    """File name to text, for every golden file."""
+    import fixtures_report as sample
+
+    from gateway.formats.fhir.bundle import searchset, transaction
+    from gateway.formats.fhir.capability import capability_statement
+    from gateway.formats.fhir.diagnostic_report import UNSIGNED
+    from gateway.formats.fhir.printed_report import printed_report
+    from gateway.formats.fhir.render import render
+
+    shown = render(sample.malignant(), BASE_URL, ORGANIZATION)
+    found = {each["resourceType"]: each for each in shown.resources}
+    for name in ("benign", "inconclusive", "refused", "registered"):
+        found[f"DiagnosticReport-{name}"] = render(sample.SAMPLES[name](), BASE_URL, ORGANIZATION).report
+    for who in ("german", "chinese", "japanese"):
+        found[f"Patient-{who}"] = render(sample.benign(who), BASE_URL, ORGANIZATION).of_type("Patient")[0]
+    found["Observation-inconclusive"] = render(sample.inconclusive(), BASE_URL, ORGANIZATION).of_type("Observation")[0]
+    found["Provenance-refused"] = render(sample.refused(), BASE_URL, ORGANIZATION).of_type("Provenance")[0]
+    found["Bundle-transaction"] = transaction(shown)
+    found["Bundle-searchset"] = searchset([shown.report], BASE_URL, f"{BASE_URL}/DiagnosticReport", total=1)
+    found["CapabilityStatement"] = capability_statement(BASE_URL, "0.1.0", sample.AT)
+    texts = {f"{name}.json": _readable(resource) for name, resource in found.items()}
+    return {**texts, "printed_report.html": printed_report(sample.malignant(), ORGANIZATION, UNSIGNED)}
+
+
+def _readable(resource: dict[str, object]) -> str:
+    from gateway.formats.fhir.element import encode
+
+    return json.dumps(json.loads(encode(resource)), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    root = Path(__file__).parents[5]
+    sys.path[:0] = [str(root), str(root / "tests")]
+    GOLDEN.mkdir(exist_ok=True)
+    for name, text in golden_texts().items():
+        (GOLDEN / name).write_text(text, "utf-8")

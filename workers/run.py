@@ -1,0 +1,87 @@
+"""Runs one worker process: loads and announces its models, then takes tasks from Celery until it is stopped.
+
+Threads pool, because an ONNX session must not cross a fork and releases the GIL while it computes; one process
+per device. SIGTERM lets running tasks finish.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from datetime import timedelta
+
+from celery.signals import worker_ready
+from gateway.readiness import mark_ready
+
+from gateway import wiring
+from gateway.config import Settings
+from gateway.domain.ids import TaskId
+from gateway.flow.compose import ComposeReport
+from gateway.flow.infer import RunTask
+from gateway.outlets.celery_queue import INFER, QUEUES, celery_app
+from gateway.ports import Database
+from workers.engine import Engine, Loaded, load_models
+from workers.lease import HoldLease
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Blocks until SIGTERM."""
+    name = f"worker:{socket.gethostname()}:{os.getpid()}"
+    loaded = load_models(settings)
+    database = wiring.database(settings)
+    announce(database, loaded, name)
+    task = run_task(settings, database, Engine(loaded.predictors), name)
+    app = celery_app(settings.broker_url)
+
+    @app.task(name=INFER, bind=False)
+    def infer(task_id: str) -> None:
+        outcome = task(TaskId(task_id))
+        log.info("task ended", extra={"fields": {"task": task_id, "outcome": outcome}})
+
+    def ready(**_: object) -> None:
+        mark_ready(settings.home, "worker")
+
+    worker_ready.connect(ready, weak=False)
+    app.worker_main(_arguments(settings, name))
+
+
+def announce(database: Database, loaded: Loaded, worker: str) -> None:
+    """Writes what this worker serves as rows, and what it refuses into the audit trail."""
+    with database.begin(worker) as unit:
+        for model in loaded.served:
+            unit.models.announce(model)
+        for package, reason in loaded.refused:
+            log.error("model refused", extra={"fields": {"package": package, "reason": reason}})
+            unit.audit.record("model:refuse", package, worker, reason=reason)
+        unit.commit()
+
+
+def run_task(settings: Settings, database: Database, engine: Engine, worker: str) -> RunTask:
+    lease = timedelta(seconds=settings.worker.lease_seconds)
+    return RunTask(
+        database=database,
+        blobs=wiring.blobs(settings),
+        seal=wiring.object_seal(settings, database),
+        inference=engine,
+        compose=ComposeReport(tuple(destination.name for destination in settings.destinations)),
+        hold=HoldLease(database, worker, lease, timedelta(seconds=settings.worker.timeout_seconds)),
+        worker=worker,
+        lease=lease,
+        max_attempts=settings.worker.max_attempts,
+    )
+
+
+def _arguments(settings: Settings, name: str) -> list[str]:
+    return [
+        "worker",
+        "--pool=threads",
+        f"--concurrency={settings.worker.threads}",
+        f"--queues={','.join(QUEUES)}",
+        f"--hostname={name.replace(':', '-')}@%h",
+        "--without-gossip",
+        "--without-mingle",
+        "--loglevel=WARNING",
+    ]
