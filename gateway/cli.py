@@ -39,10 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from gateway.logging import describe
 
         known = describe(error)
-        return _complain(f"internal error: {known['error']} at {known['trace']}", 1)
+        said = f"{known['error']} ({known['message']})" if "message" in known else known["error"]
+        return _complain(f"internal error: {said} at {known['trace']}", 1)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    os.umask(0o077)  # whatever a role writes is its own; the units of systemd say the same
     if arguments.home:
         os.environ["DXGATE_GATEWAY_HOME"] = arguments.home  # children of `up` inherit it
     module, _, function = arguments.run.partition(":")
@@ -122,6 +124,7 @@ def _access(commands: Group) -> None:
     fhir = _json(_command(add, "fhir", "access:add_fhir_client", "add a FHIR client and print its secret once"))
     fhir.add_argument("name", help="client id")
     fhir.add_argument("--scope", action="append", required=True, metavar="SCOPE", help=f"e.g. {SCOPE_EXAMPLES}")
+    fhir.add_argument("--from", dest="networks", action="append", default=[], metavar="CIDR", help="its network")
     dicom = _command(add, "dicom", "access:add_dicom_client", "add a DICOM peer by its AE title")
     dicom.add_argument("name", metavar="AE", help="AE title")
     dicom.add_argument("--from", dest="networks", action="append", required=True, metavar="CIDR", help="its network")

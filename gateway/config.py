@@ -228,6 +228,10 @@ class Settings(Section):
         scheme = "https" if self.web.tls_certificate else "http"
         return (self.web.base_url or f"{scheme}://{self.web.host}:{self.web.port}").rstrip("/")
 
+    @property
+    def fhir_base_url(self) -> str:
+        return f"{self.base_url}/fhir"
+
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "embedded": {},

@@ -40,7 +40,7 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     root.setLevel(logging.WARNING)
     for name in (*_OWN, *_TRUSTED):
         logging.getLogger(name).setLevel(level.upper())
-    for name in ("celery", "kombu"):
+    for name in ("celery", "kombu", "alembic"):  # what they say below a warning helps their developers alone
         logging.getLogger(name).setLevel(max(logging.getLevelName(level.upper()), logging.WARNING))
     for name in _SILENT:
         logging.getLogger(name).disabled = True
@@ -92,6 +92,8 @@ def describe(error: BaseException) -> dict[str, str]:
     known = {"error": type(error).__name__}
     if isinstance(error, GatewayError):
         known["message"] = str(error)
+    elif isinstance(error, ImportError):
+        known["message"] = f"no module {error.name}"
     frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
     known["trace"] = " < ".join(f"{PurePath(f.filename).name}:{f.lineno}:{f.name}" for f in reversed(frames))
     if error.__cause__ is not None:

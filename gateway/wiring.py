@@ -17,7 +17,7 @@ from gateway.flow.anchor import AnchorTrail
 from gateway.ports import BlobStore, Database, GroupCommit, Outlet
 from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
-from gateway.privacy.identity_vault import Vault
+from gateway.privacy.vault import Vault
 from gateway.readiness import mark_ready
 from gateway.storage.anchor import AnchorFile
 from gateway.storage.audit_trail import AuditKey
@@ -128,6 +128,7 @@ def serve_dicom(settings: Settings, stop: threading.Event) -> None:
         store=StoreInstances(receive(settings, opened, commits), commits),
         policy=PeerPolicy(
             opened,
+            commits,
             our_title=settings.dicom.ae_title,
             check_called=settings.dicom.check_called_ae,
             known_only=settings.dicom.peers == "known",
@@ -226,7 +227,7 @@ def outlet(destination: DestinationSettings, settings: Settings) -> Outlet:
     if destination.kind == "folder":
         from gateway.outlets.folder import FolderOutlet
 
-        return FolderOutlet(Path(destination.url).expanduser(), settings.base_url, settings.gateway.organization)
+        return FolderOutlet(Path(destination.url).expanduser(), settings.fhir_base_url, settings.gateway.organization)
     from gateway.outlets.fhir import FhirOutlet
 
-    return FhirOutlet(destination, settings.base_url, settings.gateway.organization)
+    return FhirOutlet(destination, settings.fhir_base_url, settings.gateway.organization)

@@ -11,8 +11,9 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,28 +89,28 @@ class PostgresCluster:
         name = f"dxgate_test_{os.getpid()}_{len(self._made)}"
         if migrated and self._template is None:
             template = f"dxgate_template_{os.getpid()}"
-            self._execute(f"CREATE DATABASE {template}")
+            self.execute(f"CREATE DATABASE {template}")
             self._made.append(template)
             upgrade(self._url(template))
             self._template = template
             name += "a"
-        self._execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {self._template}" if migrated else ""))
+        self.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {self._template}" if migrated else ""))
         self._made.append(name)
         return self._url(name)
 
     def drop(self, url: str) -> None:
         name = str(make_url(url).database)
-        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self._made.remove(name)
 
     def drop_all(self) -> None:
         for name in reversed(list(self._made)):
-            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _url(self, name: str) -> str:
         return make_url(self.admin_url).set(database=name).render_as_string(hide_password=False)
 
-    def _execute(self, statement: str) -> None:
+    def execute(self, statement: str) -> None:
         url = make_url(self.admin_url).set(drivername="postgresql+psycopg")
         engine = create_engine(url, isolation_level="AUTOCOMMIT")
         try:
@@ -120,7 +121,7 @@ class PostgresCluster:
 
 
 @pytest.fixture(scope="session")
-def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresCluster]:
+def postgres_cluster() -> Iterator[PostgresCluster]:
     """The first of: the server of DXGATE_TEST_POSTGRES_URL, the installed PostgreSQL, the one from PyPI."""
     given = os.environ.get("DXGATE_TEST_POSTGRES_URL")
     if given:
@@ -130,7 +131,8 @@ def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postg
         return
     programs = _postgresql_bin()
     assert programs is not None, "a test that uses PostgreSQL lacks the marker peer('postgresql')"
-    with _running(programs, tmp_path_factory.mktemp("postgres")) as url:
+    # not below pytest's own folder, which every other run closes again to all but its owner
+    with tempfile.TemporaryDirectory(prefix="dxgate-postgres-") as folder, _running(programs, Path(folder)) as url:
         yield PostgresCluster(url)
 
 
@@ -143,9 +145,7 @@ def _running(programs: Path, folder: Path) -> Iterator[str]:
     data.mkdir()
     if user:
         shutil.chown(data, "postgres")
-        for parent in (folder, *folder.parents[:3]):
-            with suppress(PermissionError):
-                parent.chmod(parent.stat().st_mode | 0o011)
+        folder.chmod(0o711)
 
     def call(program: str, *words: str) -> None:
         subprocess.run(

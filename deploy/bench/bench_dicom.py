@@ -11,10 +11,11 @@ Only receivers named so are durable before they answer: "transport only" and "dx
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import tempfile
@@ -52,6 +53,7 @@ def send(receiver: Receiver, groups: list[list[Path]], sender: list[str], *, tun
     """Sends each group by one sender, all at once; objects per second and receiver CPU ms per object."""
     for group in groups:
         renew(group)
+    os.sync()  # what others left to be written is not this receiver's time
     environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
     if tuned:
         environment["TCP_NODELAY"] = "1"
@@ -74,22 +76,37 @@ def send(receiver: Receiver, groups: list[list[Path]], sender: list[str], *, tun
 
 
 def store_rates(
-    name: str, receiver: Receiver, sources: dict[str, list[list[Path]]], sender: list[str], repeats: int
+    receivers: dict[str, Receiver], sources: dict[str, list[list[Path]]], sender: list[str], repeats: int
 ) -> list[StoreRate]:
-    """All store measurements of one running receiver."""
+    """All store measurements; receivers take turns within each, so that a busy moment meets them all."""
     rates = []
     for objects, groups in sources.items():
-        for senders in _AT_ONCE:
-            for tuned in (False, True):
+        for senders, tuned in itertools.product(_AT_ONCE, (False, True)):
+            shares = {}
+            for name, receiver in receivers.items():
                 estimate, _ = send(receiver, [group[:4] for group in groups[:senders]], sender, tuned=tuned)
-                share = min(_MOST_OBJECTS, max(10, int(2 * estimate * _RUN_SECONDS / senders)))
-                chosen = [group[:share] for group in groups[:senders]]
-                runs = [send(receiver, chosen, sender, tuned=tuned) for _ in range(repeats)]
-                speeds = [speed for speed, _ in runs]
-                cpu = statistics.median(used for _, used in runs)
-                median = statistics.median(speeds)
-                rates.append(StoreRate(name, objects, senders, tuned, median, min(speeds), max(speeds), cpu))
+                shares[name] = min(_MOST_OBJECTS, max(10, int(2 * estimate * _RUN_SECONDS / senders)))
+            runs: dict[str, list[tuple[float, float]]] = {name: [] for name in receivers}
+            for _, (name, receiver) in itertools.product(range(repeats), receivers.items()):
+                chosen = [group[: shares[name]] for group in groups[:senders]]
+                runs[name].append(send(receiver, chosen, sender, tuned=tuned))
+            print(f"measured {objects}, {senders} sender(s), {'tuned' if tuned else 'untuned'}", flush=True)
+            rates += [_summary(name, objects, senders, tuned, measured) for name, measured in runs.items()]
     return rates
+
+
+def _summary(name: str, objects: str, senders: int, tuned: bool, measured: list[tuple[float, float]]) -> StoreRate:
+    speeds = [speed for speed, _ in measured]
+    return StoreRate(
+        receiver=name,
+        objects=objects,
+        senders=senders,
+        tuned=tuned,
+        per_second=statistics.median(speeds),
+        lowest=min(speeds),
+        highest=max(speeds),
+        cpu_ms=statistics.median(used for _, used in measured),
+    )
 
 
 def print_tables(rates: list[StoreRate], associations: dict[str, float], idle: dict[str, IdleLoad]) -> None:
@@ -98,7 +115,9 @@ def print_tables(rates: list[StoreRate], associations: dict[str, float], idle: d
         "\n| receiver | object | senders | untuned sender, objects/s | TCP_NODELAY sender, objects/s | CPU ms/object |"
     )
     print("|---|---|---|---|---|---|")
-    for untuned, tuned in zip(rates[::2], rates[1::2], strict=True):
+    tuned_rates = {(one.receiver, one.objects, one.senders): one for one in rates if one.tuned}
+    for untuned in [one for one in rates if not one.tuned]:
+        tuned = tuned_rates[untuned.receiver, untuned.objects, untuned.senders]
         spread = [f"{one.per_second:.0f} ({one.lowest:.0f}-{one.highest:.0f})" for one in (untuned, tuned)]
         where = f"| {untuned.receiver} | {untuned.objects} | {untuned.senders} |"
         print(f"{where} {spread[0]} | {spread[1]} | {untuned.cpu_ms:.2f} |")
@@ -111,22 +130,17 @@ def print_tables(rates: list[StoreRate], associations: dict[str, float], idle: d
 def measure(
     names: list[str], workdir: Path, sources: dict[str, list[list[Path]]], sender: list[str], repeats: int
 ) -> dict[str, object]:
-    """Runs every receiver in turn and prints the tables; the result as plain data."""
-    rates: list[StoreRate] = []
-    associations: dict[str, float] = {}
-    idle: dict[str, IdleLoad] = {}
-    for name in names:
-        folder = workdir / name.replace(" ", "-").replace(",", "")
-        folder.mkdir()
-        receiver = RECEIVERS[name](folder)
-        try:
-            print(f"measuring {name}", flush=True)
-            rates += store_rates(name, receiver, sources, sender, repeats)
-            associations[name] = associations_per_second(receiver)
-            idle[name] = idle_load(receiver)
-        finally:
-            receiver.stop()
-            shutil.rmtree(folder, ignore_errors=True)
+    """Starts every receiver, measures all and prints the tables; the result as plain data."""
+    with contextlib.ExitStack() as started:
+        receivers = {}
+        for name in names:
+            folder = workdir / name.replace(" ", "-").replace(",", "")
+            folder.mkdir()
+            receivers[name] = RECEIVERS[name](folder)
+            started.callback(receivers[name].stop)
+        rates = store_rates(receivers, sources, sender, repeats)
+        associations = {name: associations_per_second(one) for name, one in receivers.items()}
+        idle = {name: idle_load(one) for name, one in receivers.items()}
     print_tables(rates, associations, idle)
     return {
         "machine": {"platform": platform.platform(), "cores": os.cpu_count(), "load": os.getloadavg()},

@@ -71,7 +71,7 @@ def start_dxgate(workdir: Path) -> Receiver:
         "DXGATE_DICOM_PORT": str(port),
         "DXGATE_WEB_PORT": str(free_port()),
     }
-    command = [str(REPOSITORY / ".venv" / "bin" / "dxgate"), "up"]
+    command = [str(Path(sys.executable).with_name("dxgate")), "up"]
     return _started(command, port, workdir, environment)
 
 

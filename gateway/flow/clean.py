@@ -14,7 +14,7 @@ from gateway.privacy.engine import Deidentified, deidentify
 from gateway.privacy.instance_header import InstanceHeader
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
 from gateway.privacy.rules import Rules
-from gateway.privacy.identity_vault import Vault
+from gateway.privacy.vault import Vault
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,12 @@ class FhirOutlet:
         self._organization_name = organization_name
         self._seconds = settings.timeout_seconds
         self._url = settings.url.rstrip("/")
-        headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE, "Prefer": "return=minimal"}
+        headers = {
+            "Accept": MEDIA_TYPE,
+            "Accept-Encoding": "identity",  # a small compressed answer could be a large one in memory
+            "Content-Type": MEDIA_TYPE,
+            "Prefer": "return=minimal",
+        }
         if settings.bearer_token:
             headers["Authorization"] = f"Bearer {settings.bearer_token}"
         self._client = httpx.Client(
@@ -77,7 +82,7 @@ class FhirOutlet:
         deadline = time.monotonic() + self._seconds
         try:
             with self._client.stream("POST", self._url, content=body) as response:
-                return response.status_code, _bounded(response.iter_bytes(), deadline)
+                return response.status_code, _bounded(response.iter_raw(), deadline)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"the EHR cannot be reached ({type(error).__name__})") from None
 

@@ -21,8 +21,12 @@ _IDENTIFIERS = frozenset(
 )
 """Attributes whose whole value is an identifier."""
 _BIRTH_DATE = 0x00100030
+Found = tuple[int, bytes, tuple[str, ...]]
+"""Kind, raw value, codecs of one identifier."""
 _SOUGHT = _IDENTIFIERS | {_BIRTH_DATE}
 _MOST_VALUES = 512
+_MOST_WORDS = 1024
+_LONGEST_VALUE = 4096
 _MOST_LENGTH = 128
 _EVERYTHING = re.compile("")
 NOTHING = re.compile(r"(?!)")
@@ -33,15 +37,15 @@ def harvest(data_set: DataSet, encodings: tuple[str, ...], retained: frozenset[i
 
     `retained` are the attributes that the profile keeps: what they say is no secret.
     """
-    found: set[tuple[int, bytes]] = set()
+    found: set[Found] = set()
     sought = _SOUGHT - retained
-    for element in _walk(data_set.elements):
-        tag = element.tag
-        if (element.vr == "PN" or tag in sought) and element.value != element.end:
-            found.add((_kind(element), bytes(data_set.source[element.value : element.end][:4096])))
+    for element, charset in _walk(data_set, encodings):
+        if (element.vr == "PN" or element.tag in sought) and element.value != element.end:
+            value = data_set.source[element.value : element.end][:_LONGEST_VALUE]
+            found.add((_kind(element), bytes(value), charset))
             if len(found) > _MOST_VALUES:
                 return _EVERYTHING  # more names than can be looked for: no free text is kept at all
-    return _pattern(frozenset(found), encodings)
+    return _pattern(frozenset(found))
 
 
 def normal_text(text: str) -> str:
@@ -49,16 +53,19 @@ def normal_text(text: str) -> str:
     return text.upper() if text.isascii() else unicodedata.normalize("NFKC", text).upper()
 
 
-def _walk(elements: list[Element]) -> Iterator[Element]:
-    stack = [iter(elements)]
+def _walk(data_set: DataSet, encodings: tuple[str, ...]) -> Iterator[tuple[Element, tuple[str, ...]]]:
+    """Every element that is not a sequence, with the codecs in force where it stands."""
+    stack = [(iter(data_set.elements), encodings)]
     while stack:
-        for element in stack[-1]:
-            if element.sequence is not None:
-                stack.append(iter([inner for item in element.sequence.items for inner in item.elements]))
-                break
-            yield element
-        else:
-            stack.pop()
+        elements, charset = stack.pop()
+        for element in elements:
+            if element.sequence is None:
+                yield element, charset
+            else:
+                stack.extend(
+                    (iter(item.elements), charset_of(data_set, item.elements, charset))
+                    for item in element.sequence.items
+                )
 
 
 _NAME, _NUMBER, _DAY = range(3)
@@ -71,12 +78,14 @@ def _kind(element: Element) -> int:
 
 
 @lru_cache(maxsize=512)
-def _pattern(values: frozenset[tuple[int, bytes]], encodings: tuple[str, ...]) -> re.Pattern[str]:
+def _pattern(found: frozenset[Found]) -> re.Pattern[str]:
     """Compiled once per patient and visit: the slices of a series share every value."""
     words: set[str] = set()
-    for kind, value in values:
+    for kind, value, encodings in found:
         text = normal_text(decode(value, encodings))
         words |= {_NAME: _name_words, _NUMBER: _number_words, _DAY: _day_words}[kind](text)
+    if len(words) > _MOST_WORDS:
+        return _EVERYTHING
     bounded = {word[:_MOST_LENGTH] for word in words}
     if not bounded:
         return NOTHING
@@ -120,7 +129,9 @@ def _day_words(text: str) -> set[str]:
 
 def charset_of(data_set: DataSet, elements: list[Element], inherited: tuple[str, ...]) -> tuple[str, ...]:
     """The codecs in force for these elements: their own Specific Character Set, else the enclosing one."""
-    for element in elements[:4]:
-        if element.tag == CHARSET_TAG:
-            return encodings_for(bytes(data_set.source[element.value : element.end][:1024]))
+    for element in elements:
+        if element.tag >= CHARSET_TAG:
+            if element.tag == CHARSET_TAG:
+                return encodings_for(bytes(data_set.source[element.value : element.end][:1024]))
+            break
     return inherited

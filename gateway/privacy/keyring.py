@@ -1,9 +1,8 @@
 """Key rings: the named keys of a gateway in two files, so that a worker can hold one and not the other.
 
 `objects.json` opens pixels, chains the audit trail and is all that a worker gets; `identity.json` opens who they
-belong to. Files are
-0600 in a folder of 0700, made once even when several processes start together, optionally under a passphrase
-(scrypt, RFC 7914, and AES-256-GCM).
+belong to. Files are 0600 in a folder of 0700, made once even when several processes start together, optionally
+under a passphrase (scrypt, RFC 7914, and AES-256-GCM).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Final
 from gateway.domain.errors import Invalid
 from gateway.privacy.dataset import EXPLICIT, encode
 
-IMPLEMENTATION_CLASS_UID: Final = "2.25.211377209316873290185526031240116934557"
+IMPLEMENTATION_CLASS_UID: Final = "2.25.86589724723015816039790514675318032628"
 IMPLEMENTATION_VERSION: Final = "DXGATE_0"
 _PREAMBLE: Final = bytes(128) + b"DICM"
 _GROUP_LENGTH: Final = Struct("<HH2sHI")

@@ -22,10 +22,14 @@ from gateway.privacy.vocabulary import is_technical
 
 _PATIENT_ID: Final = 0x00100020
 _NUMBER: Final = re.compile(rb"[0-9+\-.eE\\ ]*\0?")
+_CLOCK: Final = rb"\d\d(?::?\d\d(?::?\d\d(?:\.\d{1,6})?)?)? *"
+_TIME: Final = re.compile(rb"(?:%b(?:\\%b)*)?\0?" % (_CLOCK, _CLOCK))  # six digits at most: never a date
 _MOMENT: Final = re.compile(rb"[0-9.:+\-\\ ]*\0?")
 _UID: Final = re.compile(rb"[0-9.\\ ]*\0?")
 _AGE: Final = re.compile(r"(\d{3})([DWMY])")
 _OLDEST: Final = 90
+_LONGEST_TEXT: Final = 1 << 16
+_LONGEST_DESCRIPTION: Final = 1 << 10
 
 
 class Place(NamedTuple):
@@ -106,7 +110,8 @@ class Rewriter:
         return self._fall_back(element, place) if moved is None else self._put(element, place, moved.encode())
 
     def time(self, element: Element, place: Place) -> int:
-        return self._kept_if(_MOMENT.fullmatch(self._value(element)) is not None, element, place)
+        form = _TIME if element.vr == "TM" else _MOMENT
+        return self._kept_if(form.fullmatch(self._value(element)) is not None, element, place)
 
     def number(self, element: Element, place: Place) -> int:
         return self._kept_if(_NUMBER.fullmatch(self._value(element)) is not None, element, place)
@@ -115,10 +120,12 @@ class Rewriter:
         return self._kept_if(_UID.fullmatch(self._value(element)) is not None, element, place)
 
     def scan(self, element: Element, place: Place) -> int:
-        return self._kept_if(self._is_clear(self._text(element, place)), element, place)
+        # a longer text than can be searched within bounds is not kept
+        short = element.end - element.value <= _LONGEST_TEXT
+        return self._kept_if(short and self._is_clear(self._text(element, place)), element, place)
 
     def clean(self, element: Element, place: Place) -> int:
-        text = self._text(element, place)
+        text = self._text(element, place) if element.end - element.value <= _LONGEST_DESCRIPTION else "?"
         return self._kept_if(is_technical(text) and self._is_clear(text), element, place)
 
     def age(self, element: Element, place: Place) -> int:

@@ -86,7 +86,7 @@ class Action(StrEnum):
     DUMMY = "dummy"
     UID = "uid"  # replaced by its keyed pseudonym, well-known UIDs excepted
     SHIFT = "shift"  # a date moved by the patient's shift
-    TIME = "time"  # a time of day, kept where it is nothing but that
+    TIME = "time"  # a time of day (or a date, where dates stay), kept where it is nothing but that
     NUMBER = "number"  # kept where it is nothing but a number
     PLAIN_UID = "plain_uid"  # kept where it is nothing but a UID
     SCAN = "scan"  # text kept where it holds none of this patient's identifiers

@@ -11,7 +11,7 @@ The last flag stops truncation, the counter reordering, the caller's part swappi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from struct import Struct, error
 from typing import Final
@@ -123,15 +123,33 @@ def seal(parts: Iterable[bytes | memoryview], wrapping: WrappingKey, aad: bytes,
     fixed = _FIXED.pack(_MAGIC, _VERSION, _AES_256_GCM, prefix, segment)
     header = SealedHeader(fixed, prefix, segment, wrapping.kid, wrapping.wrap(data_key))
     cipher, bound = AESGCM(data_key), _bound(fixed, aad)
-    plain = memoryview(b"".join(parts))
-    starts = range(0, max(len(plain), 1), segment)
-    return [
-        header.to_bytes(),
-        *(
-            cipher.encrypt(header.nonce(i, last=i == len(starts) - 1), plain[at : at + segment], bound)
-            for i, at in enumerate(starts)
-        ),
-    ]
+    sealed = [header.to_bytes()]
+    plain: bytes | memoryview
+    plain, index = b"", -1
+    for index, following in enumerate(_segments(parts, segment)):
+        if index:
+            sealed.append(cipher.encrypt(header.nonce(index - 1, last=False), plain, bound))
+        plain = following
+    sealed.append(cipher.encrypt(header.nonce(max(index, 0), last=True), plain, bound))
+    return sealed
+
+
+def _segments(parts: Iterable[bytes | memoryview], size: int) -> Iterator[bytes | memoryview]:
+    """The parts cut and joined to `size` bytes; a segment that lies inside one part is not copied."""
+    gathered: list[bytes | memoryview] = []
+    room = size
+    for part in parts:
+        view = memoryview(part)
+        while len(view) >= room:
+            gathered.append(view[:room])
+            yield gathered[0] if len(gathered) == 1 else b"".join(gathered)
+            view = view[room:]
+            gathered, room = [], size
+        if len(view):
+            gathered.append(view)
+            room -= len(view)
+    if gathered:
+        yield gathered[0] if len(gathered) == 1 else b"".join(gathered)
 
 
 def open_sealed(blob: bytes | memoryview, unwrap: Unwrap, aad: bytes) -> bytes:

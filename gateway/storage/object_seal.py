@@ -12,7 +12,7 @@ from threading import Lock
 from gateway.ports import Database
 from gateway.privacy.keyring import KeyRing
 from gateway.privacy.sealing import WrappingKey, open_sealed, seal
-from gateway.privacy.identity_vault import open_object_key
+from gateway.privacy.vault import open_object_key
 
 CACHED = 4096  # patients' object keys kept in memory by one process
 

@@ -55,7 +55,7 @@ class Transaction:
         statement = _INSERT_NEW.get(key)
         if statement is None:
             insert = postgresql.insert(table) if self.is_postgresql else sqlite.insert(table)
-            statement = _INSERT_NEW[key] = insert.on_conflict_do_nothing()
+            statement = _INSERT_NEW[key] = insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
         return self.execute(statement, values).rowcount == 1
 
     def record(self, event: str, subject_id: str, /, **details: str | int | float | bool | list[str] | None) -> None:

@@ -103,19 +103,7 @@ def manifest(subject: Subject, chosen: dict[str, Any], side: int, files: dict[st
         "device_memory_mib": 64,
         "question": subject.question,
         "applies_to": subject.applies_to,
-        "input": {
-            "kind": "image",
-            "tensor": "pixels",
-            "channels": 1,
-            "height": side,
-            "width": side,
-            "steps": STEPS,
-            "frames": "single",
-            "min_side": 28,
-            "max_side": 4096,
-            "max_frames": 1,
-            "min_contrast": 4.0,
-        },
+        "input": _input(side),
         "output": {
             "prob": "prob",
             "member": "member",
@@ -134,6 +122,22 @@ def manifest(subject: Subject, chosen: dict[str, Any], side: int, files: dict[st
     }
     head = "# Written by models.training; sealed in pack.sig. Change nothing by hand.\n"
     return (head + toml(page) + "\n").encode("utf-8")
+
+
+def _input(side: int) -> dict[str, Any]:
+    return {
+        "kind": "image",
+        "tensor": "pixels",
+        "channels": 1,
+        "height": side,
+        "width": side,
+        "steps": STEPS,
+        "frames": "single",
+        "min_side": 28,
+        "max_side": 4096,
+        "max_frames": 1,
+        "min_contrast": 4.0,
+    }
 
 
 def golden(images: Bytes, model: bytes) -> bytes:

@@ -41,8 +41,10 @@ KEYWORDS = ["breast", "ultrasound", "convolutional network", "research use only"
 
 def words(evaluation: dict[str, Any], version: str, date: str) -> dict[str, str]:
     """The card's texts."""
-    test, clean = evaluation["test"], evaluation["test_without_near_duplicates"]
-    data = evaluation["data"]
+    return _release(version, date) | _uses(evaluation) | _system(evaluation) | _background()
+
+
+def _release(version: str, date: str) -> dict[str, str]:
     return {
         "ModelName": TITLE,
         "ModelDeveloper": "The dxgate project",
@@ -52,6 +54,13 @@ def words(evaluation: dict[str, Any], version: str, date: str) -> dict[str, str]
         "ReleaseVersion": version,
         "GlobalAvailability": "With the dxgate source code. Not offered for clinical use in any country.",
         "RegulatoryApproval": "None.",
+    }
+
+
+def _uses(evaluation: dict[str, Any]) -> dict[str, str]:
+    test = evaluation["test"]
+    clean = evaluation["test_without_near_duplicates"]
+    return {
         "Summary": (
             "Five small residual networks (about 175,000 weights each), averaged, look at a breast ultrasound image "
             "reduced to 28 by 28 pixels and give the probability that it shows a malignant lesion. ULTRASOUND, NOT "
@@ -80,6 +89,13 @@ def words(evaluation: dict[str, Any], version: str, date: str) -> dict[str, str]
         "ClinicalRiskLevel": (
             "High if it were used clinically: a missed cancer delays treatment. Research only for that reason."
         ),
+    }
+
+
+def _system(evaluation: dict[str, Any]) -> dict[str, str]:
+    test = evaluation["test"]
+    data = evaluation["data"]
+    return {
         "OutcomesAndOutputs": (
             "Probability of 'malignant' and of 'not malignant' (normal or benign), calibrated inside the graph; the "
             f"label at threshold {test['threshold']}; a conformal set at alpha {evaluation['conformal']['alpha']}; a "
@@ -108,6 +124,11 @@ def words(evaluation: dict[str, Any], version: str, date: str) -> dict[str, str]
         "OngoingMaintenance": "Retrained from public data by one command; a new version is a new signed pack.",
         "Security": "Signed (Ed25519); the gateway refuses a changed file and checks golden vectors when it loads.",
         "Transparency": "Training code, data sources, evaluation and this card are in the repository.",
+    }
+
+
+def _background() -> dict[str, str]:
+    return {
         "FundingSource": "None.",
         "ThirdPartyInformation": "BUSI authors and MedMNIST authors (data), PyTorch, ONNX Runtime (software).",
         "StakeholdersConsulted": "None yet. No physician has reviewed this model.",
@@ -143,9 +164,8 @@ def _risks(evaluation: dict[str, Any]) -> str:
 
 def metrics(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The card's three groups of key metrics."""
-    test, clean = evaluation["test"], evaluation["test_without_near_duplicates"]
-    named = ("auc", "auprc", "accuracy", "sensitivity", "specificity", "precision", "f1", "brier", "ece")
-    base, data = evaluation["baselines"], evaluation["data"]
+    test = evaluation["test"]
+    clean = evaluation["test_without_near_duplicates"]
     shared = {
         "TestType": "Retrospective, public data, internal (same hospital as training)",
         "TestingDataDescription": (
@@ -157,6 +177,18 @@ def metrics(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "Resolution chosen by five-fold grouped cross-validation on training and validation images."
         ),
     }
+    return {
+        "UsefulnessUsabilityEfficacy": shared | _useful(evaluation),
+        "FairnessEquity": shared | _fair(evaluation),
+        "SafetyReliability": shared | _safe(evaluation),
+    }
+
+
+def _useful(evaluation: dict[str, Any]) -> dict[str, Any]:
+    test = evaluation["test"]
+    clean = evaluation["test_without_near_duplicates"]
+    base = evaluation["baselines"]
+    named = ("auc", "auprc", "accuracy", "sensitivity", "specificity", "precision", "f1", "brier", "ece")
     useful = {f"test: {name}": test[name] for name in named}
     useful |= {f"test without near-duplicates: {name}": clean[name] for name in named}
     useful |= {
@@ -168,42 +200,44 @@ def metrics(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "published ResNet-18, test: auc": evaluation["published"]["ResNet-18"]["auc"],
     }
     return {
-        "UsefulnessUsabilityEfficacy": shared
-        | {
-            "MetricGoal": "Tell malignant from other images at least as well as the published ResNet-18 (AUC .901)",
-            "results": useful,
-            "Interpretation": (
-                f"AUC {with_interval(test['auc'])} beside the published .901 and {base['grey_level_statistics_auc']} "
-                "for grey-level statistics without a network. Near-duplicates flatter the official test: "
-                f"{with_interval(clean['auc'])} without them. The intervals are wide; no claim of being better is made."
-            ),
+        "MetricGoal": "Tell malignant from other images at least as well as the published ResNet-18 (AUC .901)",
+        "results": useful,
+        "Interpretation": (
+            f"AUC {with_interval(test['auc'])} beside the published .901 and {base['grey_level_statistics_auc']} "
+            "for grey-level statistics without a network. Near-duplicates flatter the official test: "
+            f"{with_interval(clean['auc'])} without them. The intervals are wide; no claim of being better is made."
+        ),
+    }
+
+
+def _fair(evaluation: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "MetricGoal": "Equal performance in all groups of patients",
+        "results": {
+            f"{name}: {key}": value for name, row in evaluation["subgroups"].items() for key, value in row.items()
         },
-        "FairnessEquity": shared
-        | {
-            "MetricGoal": "Equal performance in all groups of patients",
-            "results": {
-                f"{name}: {key}": value for name, row in evaluation["subgroups"].items() for key, value in row.items()
-            },
-            "Interpretation": (
-                "The set names no age, ethnicity, device or density, so the goal cannot be tested. Measured only by "
-                "kind of image: without a lesion, and with a benign one."
-            ),
+        "Interpretation": (
+            "The set names no age, ethnicity, device or density, so the goal cannot be tested. Measured only by "
+            "kind of image: without a lesion, and with a benign one."
+        ),
+    }
+
+
+def _safe(evaluation: dict[str, Any]) -> dict[str, Any]:
+    data = evaluation["data"]
+    return {
+        "MetricGoal": "The conformal set holds the truth for 90 % of each class; foreign images are refused",
+        "results": {
+            **{f"conformal, test: {k}": v for k, v in evaluation["conformal"]["test"].items()},
+            **{f"refused by distance alone: {k}": v for k, v in evaluation["out_of_distribution"].items()},
+            "through DICOM, test: auc": evaluation["through_dicom"]["auc"],
+            "ONNX against torch, largest difference": max(evaluation["parity"].values()),
         },
-        "SafetyReliability": shared
-        | {
-            "MetricGoal": "The conformal set holds the truth for 90 % of each class; foreign images are refused",
-            "results": {
-                **{f"conformal, test: {k}": v for k, v in evaluation["conformal"]["test"].items()},
-                **{f"refused by distance alone: {k}": v for k, v in evaluation["out_of_distribution"].items()},
-                "through DICOM, test: auc": evaluation["through_dicom"]["auc"],
-                "ONNX against torch, largest difference": max(evaluation["parity"].values()),
-            },
-            "Interpretation": (
-                "Coverage is measured, not promised: the calibration part has only "
-                f"{evaluation['chosen_on_validation']['positive']} malignant images, and "
-                f"{data['test_with_near_duplicate']} test images are not independent of training."
-            ),
-        },
+        "Interpretation": (
+            "Coverage is measured, not promised: the calibration part has only "
+            f"{evaluation['chosen_on_validation']['positive']} malignant images, and "
+            f"{data['test_with_near_duplicate']} test images are not independent of training."
+        ),
     }
 
 

@@ -36,7 +36,10 @@ NAMED = ("auc", "sensitivity", "specificity", "precision", "accuracy", "f1", "au
 
 def words(found: dict[str, Any], version: str, date: str) -> dict[str, str]:
     """The card's texts."""
-    test, data, threshold = found["test"], found["data"], found["chosen_on_validation"]["threshold"]
+    return _release(version, date) | _uses(found) | _system(found) | _background()
+
+
+def _release(version: str, date: str) -> dict[str, str]:
     return {
         "ModelName": TITLE,
         "ModelDeveloper": "The dxgate project",
@@ -46,6 +49,12 @@ def words(found: dict[str, Any], version: str, date: str) -> dict[str, str]:
         "ReleaseVersion": version,
         "GlobalAvailability": "With the dxgate source code. Not offered for clinical use in any country.",
         "RegulatoryApproval": "None.",
+    }
+
+
+def _uses(found: dict[str, Any]) -> dict[str, str]:
+    test = found["test"]
+    return {
         "Summary": (
             "Five small residual networks (about 175,000 weights each), averaged, look at a child's chest film reduced "
             "to 28 by 28 pixels and give the probability of pneumonia. CHILDREN OF ONE TO FIVE YEARS ONLY. On the "
@@ -68,6 +77,13 @@ def words(found: dict[str, Any], version: str, date: str) -> dict[str, str]:
             "device of the single films are unknown, so performance by subgroup could not be measured."
         ),
         "ClinicalRiskLevel": "High if it were used clinically: a missed pneumonia delays treatment. Research only.",
+    }
+
+
+def _system(found: dict[str, Any]) -> dict[str, str]:
+    data = found["data"]
+    threshold = found["chosen_on_validation"]["threshold"]
+    return {
         "OutcomesAndOutputs": (
             f"Calibrated probability of pneumonia; the label at threshold {threshold}; a conformal set at alpha "
             f"{found['conformal']['alpha']}; a class activation map of 7 by 7 cells; the range over the five networks; "
@@ -91,6 +107,11 @@ def words(found: dict[str, Any], version: str, date: str) -> dict[str, str]:
         "OngoingMaintenance": "Retrained from public data by one command; a new version is a new signed pack.",
         "Security": "Signed (Ed25519); the gateway refuses a changed file and checks golden vectors when it loads.",
         "Transparency": "Training code, data sources, evaluation and this card are in the repository.",
+    }
+
+
+def _background() -> dict[str, str]:
+    return {
         "FundingSource": "None.",
         "ThirdPartyInformation": "Kermany et al. and MedMNIST authors (data), PyTorch, ONNX Runtime (software).",
         "StakeholdersConsulted": "None yet. No physician has reviewed this model.",
@@ -119,7 +140,7 @@ def _risks(found: dict[str, Any]) -> str:
         f"{conformal['covered_positive']:.0%} of films with and {conformal['covered_negative']:.0%} of films without "
         f"pneumonia, where 90 % was aimed at; {conformal['both'] + conformal['neither']:.0%} are inconclusive. "
         "Calibrating on validation films made the probabilities of test films worse, not better (Brier score "
-        f"{found['before_calibration']['brier']:.3f} before, {test['brier']['value']:.3f} after): read them as too high. "
+        f"{found['before_calibration']['brier']:.3f} before, {test['brier']['value']:.3f} after): they are too high. "
         "Only 28 by 28 arrays were delivered: the way from a full-size film to 28 pixels was not evaluated, so "
         "results on real DICOM films are unknown. The distance check alone refuses "
         f"{far['adult chest films (NIH, 11)']:.0%} of eleven adult films and {far['test images']:.0%} of test images."
@@ -128,7 +149,7 @@ def _risks(found: dict[str, Any]) -> str:
 
 def metrics(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The card's three groups of key metrics."""
-    test, base = found["test"], found["baselines"]
+    test = found["test"]
     shared = {
         "TestType": "Retrospective, public data, internal (same centre as training)",
         "TestingDataDescription": (
@@ -139,6 +160,16 @@ def metrics(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
             "are not named: the intervals are too narrow if a child has several films."
         ),
     }
+    return {
+        "UsefulnessUsabilityEfficacy": shared | _useful(found),
+        "FairnessEquity": shared | _fair(),
+        "SafetyReliability": shared | _safe(found),
+    }
+
+
+def _useful(found: dict[str, Any]) -> dict[str, Any]:
+    test = found["test"]
+    base = found["baselines"]
     useful = {f"test: {name}": test[name] for name in NAMED}
     useful |= {
         "test at threshold .5: accuracy": round(found["test_at_half"]["accuracy"], 4),
@@ -148,31 +179,32 @@ def metrics(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "published ResNet-18, test: auc": found["published"]["ResNet-18"]["auc"],
     }
     return {
-        "UsefulnessUsabilityEfficacy": shared
-        | {
-            "MetricGoal": "Tell pneumonia from other films at least as well as the published ResNet-18 (AUC .944)",
-            "results": useful,
-            "Interpretation": (
-                f"AUC {with_interval(test['auc'])} beside the published .944 and "
-                f"{base['grey_level_statistics_auc']:.3f} for grey-level statistics without a network."
-            ),
+        "MetricGoal": "Tell pneumonia from other films at least as well as the published ResNet-18 (AUC .944)",
+        "results": useful,
+        "Interpretation": (
+            f"AUC {with_interval(test['auc'])} beside the published .944 and "
+            f"{base['grey_level_statistics_auc']:.3f} for grey-level statistics without a network."
+        ),
+    }
+
+
+def _fair() -> dict[str, Any]:
+    return {
+        "MetricGoal": "Equal performance in all groups of patients",
+        "results": {"subgroups that could be measured": 0},
+        "Interpretation": "Sex, age and device of the films are not delivered: the goal cannot be tested.",
+    }
+
+
+def _safe(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "MetricGoal": "The conformal set holds the truth for 90 % of each class; foreign images are refused",
+        "results": {
+            **{f"conformal, test: {k}": v for k, v in found["conformal"]["test"].items()},
+            **{f"refused by distance alone: {k}": v for k, v in found["out_of_distribution"].items()},
+            "ONNX against torch, largest difference": max(found["parity"].values()),
         },
-        "FairnessEquity": shared
-        | {
-            "MetricGoal": "Equal performance in all groups of patients",
-            "results": {"subgroups that could be measured": 0},
-            "Interpretation": "Sex, age and device of the films are not delivered: the goal cannot be tested.",
-        },
-        "SafetyReliability": shared
-        | {
-            "MetricGoal": "The conformal set holds the truth for 90 % of each class; foreign images are refused",
-            "results": {
-                **{f"conformal, test: {k}": v for k, v in found["conformal"]["test"].items()},
-                **{f"refused by distance alone: {k}": v for k, v in found["out_of_distribution"].items()},
-                "ONNX against torch, largest difference": max(found["parity"].values()),
-            },
-            "Interpretation": "Coverage is measured, not promised: validation and test differ, which breaks it.",
-        },
+        "Interpretation": "Coverage is measured, not promised: validation and test differ, which breaks it.",
     }
 
 

@@ -6,8 +6,9 @@ Runtime folds when it loads the file. The parity gate compares every output to t
 
 from __future__ import annotations
 
-import io
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +28,19 @@ OUTPUTS = ("prob", "member", "cam", "embedding")
 def export(net: Ensemble, metadata: Mapping[str, str]) -> bytes:
     """The ensemble as ONNX bytes with `metadata_props` filled."""
     sample = torch.zeros(2, net.side, net.side, 1)
-    buffer = io.BytesIO()
-    torch.onnx.export(
-        net.eval(),
-        (sample,),
-        buffer,
-        dynamo=False,
-        input_names=["pixels"],
-        output_names=list(OUTPUTS),
-        dynamic_axes={name: {0: "batch"} for name in ("pixels", *OUTPUTS)},
-        opset_version=OPSET,
-    )
-    model = onnx.load_from_string(buffer.getvalue())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            net.eval(),
+            (sample,),
+            path,
+            dynamo=False,
+            input_names=["pixels"],
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "batch"} for name in ("pixels", *OUTPUTS)},
+            opset_version=OPSET,
+        )
+        model = onnx.load(path)
     model.ir_version = IR_VERSION
     _store_halves(model)
     del model.metadata_props[:]

@@ -64,7 +64,7 @@ def fit(x: Tensor, label: Tensor, recipe: Recipe, seed: int) -> GreyNet:
     torch.manual_seed(seed)
     noise = torch.Generator().manual_seed(seed)
     net = GreyNet(recipe.width, recipe.stem_stride, dropout=recipe.dropout)
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rare = torch.bincount(label, minlength=2).float()
     loss = torch.nn.CrossEntropyLoss(weight=(rare.sum() / (2 * rare)).sqrt(), label_smoothing=recipe.smoothing)
     steps = recipe.epochs * (len(x) // recipe.batch)
@@ -80,11 +80,13 @@ def fit(x: Tensor, label: Tensor, recipe: Recipe, seed: int) -> GreyNet:
             descent.step()
             schedule.step()
     net.eval()
-    return net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return net
 
 
 def positive(net: GreyNet, x: Tensor) -> npt.NDArray[np.float64]:
     """Uncalibrated probability of label 0 for scaled pixels, averaged over the image and its mirror."""
     with torch.no_grad():
         both = [net(part).softmax(1)[:, 0] for part in (x, torch.flip(x, [3]))]
-    return ((both[0] + both[1]) / 2).double().numpy()
+    mean: npt.NDArray[np.float64] = ((both[0] + both[1]) / 2).double().numpy()
+    return mean

@@ -121,8 +121,8 @@ def fuse(net: GreyNet) -> GreyNet:
     for block in net.stages:
         if not isinstance(block, Residual):
             raise TypeError("a stage is made of Residual blocks")
-        block.first = fuse_conv_bn_eval(block.first, block.norm_first)
-        block.second = fuse_conv_bn_eval(block.second, block.norm_second)
+        block.first = _fused(block.first, block.norm_first)
+        block.second = _fused(block.second, block.norm_second)
         block.norm_first, block.norm_second = nn.Identity(), nn.Identity()
         if isinstance(block.shortcut, nn.Sequential):
             block.shortcut = _fused_pair(block.shortcut)
@@ -130,7 +130,13 @@ def fuse(net: GreyNet) -> GreyNet:
 
 
 def _fused_pair(pair: nn.Sequential) -> nn.Sequential:
-    return nn.Sequential(fuse_conv_bn_eval(pair[0], pair[1]), *list(pair)[2:])
+    return nn.Sequential(_fused(pair[0], pair[1]), *list(pair)[2:])
+
+
+def _fused(convolution: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+        raise TypeError("only a convolution and its batch normalisation are fused")
+    return fuse_conv_bn_eval(convolution, norm)
 
 
 def halve(net: nn.Module) -> None:

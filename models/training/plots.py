@@ -9,6 +9,7 @@ import numpy as np
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from models.training.measure import Floats, Truth, curve
 
@@ -48,7 +49,7 @@ def reliability(prob: Floats, truth: Truth, title: str, bins: int = 8) -> bytes:
     return _png(figure)
 
 
-def _png(figure: plt.Figure) -> bytes:
+def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.tight_layout()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})

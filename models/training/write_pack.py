@@ -7,7 +7,7 @@ in them is typed twice: every number is read from the evaluation.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -124,7 +124,7 @@ def with_interval(number: Mapping[str, Any], digits: int = 3) -> str:
     return f"{number['value']:.{digits}f} (95 % CI {low:.{digits}f} to {high:.{digits}f})"
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; the first row is the head."""
     head, *body = ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])

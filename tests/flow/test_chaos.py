@@ -65,6 +65,7 @@ def test_nothing_acknowledged_is_lost_and_every_study_is_reported_exactly_once(
 ) -> None:
     """Under SIGKILL of every role each acknowledged instance is stored and each study has one report, sent once."""
     delivered = tmp_path / "delivered"
+    delivered.mkdir()
     destinations = json.dumps([{"name": "archive", "kind": "folder", "url": str(delivered)}])
     settings = {
         "DXGATE_DESTINATIONS": destinations,

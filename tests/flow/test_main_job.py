@@ -22,6 +22,7 @@ from harness.studies import PLANTED, Planted, planted_study
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A running gateway that delivers to a folder and has analysed one study for each planted identity."""
     folder = tmp_path_factory.mktemp("job")
+    (folder / "delivered").mkdir()
     destination = [{"name": "archive", "kind": "folder", "url": str(folder / "delivered")}]
     running = GatewayProcess(folder / "home", {"DXGATE_DESTINATIONS": json.dumps(destination)}).start()
     try:

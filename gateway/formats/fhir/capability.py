@@ -15,7 +15,7 @@ from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
 
 FHIR_VERSION = "4.0.1"
-Interaction = Literal["read", "search-type"]
+Interaction = Literal["read", "vread", "search-type"]
 ParameterType = Literal["token", "reference", "date", "string"]
 
 
@@ -87,6 +87,7 @@ SERVED: tuple[Served, ...] = (
         ),
         includes=("DiagnosticReport:subject", "DiagnosticReport:patient", "DiagnosticReport:result"),
         reverse_includes=("Provenance:target",),
+        interactions=("read", "vread", "search-type"),
         profiles=(f"{US_CORE}/us-core-diagnosticreport-note",),
     ),
     Served(
@@ -163,7 +164,7 @@ def _resource(served: Served) -> Resource:
         supportedProfile=list(served.profiles),
         documentation=served.documentation,
         interaction=[{"code": code} for code in served.interactions],
-        versioning="versioned" if served.type == "DiagnosticReport" else "no-version",
+        versioning="versioned" if "vread" in served.interactions else "no-version",
         searchInclude=list(served.includes),
         searchRevInclude=list(served.reverse_includes),
         searchParam=[_parameter(each) for each in served.parameters],

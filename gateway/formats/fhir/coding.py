@@ -47,7 +47,7 @@ def coded(code: Code, text: str | None = None, **members: Any) -> Resource:
     """A CodeableConcept of the domain's code, with `text` or the code's display as its words."""
     display = line(code.display)
     return element(
-        coding=[coding(line(code.system), "-".join(line(code.value).split()), display)],
+        coding=[coding(line(code.system), line(code.value), display)],
         text=text or display,
         **members,
     )

@@ -14,7 +14,7 @@ from gateway.formats.fhir.element import Resource, attachment, element, instant,
 from gateway.formats.fhir.imaging_study import study_reference
 from gateway.formats.fhir.organization import organization_reference
 from gateway.formats.fhir.patient import fits_us_core
-from gateway.formats.fhir.printed_report import printed_report
+from gateway.formats.fhir.printed_report import PRINTED_IMAGES, printed_report
 from gateway.formats.fhir.text import line, paragraphs
 from gateway.ports import ReportDocument
 
@@ -69,9 +69,9 @@ def diagnostic_report(document: ReportDocument, organization_name: str, base_url
 
 
 def has_all_pictures(document: ReportDocument) -> bool:
-    """Whether every heat map that the version names is at hand."""
+    """Whether every heat map that the printed form shows is at hand."""
     findings = document.version.content.findings if document.version.content else ()
-    named = {image.heat_map for finding in findings for image in finding.images if image.heat_map}
+    named = {image.heat_map for finding in findings for image in finding.images[:PRINTED_IMAGES] if image.heat_map}
     return named <= document.pictures.keys()
 
 

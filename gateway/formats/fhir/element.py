@@ -1,7 +1,7 @@
 """A FHIR JSON element: a mapping without empty members (FHIR R4 2.6.2, "objects are never empty").
 
-Resources are plain dicts rather than model objects: measured, building and writing them as fhir.resources R4B
-models costs 40 times more and changes decimals; the tests put every rendered resource through those models.
+Resources are plain dicts rather than model objects: measured, one report takes 0.5 ms to render and write, and 5.8 ms
+more to go through fhir.resources R4B models, which also change decimals. The tests put every resource through them.
 """
 
 from __future__ import annotations

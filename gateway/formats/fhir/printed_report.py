@@ -26,8 +26,9 @@ _HEAD = """<!DOCTYPE html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>body{font:14px/1.45 sans-serif;color:#111;max-width:52rem;margin:1rem auto;padding:0 1rem}
 .mark{border:2px solid #a40000;color:#a40000;padding:.4rem .6rem;font-weight:bold}
-table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.1rem .8rem .1rem 0}
-th{font-weight:normal;color:#555}code{overflow-wrap:anywhere}</style></head><body>
+table{border-collapse:collapse;margin:0 0 1rem}th{min-width:11rem}
+th,td{text-align:left;vertical-align:top;padding:.1rem .8rem .1rem 0}
+th{font-weight:normal;color:#555}td{overflow-wrap:anywhere}</style></head><body>
 """
 
 
@@ -63,7 +64,7 @@ def _finding(finding: Finding, document: ReportDocument) -> Iterator[str]:
     decided, made_by = finding.decided, finding.made_by
     yield f"<h2>{_text(finding.question.display)}</h2>\n"
     answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else "Inconclusive"
-    rows = [("Answer", answer), ("Explanation", finding.conclusion)]
+    rows = [("Answer", answer), ("In words", finding.conclusion)]
     if finding.threshold is not None:
         rows.append(("Decision threshold", f"{finding.threshold:.4f}"))
     model = document.models.get(made_by.model_id)
@@ -86,7 +87,7 @@ def _image(image: ImageFinding, document: ReportDocument) -> str:
     uid = dicom_uid(document.original_uids.get(image.sop_instance_uid, "")) or "unknown"
     rows = [("Image", uid)]
     rows += [(f"Probability of {line(label.code.display)}", f"{label.probability:.4f}") for label in image.labels]
-    rows.append(("Not scored", image.refusal) if image.refusal else ("What it saw", image.explanation))
+    rows.append(("Not scored", image.refusal) if image.refusal else ("Explanation", image.explanation))
     return _rows(rows) + _picture(document.pictures.get(image.heat_map) if image.heat_map else None)
 
 

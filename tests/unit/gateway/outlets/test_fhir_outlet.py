@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +29,7 @@ def outlet(answer: Callable[[httpx.Request], httpx.Response], **members: Any) ->
 
 def send(status: int, body: bytes | dict[str, Any], **headers: str) -> str:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    sender = outlet(lambda _: httpx.Response(status, content=content, headers=headers))
+    sender = outlet(lambda _: httpx.Response(status, stream=httpx.ByteStream(content), headers=headers))
     return sender.send(DELIVERY, sample.malignant())
 
 
@@ -128,6 +129,12 @@ def test_the_acknowledgement_holds_nothing_else() -> None:
     assert send(200, answer) == "1 entries accepted"
 
 
+def test_a_compressed_answer_is_not_unpacked() -> None:
+    """A server that compresses although asked not to is not believed, whatever its answer grows to."""
+    with pytest.raises(Unavailable, match="not a transaction-response"):
+        send(200, gzip.compress(json.dumps(response({"status": "201"})).encode()), **{"Content-Encoding": "gzip"})
+
+
 def test_an_endless_answer_is_cut() -> None:
     """No more than the limit is read."""
     with pytest.raises(Unavailable, match="longer"):
@@ -152,7 +159,7 @@ def test_a_delivery_is_one_transaction_posted_to_the_base() -> None:
 
     def take(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx.Response(200, json=response({"status": "201"}))
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(response({"status": "201"})).encode()))
 
     outlet(take, bearer_token="token-1").send(DELIVERY, sample.malignant())
     outlet(take, username="user", password="word").send(DELIVERY, sample.malignant())

@@ -30,7 +30,9 @@ def test_bundles_of_every_kind_are_valid(name: str) -> None:
     rendered = shown(name)
     Bundle.model_validate_json(encode(transaction(rendered)))
     Bundle.model_validate_json(encode(collection(rendered, BASE_URL)))
-    Bundle.model_validate_json(encode(searchset([rendered.report], BASE_URL, BASE_URL, included=rendered.resources[1:])))
+    Bundle.model_validate_json(
+        encode(searchset([rendered.report], BASE_URL, BASE_URL, included=rendered.resources[1:]))
+    )
 
 
 def test_what_the_ehr_may_have_is_created_only_if_absent() -> None:

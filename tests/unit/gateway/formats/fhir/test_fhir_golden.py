@@ -15,7 +15,7 @@ def rendered() -> dict[str, str]:
 
 def test_every_golden_file_is_rendered_and_every_rendering_has_one(rendered: dict[str, str]) -> None:
     """The folder holds exactly the renderings that the writer makes."""
-    assert NAMES == sorted(rendered)
+    assert sorted(rendered) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

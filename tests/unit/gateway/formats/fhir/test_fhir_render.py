@@ -22,6 +22,9 @@ from gateway.domain.lifecycle import REPORT
 from gateway.flow.read_reports import OpenedReport
 from gateway.formats.fhir.coding import AI_ASSERTED, AI_CONFIDENCE, INLINE_LABEL, INLINE_LABELLED, SUBSETTED
 from gateway.formats.fhir.element import Resource, encode
+from gateway.formats.fhir.imaging_study import LISTED_INSTANCES
+from gateway.formats.fhir.observation import LISTED_IMAGES
+from gateway.formats.fhir.printed_report import PRINTED_IMAGES
 from gateway.formats.fhir.render import RenderedReport, render
 
 BASE_URL = "https://gateway.example/fhir"
@@ -252,6 +255,41 @@ def test_without_its_heat_map_a_report_says_that_it_is_a_subset() -> None:
     assert "tag" not in shown(sample.malignant()).report["meta"]
 
 
+def test_a_long_series_is_bounded_and_says_so() -> None:
+    """Only so many images are listed and printed; the rest is counted, and their heat maps are not asked for."""
+    document = sample.malignant()
+    assert document.version.content is not None
+    (found,) = document.version.content.findings
+    images = tuple(
+        dataclasses.replace(
+            found.images[0], sop_instance_uid=f"2.25.7{number}", heat_map=sample.BlobKey(f"heat/{number}")
+        )
+        for number in range(LISTED_IMAGES + 7)
+    )
+    content = sample.ReportContent((dataclasses.replace(found, images=images),), (), "x")
+    pictures = {f"heat/{number}": sample.png() for number in range(PRINTED_IMAGES)}
+    rendered = shown(sample.opened(content, pictures=pictures))
+    (observation,) = rendered.of_type("Observation")
+    assert len(observation["component"]) == 2 * LISTED_IMAGES + 1
+    assert observation["note"][-1]["text"] == "7 more images are not listed here."
+    page = base64.b64decode(rendered.report["presentedForm"][0]["data"])
+    assert page.count(b"<img ") == PRINTED_IMAGES
+    assert b"157 more images are not printed here." in page
+
+
+def test_a_huge_study_is_counted_whole_and_listed_in_part() -> None:
+    """Beyond the limit an instance is counted in its series, but has no entry of its own."""
+    document = sample.benign()
+    many = [
+        dataclasses.replace(document.instances[0], sop_instance_uid=f"2.25.8{number}")
+        for number in range(LISTED_INSTANCES + 3)
+    ]
+    uids = {each.sop_instance_uid: f"1.2.3.{number}" for number, each in enumerate(many)} | sample.ORIGINAL_UIDS
+    (study,) = shown(dataclasses.replace(document, instances=many, original_uids=uids)).of_type("ImagingStudy")
+    assert study["numberOfInstances"] == study["series"][0]["numberOfInstances"] == LISTED_INSTANCES + 3
+    assert len(study["series"][0]["instance"]) == LISTED_INSTANCES
+
+
 def test_the_same_version_always_renders_to_the_same_bytes() -> None:
     """Neither a later announcement of the model nor a later head of the report changes what a version says."""
     document = sample.malignant()
@@ -289,31 +327,20 @@ def test_hostile_text_reaches_neither_markup_nor_terminal() -> None:
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     for resource in rendered.resources:
-        assert not [text for text in strings(resource) if re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800-\udfff]", text)]
+        assert not [
+            text for text in strings(resource) if re.search("[\x00-\x08\x0b-\x1f\x7f\u202e\ud800-\udfff]", text)
+        ]
 
 
-_ANY = st.text(max_size=80)
+_FIELDS = [field.name for field in dataclasses.fields(sample.identity())]
 
 
 @settings(max_examples=60, deadline=None)
-@given(name=_ANY, number=_ANY, issuer=_ANY, uid=_ANY, accession=_ANY, date=_ANY, sex=_ANY, text=_ANY)
-def test_any_identity_whatever_renders_to_valid_resources(
-    name: str, number: str, issuer: str, uid: str, accession: str, date: str, sex: str, text: str
-) -> None:
+@given(texts=st.fixed_dictionaries({name: st.text(max_size=80) for name in _FIELDS}))
+def test_any_identity_whatever_renders_to_valid_resources(texts: dict[str, str]) -> None:
     """No content of the identity's fields makes a resource that a judge refuses or JSON cannot hold."""
     document = sample.malignant()
-    identity = dataclasses.replace(
-        document.identity,
-        patient_name=name,
-        patient_id=number,
-        issuer_of_patient_id=issuer,
-        study_instance_uid=uid,
-        accession_number=accession,
-        study_date=date,
-        birth_date=date,
-        sex=sex,
-        study_description=text,
-    )
+    identity = dataclasses.replace(document.identity, **texts)
     rendered = shown(dataclasses.replace(document, identity=identity))
     judge(rendered)
     for resource in rendered.resources:

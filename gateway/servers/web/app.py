@@ -1,0 +1,71 @@
+"""The web application: which address goes to whom."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway.formats.fhir.outcome import issue
+from gateway.servers.web.console.routes import console_routes
+from gateway.servers.web.fhir.capabilities import smart_configuration
+from gateway.servers.web.fhir.endpoint import FhirEndpoint
+from gateway.servers.web.fhir.exchange import Answer
+from gateway.servers.web.health import Health
+from gateway.servers.web.request_log import RequestLog, name_request
+from gateway.servers.web.services import WebServices
+from gateway.servers.web.token import TokenEndpoint
+
+log = logging.getLogger(__name__)
+_ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+def create_app(services: WebServices) -> Starlette:
+    """The application over ready services."""
+    health, token, fhir = Health(services), TokenEndpoint(services), FhirEndpoint(services)
+
+    async def smart(request: Request) -> Response:
+        name_request(request, "fhir.smart-configuration")
+        return JSONResponse(smart_configuration(services))
+
+    return Starlette(
+        routes=[
+            Route("/", _to_console),
+            Route("/healthz", health.alive),
+            Route("/readyz", health.ready),
+            Route("/auth/token", token.__call__, methods=_ANY_METHOD),
+            Route("/.well-known/smart-configuration", smart),
+            Route("/fhir", fhir.__call__, methods=_ANY_METHOD),
+            Route("/fhir/{path:path}", fhir.__call__, methods=_ANY_METHOD),
+            *console_routes(services),
+        ],
+        middleware=[Middleware(RequestLog, https=services.settings.base_url.startswith("https:"))],
+        exception_handlers={404: _nothing_here, 405: _wrong_method, Exception: _crash},
+    )
+
+
+async def _to_console(request: Request) -> Response:
+    name_request(request, "root")
+    return RedirectResponse("/console", 303)
+
+
+async def _nothing_here(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith("/fhir"):
+        return Answer(404, issue("not-found", "there is nothing at this address")).response()
+    return PlainTextResponse("There is nothing at this address.\n", 404)
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    headers = getattr(error, "headers", None) or {}
+    if request.url.path.startswith("/fhir"):
+        return Answer(405, issue("not-supported", "this method is not served here"), headers).response()
+    return PlainTextResponse("This method is not served here.\n", 405, headers=headers)
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    log.error("web.crash", exc_info=error)
+    return PlainTextResponse("Internal error.\n", 500)

@@ -1,0 +1,180 @@
+"""The FHIR endpoint: from address and method to interaction, by table; every failure becomes an OperationOutcome.
+
+HL7 FHIR R4 3.1.0. The types, interactions and parameters that exist are those of formats/fhir/capability.py, so
+that the CapabilityStatement and the server cannot disagree.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.domain.access import Client
+from gateway.domain.errors import Fault, GatewayError, Missing
+from gateway.flow.scopes import Permission
+from gateway.formats.fhir.capability import BY_TYPE
+from gateway.servers.web.body import Fields, query_fields, read_body, read_form
+from gateway.servers.web.fhir.authorize import authenticate, authorize
+from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, check_format, prefers_lenient, refused
+from gateway.servers.web.fhir.read import read
+from gateway.servers.web.fhir.search import search
+from gateway.servers.web.fhir.token_value import ID
+from gateway.servers.web.fhir.vread import vread
+from gateway.servers.web.refusal import Refusal, wrong_method
+from gateway.servers.web.request_log import name_request
+from gateway.servers.web.services import WebServices
+
+log = logging.getLogger(__name__)
+Handler = Callable[[WebServices, Client, FhirRequest], Answer]
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One interaction: its name in the specification, what runs, and the scope letter that it needs."""
+
+    name: str
+    run: Handler
+    permission: Permission
+
+
+READ = Interaction("read", read, "r")
+VREAD = Interaction("vread", vread, "r")
+SEARCH = Interaction("search-type", search, "s")
+
+# Shape of an address to the interactions on it, by method
+INTERACTIONS: dict[str, dict[str, Interaction]] = {
+    "[type]": {"GET": SEARCH, "HEAD": SEARCH},
+    "[type]/_search": {"POST": SEARCH},
+    "[type]/[id]": {"GET": READ, "HEAD": READ},
+    "[type]/[id]/_history/[vid]": {"GET": VREAD, "HEAD": VREAD},
+}
+_NOT_SERVED = {  # interactions of the specification that we know and do not have
+    "[base]": "transactions and batches are not served",
+    "_history": "history is not served; a version is read by [type]/[id]/_history/[vid]",
+    "$": "operations are not served",
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a path names."""
+
+    shape: str
+    type: str = ""
+    id: str = ""
+    version: str = ""
+
+
+class FhirEndpoint:
+    """The ASGI endpoint behind /fhir."""
+
+    def __init__(self, services: WebServices) -> None:
+        self._services = services
+
+    async def __call__(self, request: Request) -> Response:
+        name_request(request, "fhir.none")
+        head = request.method == "HEAD"
+        try:
+            return await self._answer(request)
+        except GatewayError as error:
+            if isinstance(error, Fault):
+                log.error("fhir.fault", exc_info=error)
+            return refused(error).response(head=head)
+        except Exception as error:
+            log.error("fhir.crash", exc_info=error)  # noqa: TRY400 - the formatter writes places, never messages
+            return refused(Fault("internal error")).response(head=head)
+
+    async def _answer(self, request: Request) -> Response:
+        segments = [part for part in request.path_params["path"].split("/") if part]
+        if segments in (["metadata"], [".well-known", "smart-configuration"]):
+            return self._open_document(request, segments[0])
+        address = address_of_path(segments)
+        interaction = _interaction(address, request.method)
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": _allowed(address)})
+        if interaction is None:
+            raise Missing("there is nothing at this address")
+        name_request(request, f"fhir.{interaction.name} {address.type}")
+        client = await run_in_threadpool(authenticate, self._services, request)
+        name_request(request, f"fhir.{interaction.name} {address.type}", f"client:{client.name}")
+        authorize(client, address.type, interaction.permission)
+        asked = _asked(request, interaction, address, await self._fields(request))
+        answer = await run_in_threadpool(interaction.run, self._services, client, asked)
+        return answer.response(head=request.method == "HEAD")
+
+    async def _fields(self, request: Request) -> Fields:
+        """Parameters of query and form together (R4 3.1.1.3)."""
+        fields = query_fields(request)
+        if request.method == "POST":
+            fields += await read_form(request, min(self._services.settings.web.max_body_bytes, 64 * 1024))
+        else:
+            await read_body(request, 0)  # a GET has no body; one with a body is refused before it is read
+        check_format(request, fields)
+        return fields
+
+    def _open_document(self, request: Request, name: str) -> Response:
+        name_request(request, "fhir.capabilities" if name == "metadata" else "fhir.smart-configuration")
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
+        if request.method not in ("GET", "HEAD"):
+            raise wrong_method(("GET", "HEAD", "OPTIONS"))
+        if name != "metadata":
+            return JSONResponse(smart_configuration(self._services))
+        check_format(request, query_fields(request))
+        return capabilities(self._services).response(head=request.method == "HEAD")
+
+
+def address_of_path(segments: list[str]) -> Address:
+    """Missing where the path has no shape of the specification, or names a type that is not served."""
+    if not segments:
+        return Address("[base]")
+    if segments[-1].startswith("$"):
+        return Address("$")
+    if segments[0] == "_history" or segments[-1] == "_history":
+        return Address("_history")
+    kind, *rest = segments
+    if kind not in BY_TYPE:
+        raise Refusal(404, "not-supported", "this resource type is not served; see [base]/metadata")
+    match rest:
+        case []:
+            return Address("[type]", kind)
+        case ["_search"]:
+            return Address("[type]/_search", kind)
+        case [own_id] if ID.fullmatch(own_id):
+            return Address("[type]/[id]", kind, own_id)
+        case [own_id, "_history", version] if ID.fullmatch(own_id) and ID.fullmatch(version):
+            return Address("[type]/[id]/_history/[vid]", kind, own_id, version)
+    raise Missing("there is nothing at this address; an id has 1 to 64 letters, digits, - and .")
+
+
+def _interaction(address: Address, method: str) -> Interaction | None:
+    if address.shape in _NOT_SERVED:
+        raise Refusal(501, "not-supported", _NOT_SERVED[address.shape])
+    methods = INTERACTIONS[address.shape]
+    if method != "OPTIONS" and method not in methods:
+        raise wrong_method((*methods, "OPTIONS"))
+    return methods.get(method)
+
+
+def _allowed(address: Address) -> str:
+    return ", ".join((*INTERACTIONS[address.shape], "OPTIONS"))
+
+
+def _asked(request: Request, interaction: Interaction, address: Address, fields: Fields) -> FhirRequest:
+    return FhirRequest(
+        interaction=interaction.name,
+        served=BY_TYPE[address.type],
+        id=address.id,
+        version=address.version,
+        fields=fields,
+        lenient=prefers_lenient(request),
+        by_post=request.method == "POST",
+        if_none_match=request.headers.get("if-none-match", ""),
+        if_modified_since=request.headers.get("if-modified-since", ""),
+    )

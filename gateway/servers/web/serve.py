@@ -1,0 +1,67 @@
+"""Runs the web server until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import uvicorn
+
+from gateway.domain.errors import Fault, Unavailable
+from gateway.servers.web.app import create_app
+from gateway.servers.web.http_connection import BoundedConnection
+from gateway.servers.web.services import WebServices
+
+log = logging.getLogger(__name__)
+STOP_SECONDS = 10
+KEEP_ALIVE_SECONDS = 30
+MAX_CONNECTIONS = 1000
+_LOOK_SECONDS = 0.02
+
+
+def run(services: WebServices, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
+    """Serves until `stop` is set; `ready` is called once the port is open. Running requests get 10 s to end."""
+    server = uvicorn.Server(configuration(services))
+    serving = threading.Thread(target=server.run, name="web", daemon=True)
+    serving.start()
+    while serving.is_alive() and not server.started:
+        serving.join(_LOOK_SECONDS)
+    if not server.started:
+        raise Unavailable("the web port cannot be opened; is it in use?")
+    log.info("web.listening host=%s port=%d", services.settings.web.host, port_of(server))
+    ready()
+    while serving.is_alive() and not stop.wait(0.2):
+        pass
+    if not stop.is_set():
+        raise Fault("the web server has ended by itself")
+    server.should_exit = True
+    serving.join(STOP_SECONDS * 2)
+
+
+def configuration(services: WebServices) -> uvicorn.Config:
+    web = services.settings.web
+    return uvicorn.Config(
+        create_app(services),
+        host=web.host,
+        port=web.port,
+        http=BoundedConnection,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        backlog=512,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        ssl_certfile=web.tls_certificate or None,
+        ssl_keyfile=web.tls_key or None,
+    )
+
+
+def port_of(server: uvicorn.Server) -> int:
+    """The port that was opened, where the settings asked for any."""
+    return int(server.servers[0].sockets[0].getsockname()[1])

@@ -1,0 +1,100 @@
+"""What the web server works with, ready made: settings, database, vault, reports, and the keys of its links.
+
+Ports are synchronous; handlers run in threads, so that nothing blocks the event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TypeVar
+
+from gateway.config import Settings
+from gateway.flow.grant_access import GrantAccess
+from gateway.flow.read_reports import ReadReports
+from gateway.ports import Database, GroupCommit, IdentityVault, UnitOfWork
+from gateway.servers.web.noted_reading import NotedReading
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ChainCheck:
+    """What a check of the audit chain found: rows checked, and the first broken one if any."""
+
+    rows: int
+    broken_at: int | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class WebServices:
+    """`page_key` (32 bytes) seals paging links and signs forms; `commits` joins audit writes into one flush.
+
+    `check_audit` verifies the whole chain; without it the console checks only that the rows it shows are linked.
+    """
+
+    settings: Settings
+    database: Database
+    vault: IdentityVault
+    reports: ReadReports
+    page_key: bytes = field(repr=False)
+    commits: GroupCommit | None = None
+    check_audit: Callable[[], ChainCheck] | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @cached_property
+    def access(self) -> GrantAccess:
+        web = self.settings.web
+        return GrantAccess(
+            self.database,
+            token_life=timedelta(seconds=web.token_seconds),
+            session_life=timedelta(seconds=web.session_seconds),
+            now=self.clock,
+        )
+
+    @cached_property
+    def fhir_base(self) -> str:
+        return f"{self.settings.base_url}/fhir"
+
+    @cached_property
+    def started(self) -> datetime:
+        return self.clock()
+
+    def key(self, purpose: str) -> bytes:
+        """A key derived from `page_key` for one purpose."""
+        return hmac.digest(self.page_key, f"dxgate/web/{purpose}".encode(), hashlib.sha256)
+
+    def write(self, write: Callable[[UnitOfWork], T]) -> T:
+        """Runs `write` in a transaction and returns when it is durable."""
+        if self.commits is not None:
+            return self.commits.submit(write)
+        with self.database.begin("web") as unit:
+            result = write(unit)
+            unit.commit()
+        return result
+
+    @contextmanager
+    def reading(self) -> Iterator[NotedReading]:
+        """A unit of work that reads; what it notes for the audit trail is durable when the block has ended.
+
+        Nothing read inside may leave the process before the block has ended. Reading takes no write lock, and
+        the write that follows holds the audit rows alone.
+        """
+        with self.database.read() as unit:
+            noted = NotedReading(unit)
+            try:
+                yield noted
+            except Exception:
+                self._write_down(noted)  # what was opened was opened, whatever failed later
+                raise
+        self._write_down(noted)
+
+    def _write_down(self, noted: NotedReading) -> None:
+        if noted.audit.entries:
+            self.write(noted.audit.copy_to)

@@ -1,0 +1,227 @@
+"""Every revision up and down with rows in the tables, on both databases, and by two processes at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from harness.rows import AT, content, finding, planned_task
+from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
+
+from gateway.domain.access import Client, Grant, Person
+from gateway.domain.errors import Fault, Unavailable
+from gateway.domain.ids import ClientId, PersonId
+from gateway.storage.audit_trail import AuditKey
+from gateway.storage.database import SqlDatabase, parse_url
+from gateway.storage.migrate import current, downgrade, head, script_folder, upgrade
+from gateway.storage.tables import metadata
+from gateway.storage.worker_role import grant_worker_role
+
+KEY = AuditKey("test-1", b"k" * 32)
+ROOT = Path(__file__).parents[2]
+REVISIONS = [script.revision for script in ScriptDirectory(str(script_folder())).walk_revisions()][::-1]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind, with no tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.sqlite'}"
+        return
+    cluster = request.getfixturevalue("postgres_cluster")
+    url = cluster.create(migrated=False)
+    yield url
+    cluster.drop(url)
+
+
+@pytest.fixture
+def engine(empty_url: str) -> Iterator[Engine]:
+    opened = create_engine(parse_url(empty_url))
+    yield opened
+    opened.dispose()
+
+
+def _fill(url: str) -> None:
+    """At least one row in every table, written through the ports."""
+    database = SqlDatabase(url, KEY)
+    with database.begin("tester") as unit:
+        study, task = planned_task(unit)
+        claimed = unit.tasks.claim(task.id, "w1", AT, AT)
+        assert claimed is not None
+        found = finding(claimed)
+        unit.tasks.finish(claimed, found)
+        report = unit.reports.write(unit.reports.register(study, AT), "compose", 1, content(found), AT)
+        unit.deliveries.plan(report, ["ehr"], AT)
+        unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
+        unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
+        unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))
+        unit.commit()
+    database.close()
+
+
+def _rows(engine: Engine) -> dict[str, list[Any]]:
+    with engine.connect() as connection:
+        return {
+            name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name} ORDER BY 1"))]  # noqa: S608
+            for name in metadata.tables
+        }
+
+
+def _schema(engine: Engine) -> dict[str, Any]:
+    """Everything that a revision could forget: columns, keys, uniqueness, checks and indexes of every table."""
+    found = inspect(engine)
+    return {
+        name: {
+            "columns": [(c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(name)],
+            "primary": found.get_pk_constraint(name),
+            "foreign": sorted(map(str, found.get_foreign_keys(name))),
+            "unique": sorted(str(sorted(map(str, one.items()))) for one in found.get_unique_constraints(name)),
+            "checks": sorted((str(one["name"]), one["sqltext"]) for one in found.get_check_constraints(name)),
+            "indexes": sorted(str(sorted(map(str, one.items()))) for one in found.get_indexes(name)),
+        }
+        for name in metadata.tables
+    }
+
+
+def test_upgrade_reaches_head(empty_url: str) -> None:
+    """An empty database is at no revision, then at the newest; migrating again changes nothing."""
+    assert current(empty_url) == ""
+    assert upgrade(empty_url) == current(empty_url) == head() == REVISIONS[-1]
+    assert upgrade(empty_url) == head()
+
+
+def test_models_equal_tables(empty_url: str, engine: Engine) -> None:
+    """What the revisions make is what tables.py says: alembic finds no difference."""
+    upgrade(empty_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_constraints_equal_tables(empty_url: str, engine: Engine) -> None:
+    """CHECK constraints, keys and partial indexes, which alembic does not compare, are the same too."""
+    upgrade(empty_url)
+    migrated = _schema(engine)
+    downgrade(empty_url, "base")
+    metadata.create_all(engine)
+    assert migrated == _schema(engine)
+
+
+def test_every_revision_up_and_down_with_rows(empty_url: str, engine: Engine) -> None:
+    """Rows survive each step down to the first revision and up again; base leaves no table but alembic's."""
+    upgrade(empty_url)
+    _fill(empty_url)
+    before = _rows(engine)
+    assert all(before.values()), "a table without rows proves nothing"
+    for revision in reversed(REVISIONS[:-1]):
+        assert downgrade(empty_url, revision) == revision
+    upgrade(empty_url)
+    assert _rows(engine) == before
+    assert downgrade(empty_url, "base") == ""
+    assert set(inspect(engine).get_table_names()) == {"alembic_version"}
+    assert upgrade(empty_url) == head()
+
+
+def test_a_failed_migration_leaves_nothing(
+    empty_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pending revisions are one transaction: the last one failing takes back the first."""
+    folder = tmp_path / "alembic"
+    (folder / "versions").mkdir(parents=True)
+    (folder / "env.py").write_text((script_folder() / "env.py").read_text())
+    for script in (script_folder() / "versions").glob("*.py"):
+        (folder / "versions" / script.name).write_text(script.read_text())
+    (folder / "versions" / "9999_bad.py").write_text(
+        f"from alembic import op\nrevision = '9999'\ndown_revision = {REVISIONS[-1]!r}\n"
+        "def upgrade(): op.execute('CREATE TABLE half (a INTEGER)'); op.execute('SELECT nonsense')\n"
+    )
+    monkeypatch.setattr("gateway.storage.migrate.script_folder", lambda: folder)
+    with pytest.raises(Exception, match="database answered"):
+        upgrade(empty_url)
+    assert inspect(engine).get_table_names() == []
+
+
+def test_two_processes_migrate_at_once(empty_url: str) -> None:
+    """Processes that start together all end at head without an error, and the tables are made once."""
+    child = "import sys; from gateway.storage.migrate import upgrade; print(upgrade(sys.argv[1]))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", child, empty_url], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+        )
+        for _ in range(3)
+    ]
+    assert [one.communicate(timeout=60)[0].strip() for one in children] == [head()] * 3
+
+
+def test_an_unmigrated_database_says_what_to_do(empty_url: str) -> None:
+    """Without tables the gateway is Unavailable and names the command."""
+    database = SqlDatabase(empty_url, KEY)
+    with database.read() as unit, pytest.raises(Unavailable, match="dxgate migrate"):
+        unit.audit.head()
+    database.close()
+
+
+def test_sqlite_files_are_private(tmp_path: Path) -> None:
+    """The database, its journal and its lock can be read by their owner alone."""
+    path = tmp_path / "home" / "x.sqlite"
+    upgrade(f"sqlite:///{path}")
+    database = SqlDatabase(f"sqlite:///{path}", KEY)
+    with database.begin("tester") as unit:
+        unit.audit.record("gateway:start", "gateway", "tester")
+        unit.commit()
+    modes = {one.name: oct(one.stat().st_mode & 0o777) for one in path.parent.iterdir()}
+    database.close()
+    assert set(modes) == {"x.sqlite", "x.sqlite-wal", "x.sqlite-shm", "x.sqlite.lock"}
+    assert set(modes.values()) == {"0o600"}
+
+
+@pytest.mark.peer("postgresql")
+def test_the_worker_role_has_no_way_to_the_vault(postgres_cluster: Any) -> None:
+    """A worker's role does a whole task, and every statement on the vault, people and peers is refused."""
+    url = postgres_cluster.create()
+    role = f"worker_{os.getpid()}"
+    owner = create_engine(parse_url(url))
+    with owner.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+    try:
+        grant_worker_role(url, role)
+        main = SqlDatabase(url, KEY)
+        with main.begin("sweep") as unit:
+            study, task = planned_task(unit)
+            report = unit.reports.register(study, AT)
+            unit.commit()
+        main.close()
+        mine = make_url(url).set(username=role).render_as_string(hide_password=False)
+        worker = SqlDatabase(mine, KEY)
+        with worker.begin("w1") as unit:
+            assert unit.studies.lock(study.id).state == "analysing"
+            assert len(unit.studies.instances(study.id)) == 1
+            assert unit.identities.object_key(study.patient)
+            claimed = unit.tasks.claim(task.id, "w1", AT, AT)
+            assert claimed is not None
+            unit.tasks.finish(claimed, finding(claimed))
+            written = unit.reports.write(report, "compose", 1, content(), AT)
+            unit.deliveries.plan(written, ["ehr"], AT)
+            unit.studies.move(study.id, "analysing", "report")
+            unit.commit()
+        closed = [name for name in metadata.tables if name.startswith("vault_") or name in ("client", "person")]
+        for name in (*closed, "access_grant"):
+            with worker.read() as unit, pytest.raises(Fault, match="42501"):
+                unit._transaction.all(select(metadata.tables[name]))
+        with worker.begin("w1") as unit, pytest.raises(Fault, match="42501"):
+            row = {"study_id": "x", "sealed_identity": b"x"}
+            unit._transaction.execute(insert(metadata.tables["vault_study"]), row)
+        worker.close()
+    finally:
+        postgres_cluster.drop(url)
+        postgres_cluster.execute(f"DROP ROLE {role}")
+        owner.dispose()
