@@ -18,6 +18,7 @@ def run(connection: Connection) -> None:
         target_metadata=metadata,
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        transactional_ddl=True,  # of SQLite too: alembic assumes otherwise because of the driver's default
     )
     with context.begin_transaction():
         context.run_migrations()

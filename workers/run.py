@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
     task = run_task(settings, database, Engine(loaded.predictors), name)
     app = celery_app(settings.broker_url)
 
-    @app.task(name=INFER, bind=False)
+    @app.task(name=INFER)  # type: ignore[untyped-decorator]
     def infer(task_id: str) -> None:
         outcome = task(TaskId(task_id))
         log.info("task ended", extra={"fields": {"task": task_id, "outcome": outcome}})
@@ -76,6 +76,7 @@ def run_task(settings: Settings, database: Database, engine: Engine, worker: str
 
 def _arguments(settings: Settings, name: str) -> list[str]:
     return [
+        "--quiet",
         "worker",
         "--pool=threads",
         f"--concurrency={settings.worker.threads}",

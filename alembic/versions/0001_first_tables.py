@@ -78,7 +78,7 @@ def _people_and_peers() -> None:
         sa.Column("networks", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("kind IN ('fhir', 'dicom')", name="ck_client_kind"),
+        sa.CheckConstraint("kind IN ('fhir', 'dicom')", name=op.f("ck_client_kind")),
         sa.PrimaryKeyConstraint("id", name="pk_client"),
         sa.UniqueConstraint("kind", "name", name="uq_client_kind_name"),
     )
@@ -90,7 +90,7 @@ def _people_and_peers() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("role IN ('admin', 'auditor', 'physician')", name="ck_person_role"),
+        sa.CheckConstraint("role IN ('admin', 'auditor', 'physician')", name=op.f("ck_person_role")),
         sa.PrimaryKeyConstraint("id", name="pk_person"),
         sa.UniqueConstraint("name", name="uq_person_name"),
     )
@@ -101,7 +101,7 @@ def _people_and_peers() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("scopes", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("kind IN ('token', 'session')", name="ck_access_grant_kind"),
+        sa.CheckConstraint("kind IN ('token', 'session')", name=op.f("ck_access_grant_kind")),
         sa.PrimaryKeyConstraint("token_hash", name="pk_access_grant"),
     )
     op.create_index("ix_access_grant_expires_at", "access_grant", ["expires_at"], unique=False)
@@ -153,11 +153,13 @@ def _studies() -> None:
         sa.Column("study_date", sa.Text(), nullable=True),
         sa.Column("accession_index", sa.LargeBinary(), nullable=True),
         sa.Column("study_uid_index", sa.LargeBinary(), nullable=True),
-        sa.CheckConstraint("priority IN ('stat', 'routine')", name="ck_study_priority"),
-        sa.CheckConstraint("settled_by IN ('expected-count', 'quiet-time', 'operator')", name="ck_study_settled_by"),
+        sa.CheckConstraint("priority IN ('stat', 'routine')", name=op.f("ck_study_priority")),
+        sa.CheckConstraint(
+            "settled_by IN ('expected-count', 'quiet-time', 'operator')", name=op.f("ck_study_settled_by")
+        ),
         sa.CheckConstraint(
             "state IN ('receiving', 'settled', 'analysing', 'reported', 'closed', 'quarantined', 'purged')",
-            name="ck_study_state",
+            name=op.f("ck_study_state"),
         ),
         sa.ForeignKeyConstraint(["patient"], ["patient.pseudonym"], name="fk_study_patient"),
         sa.PrimaryKeyConstraint("id", name="pk_study"),
@@ -231,7 +233,7 @@ def _work() -> None:
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("announced_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("state IN ('draft', 'shadow', 'active', 'retired')", name="ck_model_state"),
+        sa.CheckConstraint("state IN ('draft', 'shadow', 'active', 'retired')", name=op.f("ck_model_state")),
         sa.PrimaryKeyConstraint("id", name="pk_model"),
     )
     op.create_index(
@@ -257,9 +259,9 @@ def _work() -> None:
         sa.Column("published_at", sa.BigInteger(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("priority IN ('stat', 'routine')", name="ck_task_priority"),
+        sa.CheckConstraint("priority IN ('stat', 'routine')", name=op.f("ck_task_priority")),
         sa.CheckConstraint(
-            "state IN ('todo', 'doing', 'done', 'refused', 'failed', 'withdrawn')", name="ck_task_state"
+            "state IN ('todo', 'doing', 'done', 'refused', 'failed', 'withdrawn')", name=op.f("ck_task_state")
         ),
         sa.ForeignKeyConstraint(["model_id"], ["model.id"], name="fk_task_model_id"),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name="fk_task_study_id"),
@@ -297,7 +299,7 @@ def _reports() -> None:
         sa.CheckConstraint(
             "status IN ('registered', 'preliminary', 'cancelled', 'final', 'amended', 'corrected', "
             "'appended', 'entered-in-error')",
-            name="ck_report_status",
+            name=op.f("ck_report_status"),
         ),
         sa.ForeignKeyConstraint(["study_id"], ["study.id"], name="fk_report_study_id"),
         sa.PrimaryKeyConstraint("id", name="pk_report"),
@@ -315,7 +317,7 @@ def _reports() -> None:
         sa.CheckConstraint(
             "status IN ('registered', 'preliminary', 'cancelled', 'final', 'amended', 'corrected', "
             "'appended', 'entered-in-error')",
-            name="ck_report_version_status",
+            name=op.f("ck_report_version_status"),
         ),
         sa.ForeignKeyConstraint(["report_id"], ["report.id"], name="fk_report_version_report_id"),
         sa.PrimaryKeyConstraint("report_id", "version", name="pk_report_version"),
@@ -333,7 +335,7 @@ def _reports() -> None:
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("acknowledgement", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('pending', 'sending', 'acknowledged', 'superseded', 'dead')", name="ck_delivery_state"
+            "state IN ('pending', 'sending', 'acknowledged', 'superseded', 'dead')", name=op.f("ck_delivery_state")
         ),
         sa.ForeignKeyConstraint(["report_id"], ["report.id"], name="fk_delivery_report_id"),
         sa.PrimaryKeyConstraint("id", name="pk_delivery"),

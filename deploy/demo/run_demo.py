@@ -137,7 +137,7 @@ def wait_for(what: str, look: Callable[[], Any]) -> Any:
 
 
 def tell(step: str, said: str) -> None:
-    sys.stdout.write(f"{step:<9} {said}\n".rstrip(" "))
+    sys.stdout.write(f"{step:<9} {said}".rstrip() + "\n")
     sys.stdout.flush()
 
 

@@ -1,13 +1,14 @@
 """The VR of every public attribute: what Implicit VR leaves out and an explicit VR is checked against.
 
-PS3.6 through pydicom's table, plus the attributes of PS3.15 2026d that pydicom 3.0.2 does not know yet.
+PS3.6 as in pydicom's table (data/attribute_vrs.json, made by deploy/tools/attribute_vrs.py), plus the attributes
+of PS3.15 2026d that pydicom 3.0.2 does not know yet.
 """
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import MappingProxyType
-
-from pydicom.datadict import DicomDictionary
 
 LATER_ATTRIBUTES = {
     0x00081301: "SQ",
@@ -39,9 +40,8 @@ LATER_ATTRIBUTES = {
 }
 """Attributes newer than the table, all removed by the Basic Profile; sequences matter for parsing."""
 
-VR_OF = MappingProxyType(
-    LATER_ATTRIBUTES | {int(tag): str(entry[0]) for tag, entry in DicomDictionary.items() if entry[0] != "NONE"}
-)
+_TAGS_BY_VR: dict[str, list[str]] = json.loads((Path(__file__).parent / "data" / "attribute_vrs.json").read_bytes())
+VR_OF = MappingProxyType(LATER_ATTRIBUTES | {int(tag, 16): vr for vr, tags in _TAGS_BY_VR.items() for tag in tags})
 """tag -> VR, or "US or SS" and the like where PS3.6 gives several."""
 
 CHOICES = MappingProxyType({tag: frozenset([vr, *vr.split(" or ")]) for tag, vr in VR_OF.items()})

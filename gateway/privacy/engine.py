@@ -24,10 +24,11 @@ from gateway.privacy.dataset import (
 )
 from gateway.privacy.edits import Edit
 from gateway.privacy.identifiers import charset_of, harvest
-from gateway.privacy.identity import OriginalIdentity, identity_key, read_identity
+from gateway.privacy.identity import OriginalIdentity, identity_key
 from gateway.privacy.instance_header import InstanceHeader, read_header
 from gateway.privacy.part10 import file_header, split
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
+from gateway.privacy.read_identity import read_identity
 from gateway.privacy.rewriter import Rewriter
 from gateway.privacy.rules import Rules
 from gateway.privacy.stamps import stamps

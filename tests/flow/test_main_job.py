@@ -17,6 +17,8 @@ from harness.gateway_process import GatewayProcess, wait_for
 from harness.send import send_folder
 from harness.studies import PLANTED, Planted, planted_study
 
+from models import registry
+
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
@@ -85,10 +87,12 @@ def test_a_result_names_exactly_what_made_it(fhir: SyncFHIRClient) -> None:
     observation = fhir.reference(*str(report["result"][0]["reference"]).split("/")).to_resource()  # type: ignore[index]
     device = fhir.reference(*observation["device"]["reference"].split("/")).to_resource()
     provenance = fhir.resources("Provenance").search(target=f"DiagnosticReport/{report['id']}").fetch()
-    told = json.dumps([device.serialize(), [one.serialize() for one in provenance]])
-    assert "CPUExecutionProvider" in told
-    assert "AIAST" in json.dumps(dict(report))
-    assert device["version"][0]["value"]
+    (package,) = [one for one in registry.find()[0] if one.manifest.name == "breast-ultrasound-cnn"]
+    assert "CPUExecutionProvider" in observation["method"]["text"]
+    assert package.sha256 in json.dumps(device.serialize())
+    assert any(version["value"] == package.manifest.version for version in device["version"])
+    assert "sha-256" in json.dumps([one.serialize() for one in provenance]).lower()
+    assert "AIAST" in json.dumps(report.serialize() if hasattr(report, "serialize") else report)
 
 
 def test_every_study_is_delivered_once(gateway: GatewayProcess, fhir: SyncFHIRClient) -> None:

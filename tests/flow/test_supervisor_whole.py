@@ -35,6 +35,7 @@ def _family(gateway: GatewayProcess) -> list[psutil.Process]:
 
 def test_first_start_says_how_to_sign_in_and_a_stop_leaves_nothing(gateway: GatewayProcess) -> None:
     """The first start names the addresses and the password's file; SIGTERM ends every process with exit code 0."""
+    wait_for(lambda: "is ready after" in gateway.log.read_text("utf-8"), 30, "the announcement")
     said = gateway.log.read_text("utf-8")
     password = gateway.home / "admin-password"
     assert str(password) in said

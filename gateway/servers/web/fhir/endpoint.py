@@ -84,14 +84,14 @@ class FhirEndpoint:
             return await self._answer(request)
         except GatewayError as error:
             if isinstance(error, Fault):
-                log.error("fhir.fault", exc_info=error)
+                log.exception("fhir.fault")
             return refused(error).response(head=head)
-        except Exception as error:
-            log.error("fhir.crash", exc_info=error)  # noqa: TRY400 - the formatter writes places, never messages
+        except Exception:
+            log.exception("fhir.crash")  # the log's formatter writes places, never the message
             return refused(Fault("internal error")).response(head=head)
 
     async def _answer(self, request: Request) -> Response:
-        segments = [part for part in request.path_params["path"].split("/") if part]
+        segments = [part for part in request.path_params.get("path", "").split("/") if part]
         if segments in (["metadata"], [".well-known", "smart-configuration"]):
             return self._open_document(request, segments[0])
         address = address_of_path(segments)
@@ -132,12 +132,9 @@ class FhirEndpoint:
 
 def address_of_path(segments: list[str]) -> Address:
     """Missing where the path has no shape of the specification, or names a type that is not served."""
-    if not segments:
-        return Address("[base]")
-    if segments[-1].startswith("$"):
-        return Address("$")
-    if segments[0] == "_history" or segments[-1] == "_history":
-        return Address("_history")
+    unserved = _unserved(segments)
+    if unserved is not None:
+        raise Refusal(501, "not-supported", _NOT_SERVED[unserved])
     kind, *rest = segments
     if kind not in BY_TYPE:
         raise Refusal(404, "not-supported", "this resource type is not served; see [base]/metadata")
@@ -153,9 +150,16 @@ def address_of_path(segments: list[str]) -> Address:
     raise Missing("there is nothing at this address; an id has 1 to 64 letters, digits, - and .")
 
 
+def _unserved(segments: list[str]) -> str | None:
+    """The row of `_NOT_SERVED` that the path belongs to."""
+    if not segments:
+        return "[base]"
+    if segments[-1].startswith("$"):
+        return "$"
+    return "_history" if "_history" in (segments[0], segments[-1]) else None
+
+
 def _interaction(address: Address, method: str) -> Interaction | None:
-    if address.shape in _NOT_SERVED:
-        raise Refusal(501, "not-supported", _NOT_SERVED[address.shape])
     methods = INTERACTIONS[address.shape]
     if method != "OPTIONS" and method not in methods:
         raise wrong_method((*methods, "OPTIONS"))

@@ -78,9 +78,7 @@ def newest_of_patient(unit: UnitOfWork, pseudonym: str) -> Report:
     return found[0]
 
 
-def opened(
-    services: WebServices, unit: UnitOfWork, place: Place, *, purpose: Purpose, actor: str
-) -> OpenedReport:
+def opened(services: WebServices, unit: UnitOfWork, place: Place, *, purpose: Purpose, actor: str) -> OpenedReport:
     """With identity, audited, and without pictures: those are loaded after the unit has ended."""
     return services.reports.open(
         unit, place.report, purpose=purpose, actor=actor, version=place.version, pictures=False

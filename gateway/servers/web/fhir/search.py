@@ -77,9 +77,7 @@ class _Search:
         matches = [_of(hit, self._served.type, rendered, provenances) for hit in page.hits]
         following = self._link(self._asked.fields, page.following) if page.following else None
         whole = page.following is None and self._position == Position()
-        return self._searchset(
-            matches, included=included, next_url=following, total=len(matches) if whole else None
-        )
+        return self._searchset(matches, included=included, next_url=following, total=len(matches) if whole else None)
 
     def _rendered(self, walk: Walk, page: Page) -> dict[ReportId, RenderedReport]:
         """Each report of the page once; with heat maps as long as the page does not hold too many."""
@@ -186,9 +184,7 @@ class _Search:
         return f"{self._services.fhir_base}/{self._served.type}?{PARAMETER}={token}"
 
 
-def _of(
-    hit: Hit, kind: str, rendered: dict[ReportId, RenderedReport], provenances: list[Resource]
-) -> Resource:
+def _of(hit: Hit, kind: str, rendered: dict[ReportId, RenderedReport], provenances: list[Resource]) -> Resource:
     found = provenances if kind == "Provenance" else rendered[hit.report.id].of_type(kind)
     return next(resource for resource in found if resource["id"] == hit.id)
 

@@ -123,9 +123,7 @@ class Walk:
                 return self._own([each.id for each in found if self._made_by_wanted(each.made_by.model_id)])
             case _:
                 versions = reversed(self.unit.reports.versions(report.id))
-                ids = [
-                    identifier.provenance_id(report.id, each.version) for each in versions if self._had_a_part(each)
-                ]
+                ids = [identifier.provenance_id(report.id, each.version) for each in versions if self._had_a_part(each)]
                 return self._own(ids)
 
     def _own(self, ids: list[str]) -> list[str]:

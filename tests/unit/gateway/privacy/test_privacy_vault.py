@@ -13,14 +13,14 @@ import pytest
 
 from gateway.domain.errors import Invalid, Missing
 from gateway.ports import PatientRow
-from gateway.privacy import vault
+from gateway.privacy import vault as vault_module
 from gateway.privacy.engine import deidentify, restore
 from gateway.privacy.identity import OriginalIdentity
-from gateway.privacy.vault import Vault, open_object_key
 from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, KeyRing, Purpose, create, load
 from gateway.privacy.pseudonyms import IdentityKey
 from gateway.privacy.rules import INFERENCE, compile_rules
 from gateway.privacy.sealing import open_sealed, seal
+from gateway.privacy.vault import Vault, open_object_key
 
 KEY = IdentityKey("HOSPITAL", "MRN-4711-X")
 WHO = OriginalIdentity(patient_id="MRN-4711-X", patient_name="Doe^Jané", study_instance_uid="1.2.3")
@@ -112,7 +112,7 @@ def test_a_lost_race_takes_the_winners_secret(ring: KeyRing) -> None:
 
 def test_memory_holds_a_bounded_number_of_patients(ring: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
     """The least recently used patient leaves; coming back it is the same."""
-    monkeypatch.setattr(vault, "_CACHED", 2)
+    monkeypatch.setattr(vault_module, "_CACHED", 2)
     rows = Rows()
     vault = vault_over(ring, rows)
     seen = [vault.patient(IdentityKey("H", str(n))).pseudonym for n in range(5)]

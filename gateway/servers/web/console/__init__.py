@@ -1,0 +1,1 @@
+"""The console: what an administrator, auditor or physician sees in a browser. Read-only; every view is audited."""

@@ -1,0 +1,68 @@
+"""The addresses of the console."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gateway.domain.errors import GatewayError
+from gateway.servers.web.console.audit import audit
+from gateway.servers.web.console.login import SignIn
+from gateway.servers.web.console.models import models
+from gateway.servers.web.console.page import PAGE_HEADERS, Pages
+from gateway.servers.web.console.studies import studies
+from gateway.servers.web.console.study import Picture, picture, study
+from gateway.servers.web.request_log import name_request
+from gateway.servers.web.services import WebServices
+
+
+def console_routes(services: WebServices) -> list[Route | Mount]:
+    pages = Pages(services)
+    sign_in = SignIn(pages)
+    return [
+        Route("/console", _to_studies),
+        Route("/console/login", sign_in.form, methods=["GET"]),
+        Route("/console/login", sign_in.sign_in, methods=["POST"]),
+        Route("/console/logout", sign_in.sign_out, methods=["POST"]),
+        Route("/console/studies", pages.endpoint("studies", studies)),
+        Route("/console/studies/{study}", pages.endpoint("study", study)),
+        Route("/console/studies/{study}/pictures/{finding}/{number}", _Pictures(pages).show),
+        Route("/console/models", pages.endpoint("models", models)),
+        Route("/console/audit", pages.endpoint("audit", audit)),
+        Mount("/console/static", StaticFiles(directory=Path(__file__).parent / "static")),
+    ]
+
+
+async def _to_studies(request: Request) -> Response:
+    name_request(request, "console.root")
+    return RedirectResponse("/console/studies", 303)
+
+
+class _Pictures:
+    """Heat maps as PNG; de-identified, but a patient's all the same, so they are not cached either."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    async def show(self, request: Request) -> Response:
+        name_request(request, "console.picture")
+        try:
+            png = await run_in_threadpool(self._png, request)
+        except GatewayError as error:
+            return self._pages.failed(request, error)
+        if png is None:
+            return RedirectResponse("/console/login", 303)
+        return Response(png, media_type="image/png", headers=PAGE_HEADERS)
+
+    def _png(self, request: Request) -> bytes | None:
+        person = self._pages.who(request)
+        if person is None:
+            return None
+        found: Picture = self._pages.seen("picture", request, person, picture)
+        reports = self._pages.services.reports
+        return reports.seal.open(found.study.patient, found.key, reports.blobs.get(found.key))

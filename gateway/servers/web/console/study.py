@@ -1,0 +1,81 @@
+"""A study's page: state, findings with heat maps, report, deliveries, timeline; identity for those who may see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.domain.audit import AuditRow
+from gateway.domain.errors import Missing
+from gateway.domain.identity import StudyIdentity
+from gateway.domain.ids import BlobKey, FindingId, StudyId
+from gateway.domain.report import ReportVersion
+from gateway.domain.study import Study
+from gateway.ports import UnitOfWork
+from gateway.servers.web.console.page import View, Visit
+from gateway.servers.web.console.studies import StudyRow, study_row
+
+MAY_SEE_IDENTITY = frozenset({"admin", "physician"})
+TIMELINE = 60  # rows for each subject, newest
+SHOWN_IMAGES = 24
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A heat map: where it lies, and whose key opens it."""
+
+    study: Study
+    key: BlobKey
+
+
+def study(visit: Visit) -> View:
+    """Opening identity is audited by the vault with purpose `console`."""
+    found = visit.unit.studies.get(StudyId(visit.path["study"]))
+    models = {model.id: model for model in visit.unit.models.all()}
+    row = study_row(visit.unit, found, models)
+    version = _version(visit.unit, row)
+    data = {
+        "row": row,
+        "study": found,
+        "identity": _identity(visit, found),
+        "version": version,
+        "findings": version.content.findings if version and version.content else (),
+        "not_analysed": version.content.not_analysed if version and version.content else (),
+        "models": models,
+        "timeline": _timeline(visit.unit, row),
+        "shown_images": SHOWN_IMAGES,
+    }
+    return View("study.html", found.id, data)
+
+
+def picture(visit: Visit) -> Picture:
+    """The heat map of one image of one finding; Missing where there is none."""
+    finding = visit.unit.tasks.finding(FindingId(visit.path["finding"]))
+    number = visit.path["number"]
+    images = finding.images
+    place = int(number) if number.isascii() and number.isdigit() and len(number) <= 6 else len(images)
+    if finding.study_id != visit.path["study"] or place >= len(images) or images[place].heat_map is None:
+        raise Missing("there is no such picture")
+    visit.unit.audit.record("console:view", finding.id, visit.actor, page="picture", number=place)
+    return Picture(visit.unit.studies.get(finding.study_id), BlobKey(str(images[place].heat_map)))
+
+
+def _identity(visit: Visit, found: Study) -> StudyIdentity | None:
+    if visit.person.role not in MAY_SEE_IDENTITY:
+        return None
+    try:
+        return visit.services.vault.study_identity(visit.unit, found, "console", visit.actor)
+    except Missing:
+        return None  # erased
+
+
+def _version(unit: UnitOfWork, row: StudyRow) -> ReportVersion | None:
+    return unit.reports.version(row.report.id, row.report.version) if row.report else None
+
+
+def _timeline(unit: UnitOfWork, row: StudyRow) -> list[AuditRow]:
+    """What the trail says of the study and of what was made from it, newest first."""
+    subjects = [row.study.id, *(task.id for task, _ in row.tasks), *(each.id for each in row.deliveries)]
+    if row.report:
+        subjects.append(row.report.id)
+    rows = {each.seq: each for name in subjects for each in unit.audit.newest(limit=TIMELINE, subject_id=name)}
+    return [rows[seq] for seq in sorted(rows, reverse=True)][:TIMELINE]

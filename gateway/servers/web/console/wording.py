@@ -1,0 +1,71 @@
+"""How the console writes times, ids and states. A state's tone is a colour beside its word, never instead of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+TONES: dict[str, frozenset[str]] = {
+    "good": frozenset({"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"}),
+    "busy": frozenset({"receiving", "settled", "analysing", "doing", "sending", "shadow"}),
+    "wait": frozenset({"preliminary", "refused", "stat"}),
+    "bad": frozenset({"quarantined", "failed", "dead", "entered-in-error"}),
+    "quiet": frozenset(
+        {"closed", "purged", "todo", "withdrawn", "pending", "superseded", "registered", "cancelled"}
+        | {"draft", "retired", "routine"}
+    ),
+}
+
+
+def tone(state: str) -> str:
+    return next((name for name, states in TONES.items() if state in states), "quiet")
+
+
+def moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def machine_time(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+def short(value: str) -> str:
+    """The start of a long id or digest; pages give the whole in the title."""
+    return value[:10]
+
+
+def listed(values: Any) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def percent(value: float) -> str:
+    return f"{value * 100:.1f} %"
+
+
+def day(value: str) -> str:
+    """A DICOM date as people write it; anything else as it is."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
+
+
+def person_name(value: str) -> str:
+    """A DICOM person name: its components in order of speech, its writings beside each other (PS3.5 6.2.1)."""
+    writings = []
+    for writing in value.split("=")[:3]:
+        family, given, middle, prefix, suffix = (*writing.split("^"), "", "", "", "", "")[:5]
+        spoken = " ".join(part for part in (prefix, given, middle, family, suffix) if part)
+        if spoken:
+            writings.append(spoken)
+    return " · ".join(writings)
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "tone": tone,
+    "moment": moment,
+    "machine_time": machine_time,
+    "short": short,
+    "listed": listed,
+    "percent": percent,
+    "day": day,
+    "person_name": person_name,
+}
