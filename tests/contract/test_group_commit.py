@@ -149,8 +149,8 @@ def test_who_gives_up_is_told_so(database: SqlDatabase) -> None:
         assert running.wait(30)
         with pytest.raises(Unavailable):
             commits.submit(lambda unit: _record(unit, "given up"))
-        go_on.set()
         assert isinstance(first.exception(30), Unavailable)
+        go_on.set()
     commits.stop()
     assert _subjects(database) == []
 
