@@ -58,7 +58,7 @@ bench-dicom: venv-dev ## C-STORE side by side with pynetdicom, DCMTK and Orthanc
 	$(BIN)/python deploy/bench/bench_dicom.py
 
 chaos: venv-dev ## the long chaos run: SIGKILL at random moments, nothing lost, nothing twice
-	$(BIN)/python -m pytest -m soak --timeout=1800 tests/flow
+	DXGATE_TEST_CHAOS_STUDIES=30 $(BIN)/python -m pytest --timeout=1800 tests/flow/test_chaos.py
 
 lock: ## write requirements/*.lock again from pyproject.toml
 	@PYTHON=$(PYTHON) deploy/tools/lock.sh

@@ -108,6 +108,10 @@ class Tasks(Protocol):
         """Ends the attempt; a released task is not announced again before `until` (None: at once)."""
         ...
 
+    def retry(self, task_id: TaskId) -> bool:
+        """A failed or refused task goes back to work, due at once; False where it is neither."""
+        ...
+
     def withdraw_open(self, study_id: StudyId, before_revision: int) -> int: ...
 
     def unheld(self, now: datetime, published_before: datetime, limit: int) -> list[Task]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
     from gateway.servers.dicom.settings import ListenerSettings
+    from gateway.servers.web.services import ChainCheck
 
 log = logging.getLogger(__name__)
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
@@ -51,6 +52,12 @@ def audit_key(settings: Settings) -> AuditKey:
     return AuditKey(key.kid, key.key)
 
 
+def audit_keys(settings: Settings) -> list[AuditKey]:
+    """The keys of the chain, current and former."""
+    ring = object_keys(settings)
+    return [AuditKey(kid, key) for kid, key in ring.keys.items() if kid.startswith(f"{Purpose.AUDIT.value}-")]
+
+
 def database(settings: Settings) -> SqlDatabase:
     return SqlDatabase(settings.database_url, audit_key(settings), pool_size=settings.database.pool_size)
 
@@ -59,9 +66,7 @@ def blobs(settings: Settings) -> BlobStore:
     if settings.blob_url.startswith("s3://"):
         from gateway.storage.blobs_s3 import S3Blobs
 
-        return S3Blobs(
-            settings.blob_url, endpoint=settings.blobs.s3_endpoint, allow_http=settings.blobs.s3_allow_http
-        )
+        return S3Blobs(settings.blob_url, endpoint=settings.blobs.s3_endpoint, allow_http=settings.blobs.s3_allow_http)
     return FolderBlobs(Path(settings.blob_url).expanduser())
 
 
@@ -180,8 +185,19 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         vault=vault(settings, opened),
         reports=read_reports(settings, opened),
         page_key=keys.key(Purpose.TOKENS).key,
+        commits=GroupCommitter(opened, actor="web"),
+        check_audit=lambda: _check_chain(settings, opened),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
+
+
+def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
+    from gateway.servers.web.services import ChainCheck
+    from gateway.storage.audit_verify import verify_database
+
+    verdict = verify_database(opened, audit_keys(settings), anchor_file(settings))
+    broken_at = verdict.problems[0].seq if verdict.problems else None
+    return ChainCheck(verdict.rows, broken_at, datetime.now(UTC))
 
 
 def sweep(settings: Settings, stop: threading.Event) -> None:

@@ -258,6 +258,7 @@ def _work() -> None:
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
         sa.Column("published_at", sa.BigInteger(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("retried_at", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("priority IN ('stat', 'routine')", name=op.f("ck_task_priority")),
         sa.CheckConstraint(

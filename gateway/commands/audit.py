@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gateway.commands.output import print_json, tell
-from gateway.config import LoadedSettings, Settings
-from gateway.storage.audit_trail import AuditKey
+from gateway.config import LoadedSettings
 from gateway.storage.audit_verify import verify_database
 
 
@@ -15,7 +14,7 @@ def verify(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from gateway import wiring
 
     settings = loaded.settings
-    verdict = verify_database(wiring.database(settings), _keys(settings), wiring.anchor_file(settings))
+    verdict = verify_database(wiring.database(settings), wiring.audit_keys(settings), wiring.anchor_file(settings))
     problems = [{"problem": problem.kind, "seq": problem.seq} for problem in verdict.problems]
     if arguments.json:
         print_json({"sound": verdict.sound, "rows": verdict.rows, "anchors": verdict.anchors, "problems": problems})
@@ -38,12 +37,3 @@ def head(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     else:
         tell(f"{seq} {code.hex()}")
     return 0
-
-
-def _keys(settings: Settings) -> list[AuditKey]:
-    """The keys of the chain, current and former."""
-    from gateway import wiring
-    from gateway.privacy.keyring import Purpose
-
-    ring = wiring.all_keys(settings)
-    return [AuditKey(kid, key) for kid, key in ring.keys.items() if kid.startswith(f"{Purpose.AUDIT.value}-")]

@@ -11,7 +11,10 @@ from gateway.domain.study import Priority
 
 @dataclass(frozen=True)
 class Task:
-    """`attempt` is the fencing token: only the holder of the current attempt may finish the task."""
+    """`attempt` is the fencing token: only the holder of the current attempt may finish the task.
+
+    `retried_at` is the attempt at which an operator last gave the task back; attempts are counted from there.
+    """
 
     id: TaskId
     study_id: StudyId
@@ -25,6 +28,11 @@ class Task:
     lease_until: datetime | None = None
     published_at: datetime | None = None
     reason: str | None = None
+    retried_at: int = 0
+
+
+def attempts_since_retry(task: Task) -> int:
+    return task.attempt - task.retried_at
 
 
 def task_id(study_id: StudyId, revision: int, model_id: ModelId) -> TaskId:

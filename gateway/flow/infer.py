@@ -18,11 +18,12 @@ from gateway.domain.ids import BlobKey, FindingId, TaskId, derive_id
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
 from gateway.domain.study import Instance, Study
-from gateway.domain.task import Task
+from gateway.domain.task import Task, attempts_since_retry
 from gateway.flow.compose import ComposeReport
 from gateway.ports import BlobStore, Database, Inference, ObjectSeal
 
 Outcome = Literal["done", "refused", "failed", "released", "not ours"]
+FIRST_PAUSE = timedelta(seconds=1)  # before the second attempt; it doubles with each
 _REFUSALS = frozenset({Category.UNSUPPORTED, Category.INVALID})
 
 
@@ -45,7 +46,7 @@ class RunTask:
         task = self._claim(task_id)
         if task is None:
             return "not ours"
-        if task.attempt > self.max_attempts:
+        if attempts_since_retry(task) > self.max_attempts:
             return self._end(task, "fail", f"given up after {self.max_attempts} attempts")
         with self.hold(task):
             try:
@@ -114,11 +115,12 @@ class RunTask:
         return "done"
 
     def _end(self, task: Task, event: Literal["refuse", "fail", "release"], reason: str) -> Outcome:
-        if event == "release" and task.attempt >= self.max_attempts:
+        tried = attempts_since_retry(task)
+        if event == "release" and tried >= self.max_attempts:
             event = "fail"
         with self.database.begin(self.worker) as unit:
             study = unit.studies.lock(task.study_id)
-            if not unit.tasks.end(task, event, reason):
+            if not unit.tasks.end(task, event, reason, until=self.now() + FIRST_PAUSE * (1 << min(tried, 10))):
                 return "not ours"
             if event != "release":
                 self.compose(unit, study, self.now())

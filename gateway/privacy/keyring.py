@@ -111,7 +111,7 @@ def load(folder: Path, name: str, passphrase: str | None = None) -> KeyRing:
     """One ring; raises Missing, Forbidden (permissions, passphrase) or Invalid (content)."""
     path = folder / name
     if not path.exists():
-        raise Missing(f"no key ring {name} in the key folder; `dxgate keys create` makes one")
+        raise Missing(f"no key ring {name} in the key folder; `dxgate key init` makes one")
     _check_private(folder, "folder", 0o700)
     _check_private(path, "file", 0o600)
     if path.stat().st_size > _LARGEST:

@@ -21,6 +21,9 @@ _MOST_PARTS = 1024  # IOV_MAX of Linux
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+
+
 class FolderBlobs:
     """`root` is made where it is missing, readable by its owner alone."""
 
@@ -32,7 +35,11 @@ class FolderBlobs:
     def put(self, key: BlobKey, parts: Sequence[bytes | memoryview]) -> None:
         folder, path = self._place(key)
         with _translated():
-            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            try:
+                file = os.open(path, _NEW, 0o600)
+            except FileNotFoundError:  # somebody has tidied up empty folders
+                _prepare(self._root)
+                file = os.open(path, _NEW, 0o600)
         try:
             with _translated():
                 try:

@@ -228,6 +228,7 @@ task = Table(
     Column("lease_until", UtcTime),
     Column("published_at", UtcTime),
     Column("reason", Text),
+    _must(Integer, "retried_at"),
     _must(UtcTime, "due_at"),  # not before this time is it published again
     _one_of("state", TASK.states),
     _one_of("priority", get_args(Priority)),

@@ -89,6 +89,13 @@ class SqlTasks:
             changes |= {"owner": None, "published_at": None, "due_at": until or self._transaction.now()}
         return self._leave(task, event, changes, {"reason": reason})
 
+    def retry(self, task_id: TaskId) -> bool:
+        task = self.get(task_id)
+        if (task.state, "retry") not in TASK.moves:
+            return False
+        changes = {"published_at": None, "due_at": self._transaction.now(), "retried_at": task.attempt, "reason": None}
+        return self._leave(task, "retry", changes, {})
+
     def withdraw_open(self, study_id: StudyId, before_revision: int) -> int:
         is_open = and_(_task.study_id == study_id, _task.revision < before_revision, _task.state.in_(OPEN_TASK_STATES))
         found = self._tasks(select(*_COLUMNS).where(is_open).order_by(_task.id).with_for_update())
@@ -137,6 +144,7 @@ class SqlTasks:
             "attempt": 0,
             "priority": study.priority,
             "created_at": at,
+            "retried_at": 0,
             "due_at": at,
         }
         if self._transaction.insert_new(tables.task, values):

@@ -30,14 +30,10 @@ FLAGS = (
 
 # Chromium reads commands from descriptor 3 and answers on 4
 _ON_PIPES = """
-import os, sys
-to_read, from_write = int(sys.argv[1]), int(sys.argv[2])
-kept = [os.dup(to_read), os.dup(from_write)]
-spare = [os.dup(each) for each in kept]
-while min(spare) < 5:
-    spare = [os.dup(each) for each in kept]
-os.dup2(spare[0], 3)
-os.dup2(spare[1], 4)
+import fcntl, os, sys
+high = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 10) for each in sys.argv[1:3]]
+os.dup2(high[0], 3)
+os.dup2(high[1], 4)
 os.execvp(sys.argv[3], sys.argv[3:])
 """
 
