@@ -12,7 +12,6 @@ import socket
 from datetime import timedelta
 
 from celery.signals import worker_ready
-from gateway.readiness import mark_ready
 
 from gateway import wiring
 from gateway.config import Settings
@@ -21,6 +20,7 @@ from gateway.flow.compose import ComposeReport
 from gateway.flow.infer import RunTask
 from gateway.outlets.celery_queue import INFER, QUEUES, celery_app
 from gateway.ports import Database
+from gateway.readiness import mark_ready
 from workers.engine import Engine, Loaded, load_models
 from workers.lease import HoldLease
 

@@ -19,6 +19,8 @@ from typing import Any
 import pydicom
 import uvicorn
 from fixtures_report import BENIGN, MALIGNANT, QUESTION, model, png
+from harness.studies import PLANTED, Planted, planted_study
+
 from gateway import config, wiring
 from gateway.config import Settings
 from gateway.domain.access import Client, Person
@@ -37,7 +39,6 @@ from gateway.servers.web.serve import configuration, port_of
 from gateway.servers.web.services import WebServices
 from gateway.storage.database import SqlDatabase
 from gateway.storage.group_commit import GroupCommitter
-from harness.studies import PLANTED, Planted, planted_study
 
 SECRET = "correct horse battery staple"
 PASSWORD = "a long enough password"

@@ -6,10 +6,11 @@ import hashlib
 
 import httpx
 import pytest
-from gateway.domain.report import report_id
 from sqlalchemy import create_engine, text
 from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import SECRET
+
+from gateway.domain.report import report_id
 
 FORM = {"grant_type": "client_credentials"}
 

@@ -13,9 +13,10 @@ from fhirclient.models.imagingstudy import ImagingStudy
 from fhirclient.models.observation import Observation
 from fhirclient.models.patient import Patient
 from fhirpy import SyncFHIRClient
-from gateway.domain.report import report_id
 from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import ISSUER, PLANTED, SECRET, serving
+
+from gateway.domain.report import report_id
 
 FIRST = PLANTED[0]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from gateway.domain.report import report_id
-from gateway.formats.fhir.capability import SERVED
 from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import PLANTED
+
+from gateway.domain.report import report_id
+from gateway.formats.fhir.capability import SERVED
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from gateway.domain.report import report_id
-from gateway.formats.fhir import identifier
 from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import ISSUER, PLANTED, SECRET
+
+from gateway.domain.report import report_id
+from gateway.formats.fhir import identifier
 
 FIRST, SECOND = PLANTED[0], PLANTED[1]
 
