@@ -185,7 +185,6 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         vault=vault(settings, opened),
         reports=read_reports(settings, opened),
         page_key=keys.key(Purpose.TOKENS).key,
-        commits=GroupCommitter(opened, actor="web"),
         check_audit=lambda: _check_chain(settings, opened),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))

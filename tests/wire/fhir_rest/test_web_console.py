@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from wire.fhir_rest.conftest import Ward
-from wire.fhir_rest.hospital import PASSWORD, PLANTED
+from wire.fhir_rest.hospital import PASSWORD, PLANTED, serving
 
 from gateway.domain.report import report_id
+from gateway.servers.web.services import ChainCheck
 
 PAGES = ("studies", "models", "audit")
 
@@ -176,6 +179,25 @@ def test_audit_page_filters_and_pages(ward: Ward, people: dict[str, httpx.Client
     older = re.search(r'href="(/console/audit\?before=[^"]+)"', browser.get("/console/audit").text)
     assert older is not None
     assert browser.get(older[1].replace("&amp;", "&")).status_code == 200
+
+
+@pytest.mark.parametrize(("broken_at", "words"), [(None, "sound"), (17, "row 17")])
+def test_audit_page_checks_the_whole_chain_when_asked(
+    ward: Ward, people: dict[str, httpx.Client], broken_at: int | None, words: str
+) -> None:
+    """The check runs when somebody asks for it, and its finding is shown."""
+    checked: list[ChainCheck] = []
+
+    def check() -> ChainCheck:
+        checked.append(ChainCheck(100, broken_at, datetime.now(UTC)))
+        return checked[-1]
+
+    with serving(replace(ward.hospital.services, check_audit=check)) as base:
+        cookies = {"dxgate_session": people["auditor"].cookies["dxgate_session"]}
+        assert "Check now" in httpx.get(f"{base}/console/audit", cookies=cookies).text
+        assert checked == []
+        assert words in httpx.get(f"{base}/console/audit?check=1", cookies=cookies).text
+    assert len(checked) == 1
 
 
 @pytest.mark.parametrize(
