@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 from harness.gateway_process import free_port, wait_for
 
-PASSWORD = "p4ss-of-the-broker"  # noqa: S105 - of a server that lives as long as one test module
+PASSWORD = "p4ss-of-the-broker"
 
 
 @dataclass
