@@ -1,4 +1,4 @@
-"""Every setting: its name, type, default and one sentence; nothing else in dxgate reads the environment.
+"""Every setting: its name, type, default and one sentence; no other file reads a setting from the environment.
 
 A value comes from the first of: environment (`DXGATE_<SECTION>_<NAME>`), configuration file (TOML, named by
 `DXGATE_CONFIG` or `<home>/dxgate.toml`), preset (`DXGATE_PRESET=embedded|distributed`), default. An unknown key
@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 class GatewaySettings(Section):
     home: Path = Path("~/.local/share/dxgate")
-    """Folder for the embedded database, blobs, keys, broker and logs."""
+    """Folder for the embedded database, blobs, key rings, broker, audit anchors and dxgate.toml."""
     organization: str = "dxgate"
     """Name of the organisation that performs the analysis, as written into reports."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -81,8 +81,8 @@ class DicomSettings(Section):
     """Refuse associations that do not call our AE title."""
     max_pdu_bytes: int = Field(1 << 20, ge=16384, le=16 << 20)
     """Largest PDU accepted and advertised."""
-    max_object_bytes: int = Field(2 << 30, ge=1 << 20)
-    """Largest single object accepted."""
+    max_object_bytes: int = Field(1 << 30, ge=1 << 20)
+    """Largest single object accepted; no larger than max_bytes_in_flight."""
     max_bytes_in_flight: int = Field(1 << 30, ge=1 << 20)
     """Memory that objects being received may take in one process before senders are told to wait."""
     max_associations: int = Field(400, ge=1, le=10000)
@@ -96,7 +96,7 @@ class DicomSettings(Section):
     tls_key: str = ""
     """PEM private key of the certificate."""
     tls_client_ca: str = ""
-    """PEM certificates that sign client certificates; set it to require mutual TLS."""
+    """PEM certificates that sign client certificates; set it beside tls_certificate to require mutual TLS."""
 
 
 class WebSettings(Section):
@@ -110,8 +110,6 @@ class WebSettings(Section):
     """Life of an access token."""
     session_seconds: int = Field(8 * 3600, ge=300, le=86400)
     """Life of a console session."""
-    max_body_bytes: int = Field(8 << 20, ge=1024)
-    """Largest request body."""
     tls_certificate: str = ""
     """PEM certificate chain; set together with tls_key to serve HTTPS."""
     tls_key: str = ""
@@ -277,6 +275,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Mapping[str,
     except ValidationError as error:
         raise Invalid(_explain(error, origins)) from None
     _check_complete(settings)
+    _check_together(settings)
     return LoadedSettings(settings, origins)
 
 
@@ -298,6 +297,17 @@ def _check_complete(settings: Settings) -> None:
     for section in _REQUIRED_WHEN_DISTRIBUTED:
         if not getattr(settings, section).url:
             raise Invalid(f"the distributed preset needs {section}.url (DXGATE_{section.upper()}_URL)")
+
+
+def _check_together(settings: Settings) -> None:
+    """A half of a pair would otherwise be silently without effect, and a port open that was meant to be closed."""
+    for section, tls in (("dicom", settings.dicom), ("web", settings.web)):
+        if bool(tls.tls_certificate) != bool(tls.tls_key):
+            raise Invalid(f"{section}.tls_certificate and {section}.tls_key are set together or not at all")
+    if settings.dicom.tls_client_ca and not settings.dicom.tls_certificate:
+        raise Invalid("dicom.tls_client_ca needs dicom.tls_certificate and dicom.tls_key")
+    if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:
+        raise Invalid("dicom.max_object_bytes is above dicom.max_bytes_in_flight; such an object would never fit")
 
 
 def _file_path(variables: Mapping[str, str], from_environment: Mapping[str, Any]) -> Path:

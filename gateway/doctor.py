@@ -107,6 +107,13 @@ def ports(settings: Settings) -> Findings:
             )
 
 
+def address(settings: Settings) -> Findings:
+    if not settings.web.base_url and reachable(settings.web.host) != settings.web.host:
+        yield "warn", f"reports and links name {settings.base_url}; set web.base_url to the address that clients use"
+    else:
+        yield "ok", f"reports and links name {settings.base_url}"
+
+
 def database(settings: Settings) -> Findings:
     from gateway import wiring
 
@@ -256,6 +263,7 @@ _CHECKS: dict[str, Callable[[Settings], Findings]] = {
     "home": home,
     "disk": disk,
     "ports": ports,
+    "address": address,
     "database": database,
     "broker": message_broker,
     "keys": keys,

@@ -13,8 +13,6 @@ from datetime import datetime
 from gateway.domain.lifecycle import LIFECYCLES
 
 _OTHER_EVENTS = (
-    "gateway:start",
-    "gateway:stop",
     "association:open",
     "association:close",
     "association:reject",
@@ -22,7 +20,6 @@ _OTHER_EVENTS = (
     "instance:duplicate",
     "instance:refuse",
     "study:create",
-    "study:revise",
     "task:plan",
     "report:register",
     "delivery:plan",
@@ -44,7 +41,6 @@ _OTHER_EVENTS = (
     "person:reject",
     "person:logout",
     "key:create",
-    "audit:anchor",
 )
 AUDIT_EVENTS = frozenset(_OTHER_EVENTS) | {f"{life.subject}:{event}" for life in LIFECYCLES for event in life.events}
 

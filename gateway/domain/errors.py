@@ -1,6 +1,6 @@
 """The one tree of errors, each with a category that every wire maps to its own code.
 
-A wire (DIMSE, HTTP/FHIR, MLLP) has one table from `Category` to its status; a test proves each table total.
+A wire (DIMSE, HTTP/FHIR) has one table from `Category` to its status; a test proves each table total.
 
     GatewayError
     ├── Invalid        the sender's data is wrong and sending it again will not help

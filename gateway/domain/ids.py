@@ -1,7 +1,7 @@
 """Typed identifiers, random where a thing is new and derived where a retry must find it again.
 
 A derived id is a UUIDv5 of what made the thing: the same inputs give the same id in every process,
-so that a retry makes the same task, report, delivery or DICOM object and never a second one.
+so that a retry makes the same task, finding, report or delivery and never a second one.
 """
 
 from __future__ import annotations
@@ -33,8 +33,3 @@ def new_id() -> str:
 def derive_id(kind: str, *parts: str) -> str:
     """The identifier that `kind` made from `parts` always has, 32 hexadecimal digits."""
     return uuid.uuid5(_NAMESPACE, "\x1f".join((kind, *parts))).hex
-
-
-def derive_uid(kind: str, *parts: str) -> str:
-    """A DICOM UID derived from `parts`, in the 2.25 form of PS3.5 B.2."""
-    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0x1F).join((kind, *parts))).int}"

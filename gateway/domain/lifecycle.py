@@ -1,7 +1,7 @@
 """Which states exist and which event leads from which to which: the state tables, as data.
 
-The CHECK constraints, the guarded updates, the diagrams of ARCHITECTURE.md, the buttons of the console and
-the test over every pair of state and event are all made from these tables. What is not in a table is refused.
+The CHECK constraints, the guarded updates, the diagrams of ARCHITECTURE.md and the test over every pair of state
+and event are all made from these tables. What is not in a table is refused.
 """
 
 from __future__ import annotations

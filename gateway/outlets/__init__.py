@@ -1,0 +1,1 @@
+"""What dxgate sends to: the work queue, and the destinations of reports."""

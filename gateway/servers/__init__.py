@@ -1,0 +1,1 @@
+"""What listens: the DICOM port and the HTTP port."""

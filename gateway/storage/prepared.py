@@ -57,7 +57,6 @@ class Compiled:
     """Text, and how values go in and come out."""
 
     text: str
-    is_dml: bool
     binds: tuple[tuple[str, Convert], ...]
     fixed: Values
     by_position: bool
@@ -84,12 +83,15 @@ class Compiled:
         return {name: given[name] if convert is None else convert(given[name]) for name, convert in self.binds}
 
     def _guarded(self, connection: Connection, method: str, parameters: Any) -> Any:
-        module: Any = connection.dialect.loaded_dbapi
-        cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+        dialect: Any = connection.dialect
+        driver: Any = connection.connection.driver_connection
+        cursor = driver.cursor()
         try:
             getattr(cursor, method)(self.text, parameters)
-        except module.Error as error:
-            raise DBAPIError.instance(None, None, error, module.Error) from None
+        except dialect.loaded_dbapi.Error as error:
+            if dialect.is_disconnect(error, driver, cursor):
+                connection.invalidate(error)  # else the pool would hand it out again
+            raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from None
         return cursor
 
 
@@ -103,7 +105,7 @@ def _compile(statement: Statement, dialect: Dialect, sets: Sequence[str]) -> Com
     columns: tuple[Convert, ...] = ()
     if isinstance(statement, Select):
         columns = tuple(_result(column.type, dialect) for column in statement.selected_columns)
-    return Compiled(str(compiled), not isinstance(statement, Select), binds, fixed, by_position, columns)
+    return Compiled(str(compiled), binds, fixed, by_position, columns)
 
 
 def _bind(kind: TypeEngine[Any], dialect: Dialect) -> Convert:

@@ -173,7 +173,7 @@ def test_audit_pages_and_filters(database: SqlDatabase) -> None:
     with database.begin("tester") as unit:
         for number in range(5):
             unit.audit.record("console:view", f"s{number % 2}", "admin", page=number)
-        unit.audit.record("gateway:stop", "gateway", "tester")
+        unit.audit.record("person:logout", "gateway", "tester")
         unit.commit()
     with database.read() as unit:
         assert [row.seq for row in unit.audit.rows(after_seq=2, limit=3)] == [3, 4, 5]

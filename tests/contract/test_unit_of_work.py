@@ -11,7 +11,7 @@ from gateway.storage.database import SqlDatabase
 def test_leaving_without_commit_leaves_nothing(database: SqlDatabase) -> None:
     """A unit of work that is not committed leaves neither rows nor audit entries."""
     with database.begin("tester") as unit:
-        unit.audit.record("gateway:start", "gateway", "tester")
+        unit.audit.record("person:login", "gateway", "tester")
     with database.read() as unit:
         assert unit.audit.head()[0] == 0
 
@@ -21,7 +21,7 @@ def test_a_failure_inside_leaves_nothing(database: SqlDatabase) -> None:
 
     def fail() -> None:
         with database.begin("tester") as unit:
-            unit.audit.record("gateway:start", "gateway", "tester")
+            unit.audit.record("person:login", "gateway", "tester")
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -33,11 +33,11 @@ def test_a_failure_inside_leaves_nothing(database: SqlDatabase) -> None:
 def test_commit_is_seen_by_the_next_reader(database: SqlDatabase) -> None:
     """What is committed is there for a unit of work that begins afterwards."""
     with database.begin("tester") as unit:
-        unit.audit.record("gateway:start", "gateway", "tester", pid=7)
+        unit.audit.record("person:login", "gateway", "tester", pid=7)
         unit.commit()
     with database.read() as unit:
         (row,) = unit.audit.rows()
-    assert (row.seq, row.entry.event, row.entry.actor, row.entry.details) == (1, "gateway:start", "tester", {"pid": 7})
+    assert (row.seq, row.entry.event, row.entry.actor, row.entry.details) == (1, "person:login", "tester", {"pid": 7})
 
 
 def test_a_reader_keeps_its_snapshot(database: SqlDatabase) -> None:
@@ -45,7 +45,7 @@ def test_a_reader_keeps_its_snapshot(database: SqlDatabase) -> None:
     with database.read() as reader:
         before = reader.audit.head()
         with database.begin("tester") as unit:
-            unit.audit.record("gateway:start", "gateway", "tester")
+            unit.audit.record("person:login", "gateway", "tester")
             unit.commit()
         assert reader.audit.head() == before
 
@@ -54,7 +54,7 @@ def test_a_reader_cannot_record_write_or_commit(database: SqlDatabase) -> None:
     """A reading unit of work refuses audit entries, statements that write, and commit."""
     with database.read() as unit:
         with pytest.raises(Fault):
-            unit.audit.record("gateway:start", "gateway", "tester")
+            unit.audit.record("person:login", "gateway", "tester")
         with pytest.raises(Fault):
             unit.access.drop_grant(b"x")
         with pytest.raises(Fault):
@@ -66,14 +66,14 @@ def test_a_savepoint_fails_alone(database: SqlDatabase) -> None:
 
     def fail_inside() -> None:
         with unit.savepoint():
-            unit.audit.record("gateway:stop", "gateway", "tester")
+            unit.audit.record("person:logout", "gateway", "tester")
             raise LookupError
 
     with database.begin("tester") as unit:
-        unit.audit.record("gateway:start", "first", "tester")
+        unit.audit.record("person:login", "first", "tester")
         with pytest.raises(LookupError):
             fail_inside()
-        unit.audit.record("gateway:start", "second", "tester")
+        unit.audit.record("person:login", "second", "tester")
         unit.commit()
     with database.read() as unit:
         assert [row.entry.subject_id for row in unit.audit.rows()] == ["first", "second"]

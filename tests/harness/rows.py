@@ -16,7 +16,6 @@ from gateway.domain.ids import (
     StudyId,
     TaskId,
     derive_id,
-    derive_uid,
     new_id,
 )
 from gateway.domain.model import AppliesTo, ServedModel
@@ -27,6 +26,11 @@ from gateway.ports import PatientRow, UnitOfWork
 
 AT = datetime(2026, 11, 23, 8, 0, 0, 123456, tzinfo=UTC)
 QUIET = timedelta(seconds=20)
+
+
+def derive_uid(kind: str, *parts: str) -> str:
+    """The same UID for the same parts, in the 2.25 form of PS3.5 B.2."""
+    return f"2.25.{int(derive_id(kind, *parts), 16)}"
 
 
 def later(seconds: float) -> datetime:

@@ -185,7 +185,7 @@ def test_sqlite_files_are_private(tmp_path: Path) -> None:
     upgrade(f"sqlite:///{path}")
     database = SqlDatabase(f"sqlite:///{path}", KEY)
     with database.begin("tester") as unit:
-        unit.audit.record("gateway:start", "gateway", "tester")
+        unit.audit.record("person:login", "gateway", "tester")
         unit.commit()
     modes = {one.name: oct(one.stat().st_mode & 0o777) for one in path.parent.iterdir()}
     database.close()

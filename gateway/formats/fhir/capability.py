@@ -131,7 +131,6 @@ SERVED: tuple[Served, ...] = (
     Served("Organization", "Who runs the gateway.", (_ID,)),
 )
 BY_TYPE: Mapping[str, Served] = {served.type: served for served in SERVED}
-RESULT_PARAMETERS = ("_count", "_format", "_include", "_revinclude")  # accepted with every search
 
 
 def capability_statement(base_url: str, software_version: str, started: datetime) -> Resource:

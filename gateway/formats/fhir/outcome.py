@@ -35,12 +35,10 @@ lock-error no-store exception timeout incomplete throttled informational
 ISSUE_CODES = frozenset(_ISSUE_CODES.split())
 
 
-def operation_outcome(category: Category, text: str, expression: Sequence[str] = ()) -> Resource:
-    """The answer to a request that failed. `text` is ours and free of patient data."""
-    return issue(OUTCOMES[category][1], text, expression)
-
-
 def issue(code: str, text: str, expression: Sequence[str] = (), severity: Severity = "error") -> Resource:
-    """An OperationOutcome with one issue; `expression` names elements, or `http.<parameter>` for a parameter."""
+    """An OperationOutcome with one issue; `expression` names elements, or `http.<parameter>` for a parameter.
+
+    `text` is ours and free of patient data.
+    """
     said = element(severity=severity, code=code, diagnostics=line(text, 1024), expression=list(expression))
     return {"resourceType": "OperationOutcome", "issue": [said]}

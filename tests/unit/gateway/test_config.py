@@ -63,10 +63,14 @@ def test_the_file_in_the_home_folder_is_found(tmp_path: Path) -> None:
         ({"DXGATE_PRESET": "distributed"}, "database.url"),
         ({"DXGATE_DESTINATIONS": "{"}, "DXGATE_DESTINATIONS"),
         ({"DXGATE_CONFIG": "/nonexistent.toml"}, "nonexistent"),
+        ({"DXGATE_DICOM_TLS_KEY": "key.pem"}, "dicom.tls_certificate and dicom.tls_key"),
+        ({"DXGATE_WEB_TLS_CERTIFICATE": "chain.pem"}, "web.tls_certificate and web.tls_key"),
+        ({"DXGATE_DICOM_TLS_CLIENT_CA": "ca.pem"}, "dicom.tls_client_ca"),
+        ({"DXGATE_DICOM_MAX_OBJECT_BYTES": "2147483648"}, "dicom.max_object_bytes"),
     ],
 )
 def test_what_is_wrong_is_named(environment: dict[str, str], named: str, tmp_path: Path) -> None:
-    """An unknown key, a bad value or a missing file stops the start, and the message names it."""
+    """An unknown key, a bad value, half of a pair or a missing file stops the start, and the message names it."""
     with pytest.raises(Invalid, match=named):
         load({"DXGATE_GATEWAY_HOME": str(tmp_path), **environment})
 

@@ -52,6 +52,15 @@ def test_a_port_of_another_program_fails(tmp_path: Path) -> None:
     assert "web.port" in found[1][1]
 
 
+def test_an_address_that_nobody_can_call_is_told(tmp_path: Path) -> None:
+    """Listening on every address without web.base_url is a warning, because links would name 0.0.0.0."""
+    told = list(doctor.address(settings_of(tmp_path, DXGATE_WEB_HOST="0.0.0.0")))
+    assert levels(told) == ["warn"]
+    assert "web.base_url" in told[0][1]
+    named = settings_of(tmp_path, DXGATE_WEB_HOST="0.0.0.0", DXGATE_WEB_BASE_URL="https://dxgate.example")
+    assert levels(doctor.address(named)) == ["ok"]
+
+
 def test_a_port_of_a_running_role_is_ours(tmp_path: Path) -> None:
     """Where the role has said that it is ready, its port may be taken."""
     mark_ready(tmp_path, "web")

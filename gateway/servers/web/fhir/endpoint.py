@@ -30,6 +30,7 @@ from gateway.servers.web.request_log import name_request
 from gateway.servers.web.services import WebServices
 
 log = logging.getLogger(__name__)
+_MAX_FORM_BYTES = 64 * 1024  # four times a query: what is too long for GET is what POST _search is for
 Handler = Callable[[WebServices, Client, FhirRequest], Answer]
 
 
@@ -120,7 +121,7 @@ class FhirEndpoint:
         """Parameters of query and form together (R4 3.1.1.3)."""
         fields = query_fields(request)
         if request.method == "POST":
-            fields += await read_form(request, min(self._services.settings.web.max_body_bytes, 64 * 1024))
+            fields += await read_form(request, _MAX_FORM_BYTES)
         else:
             await read_body(request, 0)  # a GET has no body; one with a body is refused before it is read
         return fields

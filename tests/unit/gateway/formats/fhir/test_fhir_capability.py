@@ -10,7 +10,7 @@ from fhir.resources.R4B.operationoutcome import OperationOutcome
 from gateway.domain.errors import Category
 from gateway.formats.fhir.capability import BY_TYPE, SERVED, capability_statement
 from gateway.formats.fhir.element import encode
-from gateway.formats.fhir.outcome import ISSUE_CODES, LOGIN, OUTCOMES, operation_outcome
+from gateway.formats.fhir.outcome import ISSUE_CODES, LOGIN, OUTCOMES, issue
 from gateway.formats.fhir.render import render
 
 STATEMENT = capability_statement("https://gateway.example/fhir", "0.1.0", sample.AT)
@@ -53,7 +53,7 @@ def test_the_outcome_table_is_total(category: Category) -> None:
     status, code = OUTCOMES[category]
     assert 400 <= status <= 599
     assert code in ISSUE_CODES
-    OperationOutcome.model_validate_json(encode(operation_outcome(category, "why", ["http._count"])))
+    OperationOutcome.model_validate_json(encode(issue(code, "why", ["http._count"])))
 
 
 def test_login_is_an_issue_code() -> None:
