@@ -131,7 +131,8 @@ class RulesTable:
     def _scored(self, gene: str, first: str, second: str) -> Phenotype:
         total = Decimal(0)
         for allele in (first, second):
-            for part in allele.split("+"):
+            whole = allele in self.scores[gene]  # c.1905+1G>A is one allele, *36+*10 are two in a row
+            for part in [allele] if whole else allele.split("+"):
                 score = self._allele(gene, part.strip())
                 if score is None:
                     return Phenotype(gene, INDETERMINATE, None, f"allele table, {gene}: an allele without a score")
