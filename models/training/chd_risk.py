@@ -124,17 +124,15 @@ def words(folder: Path) -> Words:
         population="Men and women of 32 to 70 years without coronary heart disease, Framingham, Massachusetts.",
         data=(
             "Framingham teaching table: 4240 people at their first exam, 644 with coronary heart disease within ten "
-            "years. "
-            "The teaching data were altered to hide people and are not meant for inference. One almost all-white town; "
-            "treatment of that time; risk today is lower."
+            "years. The teaching data were altered to hide people and are not meant for inference. One almost "
+            "all-white town; treatment of that time; risk today is lower."
         ),
         test="Framingham table, 5-fold cross-validation",
         split="One row a person, folds by person; no follow-up column is an input.",
         inputs="Values with UCUM units (see the manifest), up to five of thirteen missing.",
         limits=(
             "Age carries most of it. Few people have diabetes or a stroke, so their weights are uncertain. The "
-            "absolute "
-            "risk is that of a past time."
+            "absolute risk is that of a past time."
         ),
         bias=(
             "One town of mostly European descent; sensitivity and specificity differ between men and women and by age."
@@ -146,9 +144,8 @@ def words(folder: Path) -> Words:
         keywords=("coronary heart disease", "ten-year risk", "Framingham", "logistic regression", "research use only"),
         bibliography=(
             "@article{framingham, author={Dawber, T. R. and Meadors, G. F. and Moore, F. E.}, title={Epidemiological "
-            "approaches to heart disease: the Framingham Study}, journal={Am J Public "
-            "Health}, volume={41}, pages={279}, "
-            "year={1951}}"
+            "approaches to heart disease: the Framingham Study}, journal={Am J Public Health}, volume={41}, "
+            "pages={279}, year={1951}}"
         ),
         sources=(
             {

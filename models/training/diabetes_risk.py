@@ -167,40 +167,34 @@ def words(folder: Path) -> Words:
         headline="Research only. Screening of US adults; not a diagnosis, and no forecast.",
         intended=(
             "Research and integration testing. From age, sex, body measures, blood pressure and lipids, the "
-            "probability "
-            "that an adult has diabetes today, known or not, as a reason to measure HbA1c. Nothing is decided by the "
-            "model."
+            "probability that an adult has diabetes today, known or not, as a reason to measure HbA1c. Nothing is "
+            "decided by the model."
         ),
         out_of_scope=(
             "Not for diagnosis or treatment; not where HbA1c or glucose is known already; not for children, pregnancy "
-            "or "
-            "type 1 diabetes; not a forecast of future diabetes. A low probability does not rule diabetes out."
+            "or type 1 diabetes; not a forecast of future diabetes. A low probability does not rule diabetes out."
         ),
         how="Logistic regression on ten values with bends in age and body mass index.",
         population="Adults of 20 years and more, United States, civilian, not in institutions, 2017-2018.",
         data=(
             "NHANES 2017-2018, 80 % of the participants (the rest is kept apart): adults of 20 and more with HbA1c. "
             "Diabetes means HbA1c of 6.5 % or more, or told by a doctor. Survey weights are not delivered, so rates "
-            "are "
-            "those of the sample, not of the country. People under treatment count as positive and their lipids and "
-            "pressure are treated values."
+            "are those of the sample, not of the country. People under treatment count as positive and their lipids "
+            "and pressure are treated values."
         ),
         test="NHANES, 5-fold cross-validation",
         split="One row a person, folds by person; HbA1c, glucose, treatment and diagnosis answers are not inputs.",
         inputs="Values with UCUM units (see the manifest), up to six of ten missing; age and sex needed.",
         limits=(
             "Age does much of the work. People under treatment are among the positives: low cholesterol partly stands "
-            "for "
-            "their statins, so the whole-sample AUC flatters the use as a screen. It is weaker in people whose "
-            "diabetes is not yet known (see the group 'never "
-            "told'), who are the ones that screening is for. On Pima women only four of ten inputs exist and they are "
-            "a "
-            "population of very high prevalence: probabilities there are far too low."
+            "for their statins, so the whole-sample AUC flatters the use as a screen. It is weaker in people whose "
+            "diabetes is not yet known (see the group 'never told'), who are the ones that screening is for. On Pima "
+            "women only four of ten inputs exist and they are a population of very high prevalence: probabilities "
+            "there are far too low."
         ),
         bias=(
             "Race and origin are not inputs, but performance differs by origin as the table shows; income and access "
-            "to "
-            "care shape who has been told."
+            "to care shape who has been told."
         ),
         risk="Moderate if used clinically: a missed diabetes is treated later. Research only.",
         goal="AUC of .79 without HbA1c, above age alone",
@@ -209,12 +203,10 @@ def words(folder: Path) -> Words:
         keywords=("diabetes", "screening", "logistic regression", "NHANES", "research use only"),
         bibliography=(
             "@misc{nhanes, author={{Centers for Disease Control and Prevention, National Center for Health "
-            "Statistics}}, "
-            "title={National Health and Nutrition Examination Survey 2017-2018}, year={2020}}\n"
-            "@inproceedings{pima, author={Smith, J. W. and others}, title={Using the ADAP learning "
-            "algorithm to forecast "
-            "the onset of diabetes mellitus}, booktitle={Proc. Symp. Computer Applications in Medical "
-            "Care}, year={1988}}"
+            "Statistics}}, title={National Health and Nutrition Examination Survey 2017-2018}, year={2020}}\n"
+            "@inproceedings{pima, author={Smith, J. W. and others}, title={Using the ADAP learning algorithm to "
+            "forecast the onset of diabetes mellitus}, booktitle={Proc. Symp. Computer Applications in Medical Care}, "
+            "year={1988}}"
         ),
         sources=(
             {

@@ -20,8 +20,8 @@ def words(folder: Path) -> Words:
         headline="Research only: three small microarray cohorts; immunohistochemistry stays the test.",
         intended=(
             "Research and integration testing. From the expression of a panel of genes in one breast tumour, the "
-            "probability "
-            "that it is positive for the oestrogen receptor, as a check on the stain. Nothing is decided by the model."
+            "probability that it is positive for the oestrogen receptor, as a check on the stain. Nothing is decided "
+            "by the model."
         ),
         out_of_scope=(
             "Not for choosing endocrine treatment; immunohistochemistry decides. Not for other tumours, not for "
@@ -31,22 +31,19 @@ def words(folder: Path) -> Words:
         population="Women with breast cancer in three published cohorts of about 2000 to 2006.",
         data=(
             "gse1992 (122 tumours with known status), gse4335 (113), gse3143 (158, level 0 negative, 1 to 3 positive): "
-            "393 "
-            "tumours, 7106 shared genes, three platforms. The panel of 80 genes is chosen anew in every training part."
+            "393 tumours, 7106 shared genes, three platforms. The panel of 80 genes is chosen anew in every training "
+            "part."
         ),
         test="each cohort scored by a model of the other two",
         split=(
             "Two cohorts train for the third; panel, weights, calibration and threshold see the two only, and are "
-            "chosen "
-            "between them by leaving one out."
+            "chosen between them by leaving one out."
         ),
         inputs="Expression values of one platform, any unit (only their order counts), up to a fifth missing.",
         limits=(
             "Platforms differ and the threshold shifts with them: see sensitivity and specificity by cohort. In "
-            "gse3143 the "
-            "status is a level whose lowest value was taken as negative. Ranks within 80 genes lose what a whole "
-            "profile "
-            "tells."
+            "gse3143 the status is a level whose lowest value was taken as negative. Ranks within 80 genes lose what a "
+            "whole profile tells."
         ),
         bias="Age and origin are hardly delivered; performance by origin is unknown.",
         risk="High if used clinically: a wrong receptor status misleads treatment. Research only.",

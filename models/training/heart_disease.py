@@ -140,10 +140,8 @@ def words(folder: Path) -> Words:
         headline="Research only: patients already chosen for angiography, four sites, the 1980s.",
         intended=(
             "Research and integration testing. For an adult who is considered for coronary angiography, the "
-            "probability of "
-            "a narrowed coronary artery from examination, electrocardiogram and exercise test. Nothing is decided by "
-            "the "
-            "model."
+            "probability of a narrowed coronary artery from examination, electrocardiogram and exercise test. Nothing "
+            "is decided by the model."
         ),
         out_of_scope=(
             "Not for screening, not for people without symptoms who were not referred, not for emergencies, not for "
@@ -153,20 +151,16 @@ def words(folder: Path) -> Words:
         population="Adults referred to coronary angiography: Cleveland, Budapest, Long Beach, Zurich and Basel.",
         data=(
             "UCI heart disease: 920 patients of four sites (two exact repeats left out), disease in 36 % (Hungary) to "
-            "93 % "
-            "(Switzerland). Cholesterol was not measured in Switzerland; exercise findings are missing for a quarter "
-            "in "
-            "Long Beach."
+            "93 % (Switzerland). Cholesterol was not measured in Switzerland; exercise findings are missing for a "
+            "quarter in Long Beach."
         ),
         test="UCI heart disease, each site scored by a model of the other three",
         split="Leave one site out; threshold and calibration by leaving out a site among the three as well.",
         inputs="Values with UCUM units and coded answers (see the manifest), up to half missing; age and sex needed.",
         limits=(
             "Sites differ widely: see the AUC by site, and the rate of disease by site, which no model of other sites "
-            "can "
-            "know; probabilities are therefore off where the rate differs. Only eight patients of Switzerland and few "
-            "of "
-            "Long Beach are without disease: their intervals are wide."
+            "can know; probabilities are therefore off where the rate differs. Only eight patients of Switzerland and "
+            "few of Long Beach are without disease: their intervals are wide."
         ),
         bias="Four in five patients are men; women were referred less often and are fewer than the numbers suggest.",
         risk="High if used clinically: a missed narrowing may be fatal. Research only.",
@@ -176,9 +170,8 @@ def words(folder: Path) -> Words:
         keywords=("coronary artery disease", "leave one site out", "logistic regression", "research use only"),
         bibliography=(
             "@article{detrano, author={Detrano, R. and others}, title={International application of a new probability "
-            "algorithm for the diagnosis of coronary artery disease}, journal={Am J "
-            "Cardiol}, volume={64}, pages={304}, "
-            "year={1989}}"
+            "algorithm for the diagnosis of coronary artery disease}, journal={Am J Cardiol}, volume={64}, "
+            "pages={304}, year={1989}}"
         ),
         sources=(
             {

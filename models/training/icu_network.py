@@ -1,4 +1,4 @@
-"""The network for ICU stays: a GRU over values, masks and gaps, beside a linear reading of plain summaries.
+"""The network for ICU stays: a GRU over values, masks and gaps, beside a piecewise linear reading of summaries.
 
 Everything from the raw table with holes to the probability is one graph: scaling, carrying forward, the
 time since the last measurement (Che et al., 2018, GRU-D's inputs, doi:10.1038/s41598-018-24271-9), the
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 CLIP = 5.0  # standard deviations
+BEND = 0.75  # standard deviations beyond which a summary has a slope of its own
 GAP_HOURS = 24.0  # a gap of a day and more counts as a day
 
 
@@ -79,18 +80,19 @@ class Scale(nn.Module):
 
 
 class Member(nn.Module):
-    """One GRU with its linear companion; gives a logit of death from the scaled parts."""
+    """One GRU with its piecewise linear companion; gives a logit of death from the scaled parts."""
 
     def __init__(self, channels: int, flat: int, recipe: Recipe) -> None:
         super().__init__()
         self.step = recipe.step_hours
         self.gru = nn.GRU(channels, recipe.hidden, batch_first=True)
         self.drop = nn.Dropout(recipe.dropout)
-        self.head = nn.Linear(2 * recipe.hidden + flat, 1)
+        self.head = nn.Linear(2 * recipe.hidden + 3 * flat, 1)
 
     def forward(self, sequence: Tensor, flat: Tensor) -> Tensor:
         states, _ = self.gru(sequence[:, self.step - 1 :: self.step])
-        return self.head(self.drop(torch.cat([states[:, -1], states.mean(1), flat], 1)))
+        bent = torch.cat([flat, torch.relu(flat - BEND), torch.relu(-flat - BEND)], 1)  # too high and too low apart
+        return self.head(self.drop(torch.cat([states[:, -1], states.mean(1), bent], 1)))
 
 
 class Ensemble(nn.Module):

@@ -26,9 +26,8 @@ def words(folder: Path, told: dict[str, Any]) -> Words:
         headline="Research only: a liver study's cohort of one county in Minnesota.",
         intended=(
             "Research and integration testing. For an adult without diabetes, the probability of a diagnosis of "
-            "diabetes "
-            "within five years, from body measures, HDL cholesterol, blood pressure and earlier diagnoses. Nothing is "
-            "decided by the model."
+            "diabetes within five years, from body measures, HDL cholesterol, blood pressure and earlier diagnoses. "
+            "Nothing is decided by the model."
         ),
         out_of_scope=(
             "Not for people who have diabetes, for children or pregnancy; not a diagnosis; not for withholding a test. "
@@ -50,9 +49,8 @@ def words(folder: Path, told: dict[str, Any]) -> Words:
         inputs="Values with UCUM units (see the manifest), up to five of eleven missing; age and sex needed.",
         limits=(
             "Leaving out people with short follow-up biases the absolute risk upwards. HDL or pressure had been "
-            "measured "
-            "before day 0 in few people. A diagnosis depends on being tested, and people with fatty liver are tested "
-            "more."
+            "measured before day 0 in few people. A diagnosis depends on being tested, and people with fatty liver are "
+            "tested more."
         ),
         bias="Mostly of European descent, one county; origin is not delivered.",
         risk="Low to moderate if used clinically. Research only.",
@@ -61,11 +59,9 @@ def words(folder: Path, told: dict[str, Any]) -> Words:
         consent="Anonymised public data. A site must tell patients as its own law asks.",
         keywords=("diabetes", "incidence", "fatty liver", "logistic regression", "research use only"),
         bibliography=(
-            "@article{allen, author={Allen, A. M. and others}, title={Nonalcoholic fatty liver "
-            "disease incidence and impact "
-            "on metabolic burden and death: a 20 year-community "
-            "study}, journal={Hepatology}, volume={67}, pages={1726}, "
-            "year={2018}}"
+            "@article{allen, author={Allen, A. M. and others}, title={Nonalcoholic fatty liver disease incidence and "
+            "impact on metabolic burden and death: a 20 year-community study}, journal={Hepatology}, volume={67}, "
+            "pages={1726}, year={2018}}"
         ),
         sources=(
             {

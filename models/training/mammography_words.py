@@ -25,10 +25,8 @@ def words(folder: Path) -> Words:
         headline="Research only. It reads a radiologist's words, not the mammogram.",
         intended=(
             "Research and integration testing. From the BI-RADS descriptors that a radiologist gave to one mass or "
-            "group "
-            "of calcifications, the probability that it is malignant, as a check on the description. Nothing is "
-            "decided "
-            "by the model."
+            "group of calcifications, the probability that it is malignant, as a check on the description. Nothing is "
+            "decided by the model."
         ),
         out_of_scope=(
             "Not for diagnosis, not for deciding on biopsy or recall, not for a breast in which nothing was found, not "
@@ -40,24 +38,20 @@ def words(folder: Path) -> Words:
         ),
         data=(
             "CBIS-DDSM case descriptions, official split: masses 1318 training and 378 test rows, calcifications 1546 "
-            "and "
-            "326. A row is a lesion in one view. Pathology is proven except for findings that were benign without call "
-            "back. Almost half the findings are malignant, far more than in screening. UCI's 961 masses (Erlangen) are "
-            "tested, never trained on."
+            "and 326. A row is a lesion in one view. Pathology is proven except for findings that were benign without "
+            "call back. Almost half the findings are malignant, far more than in screening. UCI's 961 masses "
+            "(Erlangen) are tested, never trained on."
         ),
         test="CBIS-DDSM official test part, both kinds",
         split=(
             "Official split; training rows of patients who are in the other kind's test part left out; folds and "
-            "bootstrap "
-            "by patient."
+            "bootstrap by patient."
         ),
         inputs="Coded findings (see the manifest); only the kind of finding is needed.",
         limits=(
             "With BI-RADS given, the radiologist's own conclusion is an input and does much of the work: see both "
-            "numbers. "
-            "Calcifications are told apart less well than masses. Descriptors are those of film. In the UCI set the "
-            "codes "
-            "mean nearly, not exactly, the same."
+            "numbers. Calcifications are told apart less well than masses. Descriptors are those of film. In the UCI "
+            "set the codes mean nearly, not exactly, the same."
         ),
         bias="Women of two or three states of one country; age and origin are not delivered and could not be measured.",
         risk="High if used clinically: a missed cancer. Research only.",

@@ -18,8 +18,8 @@ INTENDED = (
 )
 OUT_OF_SCOPE = (
     "Not for calling alleles from sequence or variants. Not for drugs, genes or alleles that the tables lack: no "
-    "advice "
-    "is not the standard dose. Knows nothing of kidneys, liver, other drugs, age or pregnancy. Not a prescription."
+    "advice is not the standard dose. Knows nothing of kidneys, liver, other drugs, age or pregnancy. Not a "
+    "prescription."
 )
 KEYWORDS = ["pharmacogenomics", "CPIC", "rules", "diplotype", "phenotype", "no learning", "research use only"]
 NOTICE = (
@@ -117,16 +117,14 @@ def card_words(found: dict[str, Any]) -> dict[str, str]:
         ),
         "HowToUse": (
             "Give diplotypes such as *1/*2 (either order), or activity scores, and drug names. The answer is a "
-            "phenotype "
-            "and a recommendation with table and row, 'indeterminate', or no advice. A physician decides."
+            "phenotype and a recommendation with table and row, 'indeterminate', or no advice. A physician decides."
         ),
         "TargetedPatientPopulation": "Anyone with a reported genotype of a tabulated gene.",
         "CautionedOutOfScopeSettings": OUT_OF_SCOPE,
         "KnownRisksAndLimitations": limits(found),
         "KnownBiasesOrEthicalConsiderations": (
             "Star alleles were described mostly in people of European and East Asian descent; alleles of others are "
-            "more "
-            "often of unknown function, so they get 'indeterminate' more often."
+            "more often of unknown function, so they get 'indeterminate' more often."
         ),
         "ClinicalRiskLevel": "High if it were used clinically: a wrong dose may harm. Research only.",
         "OutcomesAndOutputs": "Phenotype, activity score, recommendation text, CPIC level, guideline address, row.",
