@@ -9,7 +9,7 @@ DEV_STAMP := .venv/.installed-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test lint typecheck imports bench-dicom chaos lock docs clean
+.PHONY: help venv venv-dev demo test lint typecheck imports bench-dicom bench-latency chaos lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ demo: venv ## start a gateway, send it a real study, show the report (ONCE=1: st
 	@$(BIN)/python deploy/demo/run_demo.py $(if $(ONCE),--once)
 
 test: venv-dev ## run the test suite; absent foreign programs are named at its end
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv-dev ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -56,6 +56,9 @@ imports: venv-dev ## the floors of ARCHITECTURE.md: imports go down only
 
 bench-dicom: venv-dev ## C-STORE side by side with pynetdicom, DCMTK and Orthanc; rows for BENCHMARKS.md
 	$(BIN)/python deploy/bench/bench_dicom.py
+
+bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable report
+	$(BIN)/python deploy/bench/bench_report_latency.py
 
 chaos: venv-dev ## the long chaos run: SIGKILL at random moments, nothing lost, nothing twice
 	DXGATE_TEST_CHAOS_STUDIES=30 $(BIN)/python -m pytest --timeout=1800 tests/flow/test_chaos.py

@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     _operation(commands)
     _access(commands)
     _work(commands)
+    _models(commands)
     return top
 
 
@@ -150,6 +151,15 @@ def _work(commands: Group) -> None:
     _limit(_json(_command(delivery, "list", "delivery:list_deliveries", "list deliveries of the newest reports")))
     replay = _command(delivery, "replay", "delivery:replay", "send a delivery again")
     replay.add_argument("id")
+
+
+def _models(commands: Group) -> None:
+    model = _group(commands, "model", "models that workers have announced")
+    _json(_command(model, "list", "model:list_models", "list every version with its state"))
+    activate = _command(model, "activate", "model:activate", "let a version read studies, in place of the active one")
+    activate.add_argument("name")
+    activate.add_argument("version")
+    activate.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
 
 
 def _json(command: argparse.ArgumentParser) -> argparse.ArgumentParser:

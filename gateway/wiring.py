@@ -7,6 +7,7 @@ imported inside its function, so that every role starts fast and stays small.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -126,6 +127,7 @@ def serve_dicom(settings: Settings, stop: threading.Event) -> None:
     from gateway.servers.dicom.peers import PeerPolicy
     from gateway.servers.dicom.store import StoreInstances
 
+    sys.setswitchinterval(0.0005)  # a thread back from the disk must not wait 5 ms for one that computes
     opened = database(settings)
     commits = GroupCommitter(opened, actor="receive")
     listener = DicomListener(
@@ -185,7 +187,6 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         vault=vault(settings, opened),
         reports=read_reports(settings, opened),
         page_key=keys.key(Purpose.TOKENS).key,
-        commits=GroupCommitter(opened, actor="web"),
         check_audit=lambda: _check_chain(settings, opened),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))

@@ -81,6 +81,8 @@ class PostgresCluster:
     """A running server; `create` makes a database from a template that has been migrated once."""
 
     admin_url: str
+    control: Callable[..., None] | None = None
+    """pg_ctl on this server's data folder; None for a server that is not ours to stop."""
     _template: str | None = None
     _made: list[str] = field(default_factory=list)
 
@@ -132,12 +134,12 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
     programs = _postgresql_bin()
     assert programs is not None, "a test that uses PostgreSQL lacks the marker peer('postgresql')"
     # not below pytest's own folder, which every other run closes again to all but its owner
-    with tempfile.TemporaryDirectory(prefix="dxgate-postgres-") as folder, _running(programs, Path(folder)) as url:
-        yield PostgresCluster(url)
+    with tempfile.TemporaryDirectory(prefix="dxgate-postgres-") as folder, _running(programs, Path(folder)) as cluster:
+        yield cluster
 
 
 @contextmanager
-def _running(programs: Path, folder: Path) -> Iterator[str]:
+def _running(programs: Path, folder: Path) -> Iterator[PostgresCluster]:
     """A throw-away cluster on a free loopback port; as root it runs as user postgres, because it refuses root."""
     port = _free_port()
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -157,9 +159,13 @@ def _running(programs: Path, folder: Path) -> Iterator[str]:
         f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off "
         "-c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=60"
     )
-    call("pg_ctl", "-D", str(data), "-w", "-t", "30", "-l", str(data / "log"), "-o", options, "start")
+
+    def control(action: str, *words: str) -> None:
+        call("pg_ctl", "-D", str(data), "-w", "-t", "30", "-l", str(data / "log"), "-o", options, *words, action)
+
+    control("start")
     try:
-        yield f"postgresql://dxgate@127.0.0.1:{port}/postgres"
+        yield PostgresCluster(f"postgresql://dxgate@127.0.0.1:{port}/postgres", control)
     finally:
         call("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
 

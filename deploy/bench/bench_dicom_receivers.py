@@ -70,6 +70,7 @@ def start_dxgate(workdir: Path) -> Receiver:
         "DXGATE_GATEWAY_HOME": str(workdir / "home"),
         "DXGATE_DICOM_PORT": str(port),
         "DXGATE_WEB_PORT": str(free_port()),
+        "DXGATE_DICOM_PROCESSES": "2",
     }
     command = [str(Path(sys.executable).with_name("dxgate")), "up"]
     return _started(command, port, workdir, environment)

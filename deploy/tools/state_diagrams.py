@@ -17,7 +17,7 @@ BEGIN, END = "<!-- state diagrams: begin -->", "<!-- state diagrams: end -->"
 def diagram(life: Lifecycle) -> str:
     """One table as a Mermaid state diagram; state names keep their hyphens in the label."""
     lines = [f"### {life.subject.capitalize()}", "", "```mermaid", "stateDiagram-v2"]
-    lines += [f"    state \"{state}\" as {_name(state)}" for state in life.states if "-" in state]
+    lines += [f'    state "{state}" as {_name(state)}' for state in life.states if "-" in state]
     lines.append(f"    [*] --> {_name(life.initial)}")
     lines += [f"    {_name(was)} --> {_name(to)}: {event}" for (was, event), to in life.moves.items()]
     return "\n".join([*lines, "```"])

@@ -1,7 +1,7 @@
 """Many small writes in one transaction, each answered when that transaction is durable (port `GroupCommit`).
 
-A commit costs one flush of the disk, whatever it holds: while one is flushed, the next writes gather. Each write
-runs in a savepoint of its own, so that one that fails fails alone.
+A commit costs one flush of the disk, whatever it holds: while one is flushed, the next writes gather. A write that
+fails fails alone; the others of its batch are run again without it, so a write must be one that can be run again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -111,20 +112,34 @@ class GroupCommitter:
         return batch
 
     def _commit(self, batch: list[_Waiting]) -> None:
+        """All writes in one transaction; only where one fails are all run again, each in a savepoint of its own.
+
+        Savepoints cost as much as the writes themselves, and writes that fail are rare.
+        """
+        try:
+            done, again = self._attempt(batch, fenced=False)
+        except _Alone:
+            done, again = self._attempt(batch, fenced=True)
+        for waiting, result in done:
+            waiting.answer.set_result(result)
+        with self._changed:
+            self._waiting.extendleft(reversed(again))
+
+    def _attempt(self, batch: list[_Waiting], *, fenced: bool) -> tuple[list[tuple[_Waiting, Any]], list[_Waiting]]:
+        """Results by write, and the writes to be tried again; `_Alone` where a failure is not fenced in."""
         done: list[tuple[_Waiting, Any]] = []
         again: list[_Waiting] = []
         with self._database.begin(self._actor) as unit:
             for waiting in batch:
                 try:
-                    with unit.savepoint():
+                    with unit.savepoint() if fenced else nullcontext():
                         done.append((waiting, _result(waiting, unit)))
                 except _Alone as failure:
+                    if not fenced:
+                        raise
                     _refuse(waiting, failure.error, again)
             unit.commit()
-        for waiting, result in done:
-            waiting.answer.set_result(result)
-        with self._changed:
-            self._waiting.extendleft(reversed(again))
+        return done, again
 
 
 def _is_wanted(waiting: _Waiting) -> bool:
@@ -141,7 +156,6 @@ class _Alone(Exception):
 
 
 def _result(waiting: _Waiting, unit: SqlUnitOfWork) -> Any:
-    waiting.tries += 1
     try:
         return waiting.write(unit)
     except Unavailable:
@@ -151,6 +165,7 @@ def _result(waiting: _Waiting, unit: SqlUnitOfWork) -> Any:
 
 
 def _refuse(waiting: _Waiting, error: Exception, again: list[_Waiting]) -> None:
+    waiting.tries += 1
     if isinstance(error, Busy) and waiting.tries < _TRIES:
         again.append(waiting)
     else:

@@ -1,7 +1,7 @@
 """The models that workers have announced, as rows (port `Models`).
 
-The last announcement of an active version decides which version of a name is active: starting workers of an
-older release is how a hospital rolls back.
+Where signed models activate themselves, the last announcement decides which version of a name is active, so that
+starting workers of an older release rolls back; elsewhere `dxgate model activate` decides.
 """
 
 from __future__ import annotations
@@ -44,6 +44,14 @@ class SqlModels:
         )
         if model.state == "active" and was != "active":
             self._activate(model)
+
+    def activate(self, model_id: str) -> bool:
+        self._transaction.serialize(MODEL_LOCK)
+        model = self.get(model_id)
+        if model.state == "active":
+            return False
+        self._activate(model)
+        return True
 
     def active(self) -> list[ServedModel]:
         return self._models(select(*_COLUMNS).where(_model.state == "active").order_by(_model.name))

@@ -14,8 +14,9 @@ from fhirclient.client import FHIRClient
 from fhirclient.models.diagnosticreport import DiagnosticReport
 from fhirpy import SyncFHIRClient
 from harness.gateway_process import GatewayProcess, wait_for
+from harness.reports import reported
 from harness.send import send_folder
-from harness.studies import PLANTED, Planted, planted_study
+from harness.studies import PLANTED, Planted, planted_study, traces
 
 from gateway.formats.fhir.identifier import INPUT_DIGEST
 from models import registry
@@ -40,16 +41,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess
 @pytest.fixture(scope="module")
 def fhir(gateway: GatewayProcess) -> SyncFHIRClient:
     return SyncFHIRClient(gateway.fhir_url, authorization=f"Bearer {gateway.token()}")
-
-
-def reported(fhir: SyncFHIRClient, **search: str) -> list[dict[str, object]]:
-    """Reports found once analysis is over."""
-
-    def done() -> list[dict[str, object]]:
-        found = [dict(one) for one in fhir.resources("DiagnosticReport").search(**search).fetch()]
-        return found if found and all(one["status"] != "registered" for one in found) else []
-
-    return wait_for(done, 40, f"a report by {sorted(search)}")
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.charset + planted.accession)
@@ -119,9 +110,9 @@ def test_no_planted_identity_is_found_outside_the_vault(gateway: GatewayProcess,
     assert any(path.suffix == ".sqlite" for path in haystack)
     haystack[Path("broker memory")] = _broker_memory(gateway)
     for planted in PLANTED:
-        for needle in _needles(planted):
+        for trace in traces(planted):
             for path, content in haystack.items():
-                assert needle not in content, f"planted identity in {path.name}"
+                assert trace not in content, f"planted identity in {path.name}"
 
 
 def test_the_audit_chain_verifies(gateway: GatewayProcess) -> None:
@@ -146,22 +137,6 @@ def test_a_study_from_dcmsend_is_reported(gateway: GatewayProcess, fhir: SyncFHI
     (report,) = reported(fhir, identifier=planted.accession)
     study = fhir.reference(*str(report["imagingStudy"][0]["reference"]).split("/")).to_resource()  # type: ignore[index]
     assert study["numberOfInstances"] == 3
-
-
-def _needles(planted: Planted) -> set[bytes]:
-    """Names and numbers in the encodings in which they could have been left behind."""
-    words = [planted.patient_id, planted.accession, *(part for part in planted.name.split("^") if len(part) > 3)]
-    words += [part for part in planted.name.split("^") if not part.isascii() and len(part) > 1]
-    encodings = ("utf-8", "utf-16-le", "gb18030", "latin-1")
-    found = set()
-    for word in words:
-        for encoding in encodings:
-            try:
-                found.add(word.encode(encoding))
-            except UnicodeEncodeError:
-                continue
-        found.add(json.dumps(word).strip('"').encode())
-    return {needle for needle in found if len(needle) >= 4}
 
 
 def _broker_memory(gateway: GatewayProcess) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,3 +36,22 @@ def store(port: int, files: Sequence[Path], title: str = "TESTPACS") -> list[int
     finally:
         association.release()
     return [int(answer.Status) if "Status" in answer else -1 for answer in answers]
+
+
+def store_until_accepted(port: int, folder: Path, refused: list[int], seconds: float = 40) -> None:
+    """What a PACS does: sends again what was refused, until all is accepted. Each refusal is added to `refused`.
+
+    A rejected or broken association counts as -1.
+    """
+    waiting = sorted(folder.glob("*.dcm"))
+    deadline = time.monotonic() + seconds
+    while waiting and time.monotonic() < deadline:
+        try:
+            statuses = store(port, waiting)
+        except (AssertionError, OSError, RuntimeError, ValueError):
+            refused.append(-1)
+            time.sleep(0.3)
+            continue
+        refused += [status for status in statuses if status]
+        waiting = [path for path, status in zip(waiting, statuses, strict=True) if status]
+    assert not waiting, "a sender could not get rid of its study"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,3 +64,19 @@ def planted_study(folder: Path, planted: Planted, instances: int, *, declare_cou
             image.NumberOfStudyRelatedInstances = instances
         image.save_as(folder / f"{number:04d}.dcm", enforce_file_format=True)
     return str(study_uid)
+
+
+def traces(planted: Planted) -> set[bytes]:
+    """Names and numbers in the encodings in which they could have been left behind."""
+    words = [planted.patient_id, planted.accession, *(part for part in planted.name.split("^") if len(part) > 3)]
+    words += [part for part in planted.name.split("^") if not part.isascii() and len(part) > 1]
+    encodings = ("utf-8", "utf-16-le", "gb18030", "latin-1")
+    found = set()
+    for word in words:
+        for encoding in encodings:
+            try:
+                found.add(word.encode(encoding))
+            except UnicodeEncodeError:
+                continue
+        found.add(json.dumps(word).strip('"').encode())
+    return {needle for needle in found if len(needle) >= 4}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -23,7 +22,7 @@ class Health:
         """503 where the database cannot be read; how many models are active otherwise."""
         name_request(request, "health.ready")
         try:
-            active = await run_in_threadpool(self._active_models)
+            active = await self._services.threads.work(self._active_models)
         except GatewayError as error:
             return JSONResponse({"status": "unavailable", "reason": error.category.value}, 503)
         return JSONResponse({"status": "ready", "active_models": active})

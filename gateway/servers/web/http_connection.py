@@ -40,11 +40,15 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             self._head_bytes += len(data)
-            if self._deadline is None:
-                self._start_deadline()
         super().data_received(data)
+        if self._in_head and (self.cycle is None or self.cycle.response_complete):
+            self._start_deadline()  # uvicorn has stopped its own timer, for empty lines too
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
+
+    def on_message_begin(self) -> None:
+        self._start_deadline()
+        super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         if len(self.url) + len(url) > MAX_HEAD_BYTES:
@@ -67,7 +71,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_deadline(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None:

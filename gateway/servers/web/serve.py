@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 
@@ -23,7 +24,7 @@ _LOOK_SECONDS = 0.02
 def run(services: WebServices, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
     """Serves until `stop` is set; `ready` is called once the port is open. Running requests get 10 s to end."""
     server = uvicorn.Server(configuration(services))
-    serving = threading.Thread(target=server.run, name="web", daemon=True)
+    serving = threading.Thread(target=_serve, args=(server,), name="web", daemon=True)
     serving.start()
     while serving.is_alive() and not server.started:
         serving.join(_LOOK_SECONDS)
@@ -37,6 +38,11 @@ def run(services: WebServices, stop: threading.Event, ready: Callable[[], None] 
         raise Fault("the web server has ended by itself")
     server.should_exit = True
     serving.join(STOP_SECONDS * 2)
+
+
+def _serve(server: uvicorn.Server) -> None:
+    with suppress(SystemExit):  # uvicorn's way to say that it cannot start; `run` says it in our words
+        server.run()
 
 
 def configuration(services: WebServices) -> uvicorn.Config:

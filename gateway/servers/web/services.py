@@ -12,15 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TypeVar
 
 from gateway.config import Settings
 from gateway.flow.grant_access import GrantAccess
 from gateway.flow.read_reports import ReadReports
-from gateway.ports import Database, GroupCommit, IdentityVault, UnitOfWork
+from gateway.ports import Database, IdentityVault
 from gateway.servers.web.noted_reading import NotedReading
-
-T = TypeVar("T")
+from gateway.servers.web.threads import Threads
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class ChainCheck:
 
 @dataclass(frozen=True)
 class WebServices:
-    """`page_key` (32 bytes) seals paging links and signs forms; `commits` joins audit writes into one flush.
+    """`page_key` (32 bytes) seals paging links and signs forms.
 
     `check_audit` verifies the whole chain; without it the console checks only that the rows it shows are linked.
     """
@@ -44,7 +42,6 @@ class WebServices:
     vault: IdentityVault
     reports: ReadReports
     page_key: bytes = field(repr=False)
-    commits: GroupCommit | None = None
     check_audit: Callable[[], ChainCheck] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -59,6 +56,10 @@ class WebServices:
         )
 
     @cached_property
+    def threads(self) -> Threads:
+        return Threads()
+
+    @cached_property
     def fhir_base(self) -> str:
         return f"{self.settings.base_url}/fhir"
 
@@ -69,15 +70,6 @@ class WebServices:
     def key(self, purpose: str) -> bytes:
         """A key derived from `page_key` for one purpose."""
         return hmac.digest(self.page_key, f"dxgate/web/{purpose}".encode(), hashlib.sha256)
-
-    def write(self, write: Callable[[UnitOfWork], T]) -> T:
-        """Runs `write` in a transaction and returns when it is durable."""
-        if self.commits is not None:
-            return self.commits.submit(write)
-        with self.database.begin("web") as unit:
-            result = write(unit)
-            unit.commit()
-        return result
 
     @contextmanager
     def reading(self) -> Iterator[NotedReading]:
@@ -97,4 +89,6 @@ class WebServices:
 
     def _write_down(self, noted: NotedReading) -> None:
         if noted.audit.entries:
-            self.write(noted.audit.copy_to)
+            with self.database.begin("web") as unit:
+                noted.audit.copy_to(unit)
+                unit.commit()

@@ -6,7 +6,6 @@ import base64
 import binascii
 from urllib.parse import unquote_plus
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -36,7 +35,7 @@ class TokenEndpoint:
                 return _error(400, "unsupported_grant_type", "grant_type must be client_credentials")
             name, secret = _credentials(request, field(fields, "client_id"), field(fields, "client_secret"))
             scope = field(fields, "scope")
-            issued = await run_in_threadpool(
+            issued = await self._services.threads.sign_in(
                 self._services.access.issue_token, name, secret, scope, address_of(request)
             )
         except GatewayError as error:

@@ -85,18 +85,14 @@ class Hospital:
 
     def add_client(self, name: str = "ehr", *scopes: str, networks: tuple[str, ...] = (), active: bool = True) -> None:
         granted = scopes or ("system/*.rs",)
-        client = Client(
-            ClientId(new_id()), "fhir", name, stored(SECRET), granted, networks, active, datetime.now(UTC)
-        )
+        client = Client(ClientId(new_id()), "fhir", name, stored(SECRET), granted, networks, active, datetime.now(UTC))
         with self.database.begin("test") as unit:
             unit.access.add_client(client)
             unit.commit()
 
     def add_person(self, name: str, role: Any, active: bool = True) -> None:
         with self.database.begin("test") as unit:
-            unit.access.add_person(
-                Person(PersonId(new_id()), name, stored(PASSWORD), role, active, datetime.now(UTC))
-            )
+            unit.access.add_person(Person(PersonId(new_id()), name, stored(PASSWORD), role, active, datetime.now(UTC)))
             unit.commit()
 
     def receive(self, folder: Path) -> StudyId:
@@ -204,5 +200,3 @@ def serving(services: WebServices) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(20)
-
-

@@ -9,6 +9,8 @@ import pytest
 from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import PLANTED
 
+from gateway.servers.web import http_connection
+
 
 def raw(ward: Ward, data: bytes) -> bytes:
     """The answer to bytes as they are, until the server closes or is silent."""
@@ -116,6 +118,30 @@ def test_header_floods_are_refused(ward: Ward, flood: bytes) -> None:
     answer = raw(ward, b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + flood + b"\r\n")
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400")  # a reset may overtake the answer
     assert ward.http.get("/healthz").status_code == 200
+
+
+def test_a_head_that_never_ends_is_cut_off(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender that leaves its head unfinished loses the connection, at the start of one and after an answer."""
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.05)
+    assert raw(ward, b"GET /healthz HTTP/1.1\r\nHost") == b""
+    answer = raw(ward, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /heal")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_empty_lines_do_not_keep_a_connection(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty line after an answer ends uvicorn's own timer; ours closes the connection."""
+    monkeypatch.setattr(http_connection, "HEAD_SECONDS", 0.05)
+    address = urlsplit(ward.base)
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=20) as peer:
+        peer.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while b"alive" not in answer:
+            answer += peer.recv(65536)
+        peer.sendall(b"\r\n")
+        while part := peer.recv(65536):
+            answer += part
+    assert answer.count(b"HTTP/1.1 200") == 1
 
 
 def test_a_long_url_is_refused(ward: Ward) -> None:

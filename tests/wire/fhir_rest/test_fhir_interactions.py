@@ -160,7 +160,9 @@ def test_interactions_that_we_lack_are_501(ward: Ward, path: str) -> None:
     assert answer.json()["issue"][0]["code"] == "not-supported"
 
 
-@pytest.mark.parametrize("path", ["Medication", "Medication/1", "patient", "Patient/x/y", "Patient/nobody", "a/b/c/d/e"])
+@pytest.mark.parametrize(
+    "path", ["Medication", "Medication/1", "patient", "Patient/x/y", "Patient/nobody", "a/b/c/d/e"]
+)
 def test_what_is_not_there_is_404(ward: Ward, path: str) -> None:
     """Unknown types, shapes and ids are 404 with an OperationOutcome."""
     answer = ward.get(path)

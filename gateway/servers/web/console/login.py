@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -37,7 +36,7 @@ class SignIn:
             fields = await read_form(request, _MAX_FORM)
             if not self._is_ours(request, "sign-in", FORM_COOKIE, field(fields, "token") or ""):
                 return self._form(request, "This form was open for too long. Please try again.", 403)
-            session, person = await run_in_threadpool(
+            session, person = await self._services.threads.sign_in(
                 self._services.access.sign_in,
                 field(fields, "name") or "",
                 field(fields, "password") or "",
@@ -61,12 +60,12 @@ class SignIn:
         name_request(request, "console.logout")
         try:
             fields = await read_form(request, _MAX_FORM)
-            person = await run_in_threadpool(self._pages.who, request)
+            person = await self._services.threads.sign_in(self._pages.who, request)
             if person is not None:
                 if not self._is_ours(request, "sign-out", SESSION_COOKIE, field(fields, "token") or ""):
                     return self._form(request, "Signing out did not work. Please try again.", 403)
                 token = request.cookies[SESSION_COOKIE]
-                await run_in_threadpool(self._services.access.sign_out, token, person)
+                await self._services.threads.sign_in(self._services.access.sign_out, token, person)
         except GatewayError as error:
             return self._pages.failed(request, error)
         answer = RedirectResponse("/console/login", 303)

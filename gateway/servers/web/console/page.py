@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -101,11 +100,11 @@ class Pages:
         async def shown(request: Request) -> Response:
             name_request(request, f"console.{name}")
             try:
-                person = await run_in_threadpool(self.who, request)
+                person = await self.services.threads.work(self.who, request)
                 if person is None:
                     return RedirectResponse("/console/login", 303)
                 name_request(request, f"console.{name}", f"person:{person.id}")
-                view = await run_in_threadpool(self._seen, name, look, request, person)
+                view = await self.services.threads.work(self._seen, name, look, request, person)
                 return self.html(view.template, request, view.data, person=person, here=name)
             except GatewayError as error:
                 return self.failed(request, error)

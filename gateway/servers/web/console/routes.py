@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -34,13 +34,22 @@ def console_routes(services: WebServices) -> list[Route | Mount]:
         Route("/console/studies/{study}/pictures/{finding}/{number}", _Pictures(pages).show),
         Route("/console/models", pages.endpoint("models", models)),
         Route("/console/audit", pages.endpoint("audit", audit)),
-        Mount("/console/static", StaticFiles(directory=Path(__file__).parent / "static")),
+        Mount("/console/static", _Static(directory=Path(__file__).parent / "static")),
     ]
 
 
 async def _to_studies(request: Request) -> Response:
     name_request(request, "console.root")
     return RedirectResponse("/console/studies", 303)
+
+
+class _Static(StaticFiles):
+    """Style and mark: the same for everyone, so a browser may keep them for a while."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        answer = super().file_response(*arguments, **options)
+        answer.headers["Cache-Control"] = "public, max-age=600"
+        return answer
 
 
 class _Pictures:
@@ -52,7 +61,7 @@ class _Pictures:
     async def show(self, request: Request) -> Response:
         name_request(request, "console.picture")
         try:
-            png = await run_in_threadpool(self._png, request)
+            png = await self._pages.services.threads.work(self._png, request)
         except GatewayError as error:
             return self._pages.failed(request, error)
         if png is None:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -101,12 +100,21 @@ class FhirEndpoint:
         if interaction is None:
             raise Missing("there is nothing at this address")
         name_request(request, f"fhir.{interaction.name} {address.type}")
-        client = await run_in_threadpool(authenticate, self._services, request)
-        name_request(request, f"fhir.{interaction.name} {address.type}", f"client:{client.name}")
-        authorize(client, address.type, interaction.permission)
         asked = _asked(request, interaction, address, await self._fields(request))
-        answer = await run_in_threadpool(interaction.run, self._services, client, asked)
+        client = None
+        if request.headers.get("authorization", "")[:6].lower() == "basic ":  # may cost scrypt
+            client = await self._services.threads.sign_in(authenticate, self._services, request)
+        answer = await self._services.threads.work(self._run, request, interaction, asked, client)
         return answer.response(head=request.method == "HEAD")
+
+    def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Answer:
+        """In a thread: who asks, may he, and the interaction itself."""
+        kind = asked.served.type
+        client = client or authenticate(self._services, request)
+        name_request(request, f"fhir.{interaction.name} {kind}", f"client:{client.name}")
+        authorize(client, kind, interaction.permission)
+        check_format(request, asked.fields)
+        return interaction.run(self._services, client, asked)
 
     async def _fields(self, request: Request) -> Fields:
         """Parameters of query and form together (R4 3.1.1.3)."""
@@ -115,7 +123,6 @@ class FhirEndpoint:
             fields += await read_form(request, min(self._services.settings.web.max_body_bytes, 64 * 1024))
         else:
             await read_body(request, 0)  # a GET has no body; one with a body is refused before it is read
-        check_format(request, fields)
         return fields
 
     def _open_document(self, request: Request, name: str) -> Response:

@@ -34,7 +34,7 @@ class FhirRequest:
     """One request to a known address. `fields` are the parameters of the query and the form, in order."""
 
     interaction: str
-    served: Served | None
+    served: Served
     id: str
     version: str
     fields: Fields = field(repr=False)

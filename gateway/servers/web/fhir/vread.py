@@ -16,7 +16,7 @@ VERSIONED = "DiagnosticReport"
 
 def vread(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """The report as it stood at that version, with identity as it is known now."""
-    if request.served is None or request.served.type != VERSIONED:
+    if request.served.type != VERSIONED:
         raise Refusal(501, "not-supported", f"versions are kept of {VERSIONED} only")
     if not request.version.isascii() or not request.version.isdigit() or len(request.version) > 9:
         raise Missing("no such version")

@@ -1,0 +1,136 @@
+"""Secrets, attempts and scopes: the parts that decide who comes in."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.domain.errors import Fault, Invalid
+from gateway.flow.attempts import Attempts, Limit, TooManyAttempts
+from gateway.flow.scopes import check, narrowed, permits
+from gateway.flow.secret_hash import fits, hash_secret, new_secret
+
+
+def test_secret_fits_its_own_hash_alone() -> None:
+    """The right secret fits, another does not, and two hashes of one secret differ."""
+    stored = hash_secret("pässword")
+    assert fits("pässword", stored)
+    assert fits("pa\u0308ssword", stored)  # the same letters in another Unicode form
+    assert not fits("password", stored)
+    assert stored != hash_secret("pässword")
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 1025])
+def test_unusable_secrets(secret: str) -> None:
+    """An empty or overlong secret cannot be stored and fits nothing."""
+    with pytest.raises(Invalid):
+        hash_secret(secret)
+    assert not fits(secret, hash_secret("-"))
+
+
+def test_nobody_has_a_secret() -> None:
+    """Where nothing is stored nothing fits."""
+    assert not fits(new_secret(), None)
+
+
+@pytest.mark.parametrize("stored", ["", "scrypt$1$2", "md5$16384$8$5$AAAA$AAAA", "scrypt$99999999$8$5$AAAA$AAAA"])
+def test_damaged_hashes_are_a_fault(stored: str) -> None:
+    """A stored hash of another form, or one that asks for all memory, is our own fault and says so."""
+    if stored:
+        with pytest.raises(Fault):
+            fits("x", stored)
+
+
+class Clock:
+    """Time that stands until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_attempts_leak_away_with_time() -> None:
+    """A full bucket refuses, and takes one more after its share of time."""
+    clock = Clock()
+    attempts = Attempts(Limit(2, 10.0), Limit(100, 10.0), clock=clock)
+    attempts.begin("a", "10.0.0.1")
+    attempts.begin("a", "10.0.0.1")
+    with pytest.raises(TooManyAttempts) as refused:
+        attempts.begin("a", "10.0.0.1")
+    assert refused.value.seconds == 6
+    attempts.begin("a", "10.0.0.2")
+    attempts.begin("b", "10.0.0.1")
+    clock.now = 5.0
+    attempts.begin("a", "10.0.0.1")
+
+
+def test_many_names_from_one_address_are_limited() -> None:
+    """One address, or one IPv6 network, cannot try one password on every name."""
+    attempts = Attempts(Limit(10, 10.0), Limit(3, 10.0), clock=Clock())
+    for number in range(3):
+        attempts.begin(f"name-{number}", f"2001:db8::{number}")
+    with pytest.raises(TooManyAttempts):
+        attempts.begin("name-4", "2001:db8::4")
+
+
+def test_success_is_forgiven() -> None:
+    """Signing in rightly never adds up to a refusal."""
+    attempts = Attempts(Limit(2, 10.0), Limit(2, 10.0), clock=Clock())
+    for _ in range(20):
+        attempts.begin("a", "10.0.0.1")
+        attempts.forgive("a", "10.0.0.1")
+
+
+def test_memory_of_attempts_is_bounded() -> None:
+    """However many names are tried, only so many buckets are kept."""
+    attempts = Attempts(Limit(1, 10.0), Limit(10_000, 10.0), capacity=50, clock=Clock())
+    for number in range(500):
+        attempts.begin(f"name-{number}", "10.0.0.1")
+    assert len(attempts._buckets) == 50
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind", "permission", "allowed"),
+    [
+        ("system/DiagnosticReport.rs", "DiagnosticReport", "r", True),
+        ("system/DiagnosticReport.r", "DiagnosticReport", "s", False),
+        ("system/*.read", "Patient", "s", True),
+        ("system/*.*", "Patient", "r", True),
+        ("system/*.cruds", "Patient", "r", True),
+        ("system/*.c", "Patient", "r", False),
+        ("system/Patient.write", "Patient", "r", False),
+        ("system/Patient.rs?gender=f", "Patient", "r", False),
+        ("user/*.rs", "Patient", "r", False),
+        ("patient/*.rs", "Patient", "r", False),
+        ("system/Patient.sr", "Patient", "r", False),
+        ("system/Patient.rs", "Device", "r", False),
+    ],
+)
+def test_what_a_scope_permits(scope: str, kind: str, permission: str, allowed: bool) -> None:
+    """v1 and v2 system scopes permit what they say; what we do not fully understand permits nothing."""
+    assert permits([scope], kind, permission) is allowed  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("granted", "requested", "given"),
+    [
+        (["system/*.rs"], None, ("system/*.rs",)),
+        (["system/*.rs"], "system/Patient.r", ("system/Patient.r",)),
+        (["system/*.rs"], "system/*.read", ("system/*.read",)),
+        (["system/Patient.r"], "system/Patient.rs", ("system/Patient.r",)),
+        (["system/Patient.r", "system/Device.rs"], "system/*.rs", ("system/Patient.r", "system/Device.rs")),
+        (["system/Patient.rs"], "system/Device.rs launch openid", ()),
+    ],
+)
+def test_a_token_never_gets_more_than_is_granted(
+    granted: list[str], requested: str | None, given: tuple[str, ...]
+) -> None:
+    """A request is cut down to what the client holds."""
+    assert narrowed(granted, requested) == given
+
+
+def test_useless_scopes_are_refused_when_a_client_is_made() -> None:
+    """A scope that would grant nothing is refused where it is typed."""
+    assert check("system/*.rs") == "system/*.rs"
+    with pytest.raises(Invalid):
+        check("user/*.rs")

@@ -1,0 +1,77 @@
+"""The worker's engine: what it serves, and how the runtime's answer becomes the domain's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness.studies import DEMO, demo_files
+
+from gateway.config import load
+from gateway.domain.errors import Missing, Unsupported
+from gateway.domain.ids import ModelId
+from workers.engine import Engine, Loaded, load_models, model_id
+
+OUT_OF_SCOPE = DEMO.parent / "out-of-scope" / "cr-chest.dcm"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Loaded:
+    return load_models(load({"DXGATE_WORKER_DEVICE": "cpu"}).settings)
+
+
+def breast(loaded: Loaded) -> ModelId:
+    return next(model.id for model in loaded.served if model.name == "breast-ultrasound-cnn")
+
+
+def test_every_built_in_package_is_served_by_the_cpu(loaded: Loaded) -> None:
+    """Nothing that is shipped is refused, and each model names the provider that it really uses."""
+    assert loaded.refused == ()
+    assert {model.provider for model in loaded.served} == {"CPUExecutionProvider"}
+
+
+def test_an_altered_package_is_refused_and_the_others_are_served(tmp_path: Path, loaded: Loaded) -> None:
+    """One changed byte in a model file costs that model and no other; the reason is told."""
+    source = next(folder for folder in (Path("models") / "packs").resolve().iterdir() if folder.is_dir())
+    copy = tmp_path / "altered"
+    copy.mkdir()
+    for path in source.rglob("*"):
+        if path.is_file():
+            target = copy / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    content = bytearray((copy / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / "model.onnx").write_bytes(content)
+    settings = load({"DXGATE_WORKER_DEVICE": "cpu", "DXGATE_MODELS_FOLDERS": f'["{tmp_path}"]'}).settings
+    again = load_models(settings)
+    assert [name for name, _ in again.refused] == ["altered"]
+    assert {model.id for model in again.served} == {model.id for model in loaded.served}
+
+
+def test_the_demo_study_is_answered_in_the_domains_words(loaded: Loaded) -> None:
+    """Each image has labels that sum to one, a heat map and words; the study's answer is one of its images'."""
+    answer = Engine(loaded.predictors).predict(breast(loaded), (path.read_bytes() for path in demo_files()))
+    assert len(answer.images) == len(demo_files())
+    assert all(sum(label.probability for label in image.labels) == pytest.approx(1) for image in answer.images)
+    assert all(image.heat_map and image.heat_map.startswith(b"\x89PNG") for image in answer.images)
+    assert all(image.explanation for image in answer.images)
+    assert answer.decided is not None
+    assert answer.decided in [label for image in answer.images for label in image.labels]
+
+
+def test_a_study_with_no_image_in_scope_is_refused_with_the_reason(loaded: Loaded) -> None:
+    """A chest film sent to the breast model is not scored, and the reason is not empty."""
+    with pytest.raises(Unsupported, match="No image was scored"):
+        Engine(loaded.predictors).predict(breast(loaded), [OUT_OF_SCOPE.read_bytes()])
+
+
+def test_a_model_that_is_not_served_is_missing(loaded: Loaded) -> None:
+    """A task for another worker's model is not guessed at."""
+    with pytest.raises(Missing):
+        Engine(loaded.predictors).predict(ModelId("nobody"), [])
+
+
+def test_another_file_is_another_model() -> None:
+    """Name and version do not make a model: its digest is part of its identity."""
+    assert model_id("a", "1.0.0", "0" * 64) != model_id("a", "1.0.0", "1" * 64)
