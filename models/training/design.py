@@ -21,12 +21,16 @@ FEW = 10  # a field with no more different values than this is not clipped
 
 @dataclass(frozen=True)
 class Term:
-    """One column of the design: a field, its logarithm, one of its codes, its excess over a knot, a product."""
+    """One column of the design: a field, its logarithm, one of its codes, its excess over a knot, a product.
+
+    With `only` the column counts where that field has that code, is known, or is not; elsewhere it adds nothing.
+    """
 
     kind: Literal["linear", "log", "equals", "above", "product"]
     field: int
     value: float = 0.0
     other: int = -1
+    only: tuple[int, float | Literal["known", "unknown"]] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,21 @@ def columns_of(model: Linear, raw: Floats) -> tuple[Floats, npt.NDArray[np.bool_
     known = ~np.isnan(values)
     safe = np.clip(np.where(known, values, model.fill), model.low, model.high)
     columns = np.stack([_column(term, safe, model.fill) for term in model.terms], 1)
-    here = np.stack([known[:, t.field] & (known[:, t.other] if t.other >= 0 else True) for t in model.terms], 1)
+    here = np.stack([_counts(term, raw, known) for term in model.terms], 1)
     return columns, here
+
+
+def _counts(term: Term, raw: Floats, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Where a column is known and its condition holds."""
+    here = known[:, term.field] & known[:, term.other if term.other >= 0 else term.field]
+    if term.only is None:
+        return np.asarray(here)
+    place, wanted = term.only
+    if wanted == "known":
+        return np.asarray(here & known[:, place])
+    if wanted == "unknown":
+        return np.asarray(here & ~known[:, place])
+    return np.asarray(here & (raw[:, place] == wanted))
 
 
 def _column(term: Term, safe: Floats, fill: Floats) -> Floats:

@@ -66,8 +66,9 @@ def words(sha256: str) -> Words:
             "kind of unit."
         ),
         limits=(
-            "Gradient boosting on plain summaries ranks better in the same folds (see the baselines): the sequence "
-            "adds nothing that summaries lack. Being measured is itself a sign of illness here. Deaths after discharge "
+            "Gradient boosting on plain summaries ranks at least as well in the same folds (see the baselines): "
+            "no gain "
+            "from the sequence could be shown. Being measured is itself a sign of illness here. Deaths after discharge "
             "are not counted."
         ),
         bias="One hospital system's practice; origin is not delivered. See the groups by unit, sex and age.",

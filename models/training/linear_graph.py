@@ -49,7 +49,8 @@ def build(model: Linear, fields: int, metadata: Mapping[str, str]) -> bytes:
     raised = graph.add("Max", [filled, graph.constant("low", model.low)], "raised")
     safe = graph.add("Min", [raised, graph.constant("high", model.high)], "safe")
     columns, order = _columns(graph, model, safe)
-    here = _known(graph, [model.terms[k] for k in order], known)
+    ordered = [model.terms[k] for k in order]
+    here = _where(graph, ordered, _known(graph, ordered, known), known)
     centred = graph.add("Sub", [columns, graph.constant("centre", model.centre[order])], "centred")
     scaled = graph.add("Div", [centred, graph.constant("spread", model.spread[order])], "scaled")
     held = graph.add("Where", [here, scaled, graph.constant("nothing", 0.0)], "held")
@@ -115,6 +116,26 @@ def _known(graph: _Graph, terms: list[Term], known: str) -> str:
     first = _gather(graph, known, [t.field for t in terms], "known_first")
     second = _gather(graph, known, [t.other if t.other >= 0 else t.field for t in terms], "known_second")
     return graph.add("And", [first, second], "column_known")
+
+
+def _where(graph: _Graph, terms: list[Term], here: str, known: str) -> str:
+    """`here` and each term's condition; a graph without conditions has no node for them."""
+    if all(term.only is None for term in terms):
+        return here
+    conditions = [term.only or (0, "always") for term in terms]
+    places, wanted = [place for place, _ in conditions], [word for _, word in conditions]
+    codes = [word if isinstance(word, float) else np.nan for word in wanted]  # NaN equals nothing
+    has_code = graph.add(
+        "Equal", [_gather(graph, TENSOR, places, "asked"), graph.constant("asked_codes", codes)], "has_code"
+    )
+    is_known = _gather(graph, known, places, "asked_known")
+    is_unknown = graph.add("Not", [is_known], "asked_unknown")
+    held = has_code
+    for word, truth in (("known", is_known), ("unknown", is_unknown)):
+        flag = graph.constant(f"wants_{word}", [w == word for w in wanted], np.bool_)
+        held = graph.add("Or", [held, graph.add("And", [truth, flag], f"held_{word}")], f"held_or_{word}")
+    always = graph.constant("wants_nothing", [w == "always" for w in wanted], np.bool_)
+    return graph.add("And", [here, graph.add("Or", [held, always], "condition")], "column_counts")
 
 
 def _answer(graph: _Graph, model: Linear) -> None:

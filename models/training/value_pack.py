@@ -20,7 +20,7 @@ import numpy as np
 
 from models.training import linear_graph, measure, plots, value_measure, value_words
 from models.training.assemble import LOCAL, write
-from models.training.design import Floats, Linear
+from models.training.design import Floats, Linear, Term
 from models.training.value_measure import Held, Recipe, Rows, Split, ValueSet
 from models.training.value_words import Words
 from models.training.write_pack import card_xml, toml
@@ -216,14 +216,7 @@ def outside(graph: bytes, chosen: dict[str, Any], data: ValueSet) -> dict[str, A
 def recipe_page(subject: Subject) -> dict[str, Any]:
     """The recipe in names instead of numbers."""
     recipe, names = subject.recipe, [f["name"] for f in subject.fields]
-    terms = [
-        " ".join(
-            [t.kind, names[t.field]]
-            + ([names[t.other]] if t.other >= 0 else [])
-            + ([f"{t.value:g}"] if t.kind in ("equals", "above") else [])
-        )
-        for t in recipe.terms
-    ]
+    terms = [_term_in_words(term, names) for term in recipe.terms]
     return {
         "method": "logistic regression, L2",
         "c": recipe.c,
@@ -231,6 +224,19 @@ def recipe_page(subject: Subject) -> dict[str, Any]:
         "by_rank": recipe.by_rank,
         "terms": terms,
     }
+
+
+def _term_in_words(term: Term, names: list[str]) -> str:
+    """`above age 45`, `product age bmi`, `linear margin_spiculated where birads is known`."""
+    said = [term.kind, names[term.field]]
+    if term.other >= 0:
+        said.append(names[term.other])
+    if term.kind in ("equals", "above"):
+        said.append(f"{term.value:g}")
+    if term.only is not None:
+        place, wanted = term.only
+        said.append(f"where {names[place]} is {wanted if isinstance(wanted, str) else f'{wanted:g}'}")
+    return " ".join(said)
 
 
 def weights(subject: Subject, model: Linear) -> dict[str, float]:
