@@ -37,8 +37,8 @@ FIELDS = (
 SIZE = (Term("log", 0), Term("log", 1), Term("log", 2), Term("log", 3))
 TERMS = (*SIZE, Term("log", 4), *(Term("linear", place) for place in (5, 6, 7, 8)))
 RECIPE = Recipe(TERMS, c=0.3, sensitivity=0.85, alpha=0.2)
-NETWORK = NetRecipe(side=64, width=8, stem_stride=2, epochs=16)
-MEMBERS = 3
+NETWORK = NetRecipe(side=64, width=8, stem_stride=2, epochs=8)
+MEMBERS = 2
 
 
 def as_values(data: NoduleSet) -> ValueSet:
