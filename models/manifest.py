@@ -214,13 +214,14 @@ class Manifest:
     intended_use: str
     out_of_scope: str
     device_memory_mib: int
+    input: Any  # of its own class in every kind of manifest
     sources: tuple[Source, ...]
     files: Mapping[str, str]
 
     @property
     def kind(self) -> str:
         """`input.kind`: image, record, series or genotype."""
-        raise NotImplementedError
+        return str(self.input.kind)
 
     @property
     def artefact(self) -> str:
@@ -251,10 +252,6 @@ class ImageManifest(Scored):
     applies_to: Scope
     input: ImageInput
 
-    @property
-    def kind(self) -> str:
-        return self.input.kind
-
 
 @dataclass(frozen=True)
 class RecordManifest(Scored):
@@ -263,10 +260,6 @@ class RecordManifest(Scored):
     output: ValueOutput
     applies_to: PatientScope
     input: RecordInput
-
-    @property
-    def kind(self) -> str:
-        return self.input.kind
 
 
 @dataclass(frozen=True)
@@ -277,10 +270,6 @@ class SeriesManifest(Scored):
     applies_to: PatientScope
     input: SeriesInput
 
-    @property
-    def kind(self) -> str:
-        return self.input.kind
-
 
 @dataclass(frozen=True)
 class RulesManifest(Manifest):
@@ -289,12 +278,8 @@ class RulesManifest(Manifest):
     input: GenotypeInput
 
     @property
-    def kind(self) -> str:
-        return self.input.kind
-
-    @property
     def artefact(self) -> str:
-        return self.input.rules
+        return str(self.input.rules)
 
 
 KINDS = {"image": ImageManifest, "record": RecordManifest, "series": SeriesManifest, "genotype": RulesManifest}

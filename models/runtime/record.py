@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 
 from gateway.domain.errors import Unsupported
-from models.manifest import Field, RecordInput, RecordManifest
+from models.manifest import RecordInput, RecordManifest
 from models.runtime.guard import Refusal
 from models.runtime.predict import decide, sentence
 from models.runtime.readings import Patient, Reading, by_name, number, patient_refusal
@@ -178,8 +178,3 @@ def _listed(items: Sequence[tuple[str, float]]) -> str:
 def _some(titles: Sequence[str]) -> str:
     shown = 8
     return ", ".join(titles[:shown]) + (f" and {len(titles) - shown} more" if len(titles) > shown else "")
-
-
-def field_named(rule: RecordInput, name: str) -> Field:
-    """The field of that name; raises `KeyError`."""
-    return by_name(rule.fields)[name][1]
