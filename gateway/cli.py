@@ -145,7 +145,7 @@ def _work(commands: Group) -> None:
     _limit(_json(_command(study, "list", "study:list_studies", "list the newest studies")))
     show = _json(_command(study, "show", "study:show", "show a study with its tasks, report and deliveries"))
     show.add_argument("id")
-    retry = _command(study, "retry", "study:retry", "put the failed and refused tasks of a study to work again")
+    retry = _command(study, "retry", "study:retry", "try again what failed, was refused or found no model")
     retry.add_argument("id")
     delivery = _group(commands, "delivery", "report versions on their way to destinations")
     _limit(_json(_command(delivery, "list", "delivery:list_deliveries", "list deliveries of the newest reports")))

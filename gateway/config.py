@@ -134,7 +134,7 @@ class WorkerSettings(Section):
     """A task whose worker is silent for this long is given to another."""
     timeout_seconds: float = Field(600.0, ge=5)
     """A task that runs longer is given up by its worker."""
-    max_attempts: int = Field(5, ge=1, le=100)
+    max_attempts: int = Field(10, ge=1, le=100)
     """Attempts after which a task counts as failed."""
 
 

@@ -203,5 +203,6 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 def _ending(returncode: int | None) -> str:
     if returncode is not None and returncode < 0:
-        return f"killed by {signal.Signals(-returncode).name}"
+        known = {each.value: each.name for each in signal.Signals}  # most real-time signals have no name
+        return f"killed by {known.get(-returncode, f'signal {-returncode}')}"
     return f"exit code {returncode}"

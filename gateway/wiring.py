@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.config import DestinationSettings, Settings
+from gateway.domain.errors import GatewayError
 from gateway.flow.anchor import AnchorTrail
 from gateway.ports import BlobStore, Database, GroupCommit, Outlet
 from gateway.privacy import keyring
@@ -214,10 +215,11 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     publish = PublishTasks(
         opened, CeleryDoorbell(settings.broker_url), timedelta(seconds=settings.sweep.republish_seconds)
     )
+    anchor = _anchoring(settings, opened)
     chores = [
         Chore("settle", SettleStudies(opened), pause),
         Chore("publish", publish, pause),
-        Chore("anchor", _anchoring(settings, opened), settings.sweep.anchor_seconds),
+        Chore("anchor", anchor, settings.sweep.anchor_seconds),
     ]
     reports = read_reports(settings, opened)
     for told in settings.destinations:
@@ -233,6 +235,10 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     mark_ready(settings.home, "sweep")
     stop.wait()
     sweeper.join(STOP_SECONDS)
+    try:
+        anchor()  # what was audited since the last anchor cannot be cut off while the gateway is down
+    except GatewayError as error:
+        log.warning("last anchor not written error=%s", error.category.value)
 
 
 def _anchoring(settings: Settings, opened: Database) -> AnchorTrail:

@@ -49,14 +49,21 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
 
 def retry(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
-    """Every failed or refused task of the current revision goes back to `todo`; the sweeper announces it."""
+    """Failed and refused tasks of the current revision go back to `todo`.
+
+    A study that settled when no model fitted is settled anew, with the models that are active now.
+    """
     from gateway import wiring
 
     with wiring.database(loaded.settings).begin(actor()) as unit:
         study = unit.studies.get(StudyId(arguments.id))
+        if unit.studies.move(study.id, "settled", "reopen"):
+            unit.commit()
+            tell("the study is matched with the active models again")
+            return 0
         ended = [task for task in unit.tasks.of_study(study.id, study.revision) if task.state in RETRIED_STATES]
         if not ended:
-            raise Conflict("this study has no failed or refused task")
+            raise Conflict("this study is not settled and has no failed or refused task")
         count = sum(unit.tasks.retry(task.id) for task in ended)
         unit.commit()
     tell(f"{count} task(s) to do again")

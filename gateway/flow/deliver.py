@@ -1,7 +1,8 @@
 """deliver: one attempt at one delivery: identity restored (audited), encoded, sent, acknowledgement stored.
 
-Retries have no limit and back off; only what the destination refuses for good becomes a dead letter. A version
-that a newer one has overtaken is not sent any more, so that an old text never overwrites a new one.
+Retries have no limit and back off; only what the destination refuses for good, or what is gone from our own store,
+becomes a dead letter. A version that a newer one has overtaken is not sent any more, so that an old text never
+overwrites a new one.
 """
 
 from __future__ import annotations
@@ -49,12 +50,11 @@ class DeliverReports:
 
     def _deliver(self, waiting: Delivery) -> bool:
         """False where the destination cannot be reached at present."""
-        opened = self._open(waiting)
-        if opened is None:
+        delivery = self._attempt(waiting)
+        if delivery is None:
             return True
-        delivery, document = opened
         try:
-            acknowledgement = self.destination.outlet.send(delivery, document)
+            acknowledgement = self.destination.outlet.send(delivery, self._open(delivery))
         except GatewayError as error:
             return self._record_failure(delivery, error.category, f"{error.category.value}: {error}")
         except Exception as error:
@@ -64,20 +64,25 @@ class DeliverReports:
             unit.commit()
         return True
 
-    def _open(self, waiting: Delivery) -> tuple[Delivery, OpenedReport] | None:
+    def _attempt(self, waiting: Delivery) -> Delivery | None:
+        """Committed before anything can fail: a report that cannot be opened must not stand in the way of others."""
         now = self.now()
         with self.database.begin(self._actor) as unit:
             delivery = unit.deliveries.attempt(waiting.id, now, now + self.destination.lease)
             if delivery is None:
                 return None
-            report = unit.reports.get(delivery.report_id)
-            if report.version > delivery.version:
+            overtaken = unit.reports.get(delivery.report_id).version > delivery.version
+            if overtaken:
                 unit.deliveries.supersede(delivery)
-                unit.commit()
-                return None
+            unit.commit()
+        return None if overtaken else delivery
+
+    def _open(self, delivery: Delivery) -> OpenedReport:
+        with self.database.begin(self._actor) as unit:
+            report = unit.reports.get(delivery.report_id)
             document = self.reports.open(unit, report, purpose="delivery", actor=self._actor, version=delivery.version)
             unit.commit()
-        return delivery, document
+        return document
 
     def _record_failure(self, delivery: Delivery, category: Category, reason: str) -> bool:
         with self.database.begin(self._actor) as unit:

@@ -22,8 +22,13 @@ class SettleStudies:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(self, limit: int = 50) -> int:
-        """Settles at most `limit` studies and returns how many tasks it planned."""
+        """Settles at most `limit` studies and returns how many tasks it planned.
+
+        None while no model is active, as before the first worker is ready: a settled study is not asked about again.
+        """
         with self.database.read() as unit:
+            if not unit.models.active():
+                return 0
             due = unit.studies.due(self.now(), limit)
         return sum(self.settle(study, evidence_of(study)) for study in due)
 

@@ -63,7 +63,7 @@ class Limits:
     depth: int = 64
     elements: int = 1_000_000
     items: int = 250_000
-    inflated: int = 1 << 30
+    inflated: int = 1 << 28
 
 
 DEFAULT_LIMITS = Limits()
@@ -171,6 +171,11 @@ class _Parser:
         header = self._implicit if encoding.implicit else self._explicit
         last = 0x0002FFFF  # command and file meta groups have no place in a data set
         while pos < end:
+            if not encoding.implicit:
+                pos = self._short_forms(elements, pos, end, last, encoding)
+                if pos == end:
+                    break
+                last = elements[-1].tag if elements else last
             tag, vr, length, value = header(pos, end, encoding)
             if not last < tag < _DELIMITERS:
                 if delimited and tag == ITEM_END and encoding.long.unpack_from(self._source, pos + 4) == (0,):
@@ -190,6 +195,22 @@ class _Parser:
         if delimited:
             raise _invalid("has no delimiter", ITEM, pos)
         return elements, pos
+
+    def _short_forms(self, elements: list[Element], pos: int, end: int, last: int, encoding: Encoding) -> int:
+        """Reads the elements of explicit short form that stand here, as most do; where it met anything else."""
+        unpack, source, element = encoding.explicit.unpack_from, self._source, tuple.__new__
+        before = len(elements)
+        for _ in range(self._elements_left):  # one past the limit is left to `level`
+            if pos + 8 > end:
+                break
+            group, number, code, length = unpack(source, pos)
+            tag, vr, value = group << 16 | number, _SHORT.get(code), pos + 8
+            if vr is None or not last < tag < _DELIMITERS or value + length > end:
+                break
+            elements.append(element(Element, (tag, vr, pos, value, value + length, None)))
+            last, pos = tag, value + length
+        self._elements_left -= len(elements) - before
+        return pos
 
     def _implicit(self, pos: int, end: int, encoding: Encoding) -> tuple[int, str, int, int]:
         if pos + 8 > end:

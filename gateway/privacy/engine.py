@@ -6,9 +6,13 @@ is returned packed, so that the vault can give the original back bit for bit.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cache
+from threading import BoundedSemaphore
 
 from gateway.domain.errors import Invalid
 from gateway.privacy import edits as editing
@@ -17,23 +21,29 @@ from gateway.privacy.dataset import (
     DEFAULT_LIMITS,
     DEFLATED_SYNTAXES,
     DataSet,
+    Element,
+    Encoding,
     Limits,
     deflate,
     inflate,
     parse,
 )
 from gateway.privacy.edits import Edit
-from gateway.privacy.identifiers import charset_of, harvest
+from gateway.privacy.identifiers import NOTHING, charset_of, harvest
 from gateway.privacy.identity import OriginalIdentity, identity_key
 from gateway.privacy.instance_header import InstanceHeader, read_header
 from gateway.privacy.part10 import file_header, split
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
 from gateway.privacy.read_identity import read_identity
 from gateway.privacy.rewriter import Rewriter
-from gateway.privacy.rules import Rules
-from gateway.privacy.stamps import stamps
+from gateway.privacy.rules import Profile, Rules
+from gateway.privacy.stamps import METHOD, METHOD_CODES, REMOVED_FLAG, TEMPORAL, stamps
 
 _REQUIRED = {0x00080016: "SOP Class UID", 0x00080018: "SOP Instance UID", 0x0020000E: "Series Instance UID"}
+_STAMPED = frozenset({REMOVED_FLAG, METHOD, METHOD_CODES, TEMPORAL})
+
+_INFLATING = BoundedSemaphore(2)
+"""A megabyte on the wire may inflate to a gigabyte, which no budget of received bytes sees: so few at a time."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,17 @@ def deidentify(
     `data` is the data set as received, without group 0002; the parts may be slices of it. Raises Invalid where
     it cannot be read whole, or names no study, series, instance or class.
     """
+    with _INFLATING if transfer_syntax in DEFLATED_SYNTAXES else nullcontext():
+        return _deidentify(data, transfer_syntax, rules, pseudonymiser_for, limits)
+
+
+def _deidentify(
+    data: bytes | bytearray | memoryview,
+    transfer_syntax: str,
+    rules: Rules,
+    pseudonymiser_for: Callable[[IdentityKey], Pseudonymiser],
+    limits: Limits,
+) -> Deidentified:
     data_set = parse(data, transfer_syntax, limits)
     top = {element.tag: element for element in data_set.elements}
     for tag, name in _REQUIRED.items():
@@ -72,14 +93,14 @@ def deidentify(
     sop_class = data_set.value(top[0x00080016])[:64].tobytes().decode("latin-1").strip(" \0")
     rewriter = Rewriter(data_set, rules, pseudonymiser_for(key), key, identifiers, sop_class=sop_class)
     rewriter.rewrite()
-    marks = _insertions(data_set, stamps(data_set, top, rules.profile, identifiers))
+    marks = _insertions(data_set, _stamps(data_set, top, rules.profile, identifiers))
     edits = editing.in_order(rewriter.edits + marks)
     body = editing.apply(data_set.source, edits)
     if transfer_syntax in DEFLATED_SYNTAXES:
         body = [deflate(body)]
     header = read_header(data_set, top, rewriter.values)
     meta = file_header(header.sop_class_uid, header.sop_instance_uid, transfer_syntax)
-    counts = {action.value: count for action, count in rewriter.counts.items()}
+    counts = {str(action): count for action, count in rewriter.counts.items()}
     return Deidentified([meta, *body], header, identity, key, _inverse(data_set.source, edits), counts)
 
 
@@ -97,6 +118,20 @@ def restore(file: bytes | memoryview | list[bytes | memoryview], removed: bytes)
     if sum(map(len, parts)) != length:
         raise Invalid("what was removed does not fit this object")
     return deflate(parts) if deflated else b"".join(parts)
+
+
+def _stamps(
+    data_set: DataSet, top: dict[int, Element], profile: Profile, identifiers: re.Pattern[str]
+) -> list[tuple[int, bytes]]:
+    """Always the same where the object bears no earlier stamps, as most do."""
+    if _STAMPED.isdisjoint(top):
+        return _first_stamps(data_set.encoding, profile)
+    return stamps(data_set, top, profile, identifiers)
+
+
+@cache
+def _first_stamps(encoding: Encoding, profile: Profile) -> list[tuple[int, bytes]]:
+    return stamps(DataSet(memoryview(b""), encoding, []), {}, profile, NOTHING)
 
 
 def _insertions(data_set: DataSet, elements: list[tuple[int, bytes]]) -> list[Edit]:

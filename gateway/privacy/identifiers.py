@@ -39,12 +39,15 @@ def harvest(data_set: DataSet, encodings: tuple[str, ...], retained: frozenset[i
     """
     found: set[Found] = set()
     sought = _SOUGHT - retained
-    for element, charset in _walk(data_set, encodings):
-        if (element.vr == "PN" or element.tag in sought) and element.value != element.end:
-            value = data_set.source[element.value : element.end][:_LONGEST_VALUE]
-            found.add((_kind(element), bytes(value), charset))
-            if len(found) > _MOST_VALUES:
-                return _EVERYTHING  # more names than can be looked for: no free text is kept at all
+    for elements, charset in _levels(data_set, encodings):
+        for element in elements:
+            if element.tag not in sought and element.vr != "PN":
+                continue
+            if element.sequence is None and element.value != element.end:
+                value = data_set.source[element.value : element.end][:_LONGEST_VALUE]
+                found.add((_kind(element), bytes(value), charset))
+                if len(found) > _MOST_VALUES:
+                    return _EVERYTHING  # more names than can be looked for: no free text is kept at all
     return _pattern(frozenset(found))
 
 
@@ -53,18 +56,16 @@ def normal_text(text: str) -> str:
     return text.upper() if text.isascii() else unicodedata.normalize("NFKC", text).upper()
 
 
-def _walk(data_set: DataSet, encodings: tuple[str, ...]) -> Iterator[tuple[Element, tuple[str, ...]]]:
-    """Every element that is not a sequence, with the codecs in force where it stands."""
-    stack = [(iter(data_set.elements), encodings)]
+def _levels(data_set: DataSet, encodings: tuple[str, ...]) -> Iterator[tuple[list[Element], tuple[str, ...]]]:
+    """The elements of the root and of every item, with the codecs in force where they stand."""
+    stack = [(data_set.elements, encodings)]
     while stack:
         elements, charset = stack.pop()
+        yield elements, charset
         for element in elements:
-            if element.sequence is None:
-                yield element, charset
-            else:
+            if element.sequence is not None:
                 stack.extend(
-                    (iter(item.elements), charset_of(data_set, item.elements, charset))
-                    for item in element.sequence.items
+                    (item.elements, charset_of(data_set, item.elements, charset)) for item in element.sequence.items
                 )
 
 

@@ -16,6 +16,7 @@ from gateway.privacy.dictionary import CHOICES, writable_vr
 from gateway.privacy.dummies import dummy
 from gateway.privacy.edits import Edit
 from gateway.privacy.identifiers import charset_of, normal_text
+from gateway.privacy.memory import LONGEST, MOST_ELEMENTS, Outcome, memory_of
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
 from gateway.privacy.rules import Action, Rules
 from gateway.privacy.vocabulary import is_technical
@@ -54,7 +55,7 @@ class Rewriter:
         sop_class: str,
     ) -> None:
         self.edits: list[Edit] = []
-        self.counts: dict[Action, int] = {}
+        self.counts: dict[str, int] = {}
         self.values: dict[int, bytes] = {}
         self._data_set = data_set
         self._source = data_set.source
@@ -63,6 +64,7 @@ class Rewriter:
         self._key = key
         self._identifiers = identifiers
         self._sop_class = sop_class
+        self._memory = memory_of(rules, pseudonymiser, identifiers, key=key, sop_class=sop_class)
 
     def rewrite(self) -> None:
         """Walk the whole data set."""
@@ -70,20 +72,35 @@ class Rewriter:
         self._level(self._data_set.elements, Place(self._data_set.encoding, charset, nested=False))
 
     def _level(self, elements: list[Element], place: Place) -> int:
-        actions, rules, counts, keep = self._rules.actions, self._rules, self.counts, Action.KEEP
-        delta = kept = 0
+        seen, source, counts, edits = self._memory.at(place), self._source, self.counts, self.edits
+        delta = 0
         for element in elements:
-            tag, vr = element.tag, element.vr
-            action = actions.get(tag, Action.REMOVE)
-            if action is not Action.REMOVE and vr not in CHOICES[tag]:
-                action = rules.mismatched(tag, vr)
-            if action is keep:
-                kept += 1
-                continue
+            tag, _, start, _, end, sequence = element
+            raw = source[start:end].tobytes() if sequence is None and end - start <= LONGEST else None
+            known = None if raw is None else seen.get(raw)
+            action: str
+            if known is None:
+                made = len(edits)
+                action = chosen = self._action(element)
+                delta += _METHODS[chosen](self, element, place)
+                if raw is not None and len(seen) < MOST_ELEMENTS:
+                    new = edits[-1].new if len(edits) > made else None
+                    seen[raw] = Outcome(action, new, self.values.get(tag))
+            else:
+                action, new, value = known
+                if new is not None:
+                    edits.append(Edit(start, end, new))
+                    delta += len(new) - (end - start)
+                if value is not None and not place.nested:
+                    self.values[tag] = value
             counts[action] = counts.get(action, 0) + 1
-            delta += _METHODS[action](self, element, place)
-        counts[keep] = counts.get(keep, 0) + kept
         return delta
+
+    def _action(self, element: Element) -> Action:
+        action = self._rules.actions.get(element.tag, Action.REMOVE)
+        if action is not Action.REMOVE and element.vr not in CHOICES[element.tag]:
+            return self._rules.mismatched(element.tag, element.vr)
+        return action
 
     # What is done, by action; the names are those of `Action`.
 

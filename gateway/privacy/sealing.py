@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from struct import Struct, error
 from typing import Final
 
@@ -50,10 +51,15 @@ class WrappingKey:
     def __repr__(self) -> str:
         return f"WrappingKey({self.kid!r}, …)"
 
+    @cached_property
+    def cipher(self) -> AESGCM:
+        """Set up once: one key seals many cells and data keys."""
+        return AESGCM(self.key)
+
     def wrap(self, key: bytes) -> bytes:
         """nonce(12) and sealed key(48); bound to this key's id."""
         nonce = os.urandom(12)
-        return nonce + AESGCM(self.key).encrypt(nonce, key, b"dxgate/wrap/v1|" + self.kid.encode())
+        return nonce + self.cipher.encrypt(nonce, key, b"dxgate/wrap/v1|" + self.kid.encode())
 
     def unwrap(self, kid: str, wrapped: bytes) -> bytes:
         """The key inside; raises Invalid for another key's id or an altered wrapping."""
@@ -215,7 +221,7 @@ def _opened(key: bytes, nonce: bytes, sealed: bytes | memoryview, aad: bytes, wh
 def seal_column(value: bytes, wrapping: WrappingKey, table: str, column: str, row: str) -> bytes:
     """A small value for one cell: version(1) key id length(1) key id nonce(12) sealed, bound to its cell."""
     kid, nonce = wrapping.kid.encode(), os.urandom(12)
-    sealed = AESGCM(wrapping.key).encrypt(nonce, value, _cell(table, column, row, wrapping.kid))
+    sealed = wrapping.cipher.encrypt(nonce, value, _cell(table, column, row, wrapping.kid))
     return bytes((_COLUMN_VERSION, len(kid))) + kid + nonce + sealed
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
 from typing import Final, Literal
 
@@ -21,6 +22,7 @@ from gateway.domain.study import Study
 from gateway.ports import Database, PatientRow, UnitOfWork
 from gateway.privacy.identity import OriginalIdentity
 from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.memory import forget_all
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form
 from gateway.privacy.sealing import WrappingKey, open_column, seal_column
 
@@ -35,6 +37,17 @@ class PatientRecord:
     pseudonym: str
     pseudonymiser: Pseudonymiser
 
+    @cached_property
+    def identity_key(self) -> WrappingKey:
+        """Under which this patient's identity is sealed."""
+        return WrappingKey(self.pseudonym, self.pseudonymiser.vault_key())
+
+
+@dataclass(frozen=True, repr=False)
+class _SealedStudy:
+    identity: OriginalIdentity
+    sealed: bytes
+
 
 class Vault:
     """Pseudonyms out, identity in; identity out again only for a named purpose, audited in the caller's unit.
@@ -47,6 +60,7 @@ class Vault:
         self._ring = ring
         self._database = database
         self._patients: OrderedDict[bytes, PatientRecord] = OrderedDict()
+        self._studies: OrderedDict[tuple[str, str], _SealedStudy] = OrderedDict()
         self._lock = Lock()
         self._index_key = ring.key(Purpose.INDEX).key
         self._domain_key = ring.key(Purpose.PSEUDONYM).key
@@ -71,13 +85,29 @@ class Vault:
 
     def forget(self, pseudonym: str) -> None:
         """Drop a patient from this process's memory, after the rows were erased."""
+        forget_all()
         with self._lock:
+            for study in [study for study in self._studies if study[0] == pseudonym]:
+                del self._studies[study]
             for index in [index for index, one in self._patients.items() if one.pseudonym == pseudonym]:
                 del self._patients[index]
 
     def seal_study(self, patient: PatientRecord, study_uid: str, identity: OriginalIdentity) -> bytes:
-        """A study's identity under its patient's own key; `study_uid` is the pseudonymous one."""
-        return _sealed(patient, identity.to_bytes(), "study_identity", study_uid)
+        """A study's identity under its patient's own key; `study_uid` is the pseudonymous one.
+
+        Sealed once for all objects that say the same of it, their own UIDs apart.
+        """
+        of_study = replace(identity, sop_instance_uid="", series_instance_uid="")
+        with self._lock:
+            known = self._studies.get((patient.pseudonym, study_uid))
+        if known is not None and known.identity == of_study:
+            return known.sealed
+        sealed = _sealed(patient, of_study.to_bytes(), "study_identity", study_uid)
+        with self._lock:
+            self._studies[patient.pseudonym, study_uid] = _SealedStudy(of_study, sealed)
+            if len(self._studies) > _CACHED:
+                self._studies.popitem(last=False)
+        return sealed
 
     def seal_instance(
         self, patient: PatientRecord, instance_id: str, identity: OriginalIdentity, removed: bytes
@@ -181,14 +211,10 @@ def open_object_key(sealed: bytes, ring: KeyRing, pseudonym: str) -> WrappingKey
     return WrappingKey(pseudonym, open_column(sealed, ring.by_id, "patient", "object_key", pseudonym))
 
 
-def _identity_key(patient: PatientRecord) -> WrappingKey:
-    return WrappingKey(patient.pseudonym, patient.pseudonymiser.vault_key())
-
-
 def _sealed(patient: PatientRecord, value: bytes, table: str, row_id: str) -> bytes:
-    return seal_column(value, _identity_key(patient), table, "sealed", row_id)
+    return seal_column(value, patient.identity_key, table, "sealed", row_id)
 
 
 def _opened(patient: PatientRecord, sealed: bytes, table: str, row_id: str) -> bytes:
-    key = _identity_key(patient)
+    key = patient.identity_key
     return open_column(sealed, lambda _: key, table, "sealed", row_id)

@@ -6,10 +6,9 @@ unchanged is a duplicate; a changed one under the same SOP Instance UID becomes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -18,8 +17,9 @@ from gateway.domain.ids import StudyId
 from gateway.domain.lifecycle import STUDY
 from gateway.domain.study import Arrival, Instance, Study
 from gateway.storage import tables
+from gateway.storage.prepared import Prepared, insert_new
 from gateway.storage.tasks import SqlTasks
-from gateway.storage.transaction import AnyRow, Transaction
+from gateway.storage.transaction import Transaction
 from gateway.storage.transitions import move
 
 STUDY_COLUMNS = tuple(tables.study.c[field.name] for field in fields(Study))
@@ -28,25 +28,51 @@ _LATE = tuple(state for (state, event) in STUDY.moves if event == "reopen")
 _TICK = timedelta(microseconds=1)
 
 _instance = tables.instance.c
-_LOCKED = select(*STUDY_COLUMNS).where(tables.study.c.id == bindparam("study_id")).with_for_update()
-_VERSIONS = select(_instance.id, _instance.digest, _instance.is_current).where(
-    _instance.study_id == bindparam("of_study"), _instance.sop_instance_uid == bindparam("of_object")
+_LOCKED = Prepared(select(*STUDY_COLUMNS).where(tables.study.c.id == bindparam("study_id")).with_for_update())
+_VERSIONS = Prepared(
+    select(_instance.id, _instance.digest, _instance.is_current).where(
+        _instance.study_id == bindparam("of_study"), _instance.sop_instance_uid == bindparam("of_object")
+    )
 )
-_INSERT_INSTANCE = insert(tables.instance)
-_INSERT_HEADER = insert(tables.vault_instance)
-_UNSET_CURRENT = update(tables.instance).where(_instance.id == bindparam("instance_id")).values(is_current=False)
-_SET_CURRENT = (
-    update(tables.instance)
-    .where(_instance.id == bindparam("instance_id"))
-    .values(is_current=True, received_at=bindparam("again_at"))
+_INSERT_FIRST = insert_new(tables.instance)
+_INSERT_LATER = Prepared(insert(tables.instance))
+_INSERT_HEADER = Prepared(insert(tables.vault_instance))
+_UNSET_CURRENT = Prepared(update(tables.instance).where(_instance.id == bindparam("instance_id")), ("is_current",))
+_SET_CURRENT = Prepared(
+    update(tables.instance).where(_instance.id == bindparam("instance_id")), ("is_current", "received_at")
 )
-_COUNT = update(tables.study).where(tables.study.c.id == bindparam("study_id"))
-_IDENTIFY = update(tables.vault_study).where(tables.vault_study.c.study_id == bindparam("of_study"))
+_COUNT = Prepared(
+    update(tables.study).where(tables.study.c.id == bindparam("study_id")),
+    (
+        "instance_count",
+        "expected_count",
+        "priority",
+        "modalities",
+        "body_parts",
+        "last_received_at",
+        "settle_at",
+        "study_date",
+        "accession_index",
+    ),
+)
+_IDENTIFY = Prepared(
+    update(tables.vault_study).where(tables.vault_study.c.study_id == bindparam("of_study")), ("sealed_identity",)
+)
+_CREATE = insert_new(tables.study)
+_CREATE_IDENTITY = Prepared(insert(tables.vault_study))
+
+
+class _Version(NamedTuple):
+    """One version of an object that is stored already."""
+
+    id: str
+    digest: bytes
+    is_current: bool
 
 
 def lock_study(transaction: Transaction, study_id: StudyId) -> Study | None:
     """The study, its row held until the transaction ends."""
-    row = transaction.first(_LOCKED, {"study_id": study_id})
+    row = transaction.row(_LOCKED, {"study_id": study_id})
     return None if row is None else Study(*row)
 
 
@@ -56,19 +82,16 @@ def receive(
     """Implements Studies.receive."""
     instance = arrival.instance
     study = _study_of(transaction, arrival, settle_at, at)
-    versions = transaction.all(_VERSIONS, {"of_study": instance.study_id, "of_object": instance.sop_instance_uid})
-    same = next((row for row in versions if bytes(row.digest) == instance.digest), None)
+    is_first = _insert(transaction, _INSERT_FIRST, arrival)  # nearly always, and spares looking for versions
+    same = None if is_first else _make_current(transaction, arrival)
     if same is not None and same.is_current:
+        _identify(transaction, arrival)
         transaction.record("instance:duplicate", same.id, study=study.id, sender=instance.received_from)
         return "duplicate"
-    _replace_current(transaction, versions, same, instance.received_at)
-    if same is None:
-        _insert(transaction, arrival)
     reopened = _reopen(transaction, study)
-    _count(transaction, study, arrival, settle_at, at, is_new_object=not versions)
+    _count(transaction, study, arrival, settle_at, at, is_new_object=is_first)
     if reopened or (study.accession_index is None and arrival.accession_index is not None):
-        sealed = {"of_study": study.id, "sealed_identity": arrival.sealed_study_identity}
-        transaction.execute(_IDENTIFY, sealed)
+        _identify(transaction, arrival)
     if same is not None:
         transaction.record("instance:duplicate", same.id, study=study.id, sender=instance.received_from, current=True)
         return "duplicate"
@@ -112,29 +135,48 @@ def _create(transaction: Transaction, arrival: Arrival, settle_at: datetime, at:
         "accession_index": arrival.accession_index,
         "study_uid_index": arrival.study_uid_index,
     }
-    if transaction.insert_new(tables.study, values):  # otherwise another process was first, and its row is good
-        transaction.execute(
-            insert(tables.vault_study), {"study_id": study_id, "sealed_identity": arrival.sealed_study_identity}
-        )
+    if transaction.run(_CREATE, values) == 1:  # otherwise another process was first, and its row is good
+        transaction.run(_CREATE_IDENTITY, {"study_id": study_id, "sealed_identity": arrival.sealed_study_identity})
         transaction.record("study:create", study_id, patient=arrival.patient)
 
 
-def _replace_current(transaction: Transaction, versions: Sequence[AnyRow], same: AnyRow | None, at: datetime) -> None:
-    """The version that was current makes room; an older one that was sent again takes the place."""
-    for row in versions:
-        if row.is_current:
-            transaction.execute(_UNSET_CURRENT, {"instance_id": row.id})
-    if same is not None:
-        transaction.execute(_SET_CURRENT, {"instance_id": same.id, "again_at": at})
+def _identify(transaction: Transaction, arrival: Arrival) -> None:
+    """The newest identity counts: a sender may correct what de-identification removes, and then the files are equal."""
+    sealed = {"of_study": arrival.instance.study_id, "sealed_identity": arrival.sealed_study_identity}
+    transaction.run(_IDENTIFY, sealed)
 
 
-def _insert(transaction: Transaction, arrival: Arrival) -> None:
+def _make_current(transaction: Transaction, arrival: Arrival) -> _Version | None:
+    """The version that was current makes room; the stored version of the same content is returned.
+
+    An older one that was sent again takes the place; content that is not stored yet is inserted.
+    """
+    instance = arrival.instance
+    found = transaction.rows(_VERSIONS, {"of_study": instance.study_id, "of_object": instance.sop_instance_uid})
+    versions = [_Version(*row) for row in found]
+    same = next((version for version in versions if version.digest == instance.digest), None)
+    if same is not None and same.is_current:
+        return same
+    for version in versions:
+        if version.is_current:
+            transaction.run(_UNSET_CURRENT, {"instance_id": version.id, "is_current": False})
+    if same is None:
+        _insert(transaction, _INSERT_LATER, arrival)
+    else:
+        again = {"instance_id": same.id, "is_current": True, "received_at": instance.received_at}
+        transaction.run(_SET_CURRENT, again)
+    return same
+
+
+def _insert(transaction: Transaction, statement: Prepared, arrival: Arrival) -> bool:
+    """False where the statement gives way to a row that holds the object's place."""
     instance = arrival.instance
     values = {name: getattr(instance, name) for name in _INSTANCE_FIELDS}
-    transaction.execute(_INSERT_INSTANCE, {**values, "is_current": True})
-    transaction.execute(
-        _INSERT_HEADER, {"instance_id": instance.id, "sealed_original_header": arrival.sealed_original_header}
-    )
+    if transaction.run(statement, {**values, "is_current": True}) != 1:
+        return False
+    sealed = {"instance_id": instance.id, "sealed_original_header": arrival.sealed_original_header}
+    transaction.run(_INSERT_HEADER, sealed)
+    return True
 
 
 def _reopen(transaction: Transaction, study: Study) -> bool:
@@ -166,7 +208,7 @@ def _count(
         "study_date": study.study_date or arrival.study_date,
         "accession_index": arrival.accession_index or study.accession_index,
     }
-    transaction.execute(_COUNT, values)
+    transaction.run(_COUNT, values)
 
 
 def _with(known: tuple[str, ...], value: str) -> tuple[str, ...]:

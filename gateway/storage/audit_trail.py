@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,15 +18,17 @@ from sqlalchemy import insert, select
 from gateway.domain.audit import AuditEntry, AuditRow
 from gateway.domain.errors import Fault
 from gateway.storage import codec
+from gateway.storage.prepared import Prepared
 from gateway.storage.tables import EPOCH, audit, microseconds
 from gateway.storage.transaction import AUDIT_LOCK, AnyRow, Transaction
 
 GENESIS = bytes(32)
 Details = dict[str, str | int | float | bool | list[str] | None]
 
-_HEAD = select(audit.c.seq, audit.c.code).order_by(audit.c.seq.desc()).limit(1)
-_INSERT = insert(audit)
+_HEAD = Prepared(select(audit.c.seq, audit.c.code).order_by(audit.c.seq.desc()).limit(1))
+_INSERT = Prepared(insert(audit))
 _COLUMNS = tuple(audit.c)
+_WORDS = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,7 @@ class ChainedRow:
 def code_of(secret: bytes, row: ChainedRow) -> bytes:
     """The row's code (wire law: a different text here makes every stored trail unverifiable)."""
     words = [row.seq, row.at, row.event, row.subject_id, row.actor, row.details, row.previous.hex(), row.key_id]
-    text = json.dumps(words, ensure_ascii=True, separators=(",", ":"))
-    return hmac.digest(secret, text.encode("ascii"), "sha256")
+    return hmac.digest(secret, _WORDS.encode(words).encode("ascii"), "sha256")
 
 
 class SqlAuditTrail:
@@ -72,8 +73,8 @@ class SqlAuditTrail:
         self._transaction.keep(AuditEntry(event, subject_id, actor, details))
 
     def head(self) -> tuple[int, bytes]:
-        row = self._transaction.first(_HEAD)
-        return (0, GENESIS) if row is None else (row.seq, row.code)
+        row = self._transaction.row(_HEAD, {})
+        return (0, GENESIS) if row is None else (row[0], row[1])
 
     def rows(self, *, after_seq: int = 0, limit: int = 1000) -> Iterable[AuditRow]:
         found = select(*_COLUMNS).where(audit.c.seq > after_seq).order_by(audit.c.seq).limit(limit)
@@ -114,7 +115,7 @@ class SqlAuditTrail:
             row = self._next(seq, at, entry, code)
             code = row.code
             rows.append(vars(row))
-        self._transaction.execute(_INSERT, rows)
+        self._transaction.run_many(_INSERT, rows)
         entries.clear()
 
     def _next(self, seq: int, at: datetime, entry: AuditEntry, previous: bytes) -> ChainedRow:
@@ -122,7 +123,7 @@ class SqlAuditTrail:
         unsigned = ChainedRow(
             seq, microseconds(at), entry.event, entry.subject_id, entry.actor, details, previous, b"", self._key.key_id
         )
-        return ChainedRow(**{**vars(unsigned), "code": code_of(self._key.secret, unsigned)})
+        return replace(unsigned, code=code_of(self._key.secret, unsigned))
 
 
 def _domain_row(row: AnyRow) -> AuditRow:

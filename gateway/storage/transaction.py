@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Executable, Row, Table, text
+from sqlalchemy import BigInteger, Connection, CursorResult, Executable, Row, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Fault
 from gateway.storage.failures import translated
+from gateway.storage.prepared import Compiled, Prepared, Values
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -49,6 +50,34 @@ class Transaction:
         with translated():
             return self._connection.execute(statement, parameters).all()
 
+    def run(self, statement: Prepared, values: Values) -> int:
+        """Runs a prepared statement that writes; the count of rows."""
+        with translated():
+            return int(self._writing(statement).run(self._connection, values).rowcount)
+
+    def run_many(self, statement: Prepared, rows: Sequence[Values]) -> None:
+        """Runs a prepared statement that writes, once for each row."""
+        with translated():
+            self._writing(statement).run_many(self._connection, rows)
+
+    def row(self, statement: Prepared, values: Values) -> tuple[Any, ...] | None:
+        """The first row of a prepared query."""
+        with translated():
+            compiled = statement.on(self._connection)
+            raw = compiled.run(self._connection, values).fetchone()
+            return None if raw is None else compiled.row(raw)
+
+    def rows(self, statement: Prepared, values: Values) -> list[tuple[Any, ...]]:
+        """All rows of a prepared query."""
+        with translated():
+            compiled = statement.on(self._connection)
+            return [compiled.row(raw) for raw in compiled.run(self._connection, values).fetchall()]
+
+    def _writing(self, statement: Prepared) -> Compiled:
+        if not self._writes:
+            raise Fault("this unit of work only reads")
+        return statement.on(self._connection)
+
     def insert_new(self, table: Table, values: Mapping[str, Any]) -> bool:
         """INSERT ... ON CONFLICT DO NOTHING; False where another row holds a unique place."""
         key = (self._connection.dialect.name, table.name)
@@ -70,7 +99,7 @@ class Transaction:
     def serialize(self, lock: int) -> None:
         """On PostgreSQL waits for `lock` until the transaction ends; SQLite has one writer anyway."""
         if self.is_postgresql:
-            self.execute(_ADVISORY_LOCK, {"lock": lock})
+            self.row(_ADVISORY_LOCK, {"lock": lock})
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -93,4 +122,4 @@ class Transaction:
 AUDIT_LOCK = 0x6478_0001
 MODEL_LOCK = 0x6478_0002
 MIGRATE_LOCK = 0x6478_0003
-_ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
+_ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))

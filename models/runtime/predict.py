@@ -126,6 +126,8 @@ class Predictor:
             return uid, Refusal("geometry", f"Not scored: {error}.")
         except GatewayError as error:
             return uid, Refusal("unreadable", f"Not scored: {error}.")
+        except Exception as error:  # a header provokes whatever the parser raises when its values are asked for
+            return uid, Refusal("unreadable", f"Not scored: the header cannot be used ({type(error).__name__}).")
         return uid, guard.picture_refusal(prepared, self.manifest) or prepared
 
     def _decide(self, uid: str, prepared: Prepared, answer: Answer, row: int) -> ImagePrediction:

@@ -69,6 +69,25 @@ def test_missing_identity(database: SqlDatabase) -> None:
         assert unit.identities.original_headers(StudyId("none")) == []
 
 
+def test_a_draft_is_activated_by_a_person_once(database: SqlDatabase) -> None:
+    """Activation retires the former version, is audited under the person's name, and is no news a second time."""
+    old, new = model(), model(version="2.0.0", state="draft")
+    with database.begin("w1") as unit:
+        for served in (old, new):
+            unit.models.announce(served)
+        unit.commit()
+    with database.begin("cli:anna") as unit:
+        assert unit.models.activate(new.id)
+        assert not unit.models.activate(new.id)
+        with pytest.raises(Missing):
+            unit.models.activate("none")
+        unit.commit()
+    with database.read() as unit:
+        assert [one.id for one in unit.models.active()] == [new.id]
+        told = [row.entry for row in unit.audit.rows() if row.entry.actor == "cli:anna"]
+    assert [(one.event, one.subject_id) for one in told] == [("model:retire", old.id), ("model:activate", new.id)]
+
+
 def test_an_active_model_retires_the_former_version(database: SqlDatabase) -> None:
     """One version of a name is active: the last that was announced so; other names are untouched."""
     old, new, other = model(), model(version="2.0.0"), model("chest")

@@ -65,6 +65,15 @@ def test_the_same_object_again_is_a_duplicate(database: SqlDatabase) -> None:
     assert _events(database)[-1] == "instance:duplicate"
 
 
+def test_a_duplicate_with_corrected_identity_leaves_the_correction(database: SqlDatabase) -> None:
+    """What de-identification removes may have been corrected: of equal files the last received identity is kept."""
+    corrected = arrival(at=later(5), sealed_study_identity=b"corrected identity")
+    with database.begin("dicom") as unit:
+        receive(unit, arrival())
+        assert receive(unit, corrected) == "duplicate"
+        assert unit.identities.study_identity(corrected.instance.study_id) == b"corrected identity"
+
+
 def test_a_changed_object_becomes_the_current_version(database: SqlDatabase) -> None:
     """A changed object under the same SOP Instance UID replaces the old as current, and is not counted twice."""
     changed = arrival(content=b"other pixels", at=later(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pydicom
@@ -23,8 +23,16 @@ def send_folder(port: int, folder: Path, title: str = "TESTPACS") -> None:
     subprocess.run(command, check=True, timeout=120, capture_output=True)
 
 
-def store(port: int, files: Sequence[Path], title: str = "TESTPACS") -> list[int]:
-    """The status of each file, sent by pynetdicom in one association; a missing answer is -1."""
+def store(
+    port: int,
+    files: Sequence[Path],
+    title: str = "TESTPACS",
+    before_each: Callable[[int], None] = lambda _number: None,
+) -> list[int]:
+    """The status of each file, sent by pynetdicom in one association; a missing answer is -1.
+
+    `before_each` is called with the number of files sent so far.
+    """
     sets = [pydicom.dcmread(path) for path in files]
     entity = AE(ae_title=title)
     for context in {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in sets}:
@@ -32,7 +40,10 @@ def store(port: int, files: Sequence[Path], title: str = "TESTPACS") -> list[int
     association = entity.associate("127.0.0.1", port, ae_title="DXGATE")
     assert association.is_established
     try:
-        answers = [association.send_c_store(one) for one in sets]
+        answers = []
+        for number, one in enumerate(sets):
+            before_each(number)
+            answers.append(association.send_c_store(one))
     finally:
         association.release()
     return [int(answer.Status) if "Status" in answer else -1 for answer in answers]

@@ -139,6 +139,35 @@ def test_each_header_rule_refuses_by_its_code(
     assert "FICTITIOUS" not in image.refusal.text
 
 
+def _table(length: int, bits: int, keyword: str) -> Callable[[Dataset], object]:
+    table = Dataset()
+    table.LUTDescriptor = [0, 0, bits]
+    table.add_new("LUTData", "OW", b"\0\0" * length)
+    return put(keyword, [table])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _table(1, 16, "VOILUTSequence"),
+        _table(65536, 60000, "VOILUTSequence"),
+        _table(1, 16, "ModalityLUTSequence"),
+        put("VOILUTSequence", [Dataset()]),
+        put("Rows", [100, 100]),
+    ],
+    ids=["short VOI LUT", "60000 bits", "short modality LUT", "empty VOI item", "two rows"],
+)
+def test_a_header_that_cannot_be_used_costs_its_own_image_alone(
+    predictor: Predictor, demo: list[bytes], change: Callable[[Dataset], object]
+) -> None:
+    """Whatever the parser raises for one image, it is refused by name and the others are scored."""
+    prediction = predictor.predict([changed(demo[0], change), demo[1]])
+    refused, scored = prediction.images
+    assert refused.refusal is not None
+    assert refused.refusal.code == "unreadable"
+    assert scored.refusal is None
+
+
 def test_absent_sex_and_age_do_not_refuse(predictor: Predictor, demo: list[bytes]) -> None:
     """De-identified images, without sex and age, are scored."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -23,6 +25,7 @@ from pydicom.uid import (
 from gateway.domain.errors import Invalid, Unsupported
 from models.package import Package
 from models.runtime import preprocess
+from models.runtime.codestream import announced_size
 from models.runtime.preprocess import prepare, read
 from models.training.wrap import ultrasound
 
@@ -188,3 +191,43 @@ def test_what_is_not_dicom_is_invalid(data: bytes) -> None:
     """Bytes that are no DICOM file raise Invalid, whatever the parser thought of them."""
     with pytest.raises(Invalid):
         read(data)
+
+
+def announcing(dataset: Dataset, marker: bytes, at: int, size: bytes) -> None:
+    """The encoded frame with another size behind its marker."""
+    frame = bytearray(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    place = frame.index(marker) + at
+    frame[place : place + len(size)] = size
+    dataset.PixelData = encapsulate([bytes(frame)])
+
+
+def test_a_codestream_that_announces_more_than_the_header_is_refused_before_it_is_decoded(
+    package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes that claim gigabytes never reach the codec."""
+
+    def bomb(dataset: Dataset) -> None:
+        dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+        announcing(dataset, b"\xff\x51", 6, struct.pack(">2I", 60000, 60000))
+
+    monkeypatch.setattr(preprocess, "pixel_array", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(Invalid, match="codestream"):
+        prepare(read(changed(picture(), bomb)), package.manifest.input)
+
+
+@pytest.mark.parametrize(
+    ("stream", "size"),
+    [
+        (b"\xff\xd8\xff\xe0\x00\x04ab\xff\xc0\x00\x0b\x08\x01\x02\x03\x04\x01\x01\x11\x00", (0x0102, 0x0304)),
+        (b"\xff\xd8\xff\xf7\x00\x0b\x08\x00\x60\x00\x80\x01\x01\x11\x00", (96, 128)),
+        (b"\xff\xd8\xff\xff\xc3\x00\x0b\x08\x00\x60\x00\x80\x01\x01\x11\x00", (96, 128)),
+        (b"\xff\xd8\xff\xda\x00\x02\x00\x00\x00\x00\x00", None),
+        (b"\xff\xd8\xff\xc0", None),
+        (b"\xff\x4f\xff\x51\x00", None),
+        (b"not an image at all", None),
+    ],
+    ids=["baseline", "JPEG-LS", "fill byte", "scan first", "cut", "cut J2K", "nothing"],
+)
+def test_the_announced_size_is_read_from_the_codestream(stream: bytes, size: tuple[int, int] | None) -> None:
+    """Rows and columns stand in the first frame header; a stream without one announces nothing."""
+    assert announced_size(stream) == size

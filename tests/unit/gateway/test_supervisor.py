@@ -290,3 +290,15 @@ def test_two_supervisors_refuse_one_home(tmp_path: Path) -> None:
         pass
     with only_one(lock):
         pass
+
+
+def test_a_role_killed_by_a_signal_without_a_name_starts_again(start: Callable[[str], Started]) -> None:
+    """Real-time signals end a process too, and its keeper outlives them."""
+    one = start("run([waiter('a')], back_off=BackOff(0.01, 0.02))")
+    one.wait_ready()
+    (first,) = (child for child in one.descendants() if child.name() != "sh")
+    first.send_signal(signal.SIGRTMIN + 6)
+    until(lambda: one.notes == ["start a", "start a"], one)
+    assert f"killed by signal {signal.SIGRTMIN + 6}" in one.said
+    until(lambda: len(list(one.folder.glob("a-*.ready"))) == 2, one)
+    assert one.stop() == 0

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from wire.fhir_outlet.ehr_stub import Ehr, serving
+from harness.ehr_stub import Ehr, serving
 
 from gateway.config import DestinationSettings
 from gateway.domain.errors import Busy, Invalid, Unavailable

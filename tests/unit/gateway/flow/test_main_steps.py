@@ -12,7 +12,7 @@ from harness.ward import ScriptedOutlet, Ward
 
 from gateway.domain.errors import Busy, Fault, Forbidden, Invalid, Unavailable, Unsupported
 from gateway.domain.identity import StudyIdentity
-from gateway.domain.ids import StudyId, TaskId
+from gateway.domain.ids import BlobKey, StudyId, TaskId
 from gateway.domain.model import AppliesTo
 from gateway.domain.report import report_id
 from gateway.flow.deliver import DeliverReports, Destination
@@ -65,6 +65,27 @@ def test_a_study_that_no_model_fits_stays_settled(ward: Ward) -> None:
     assert ward.settle() == 0
     assert ward.study(study).state == "settled"
     assert ward.tasks(study) == []
+
+
+def test_no_study_settles_before_a_model_is_there(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """A study that is quiet before the first worker has announced its models waits for them."""
+    early = Ward(sqlite_database, tmp_path / "blobs")
+    study = early.push()
+    assert (early.settle(), early.study(study).state) == (0, "receiving")
+    early.announce()
+    assert (early.settle(), early.study(study).state) == (1, "analysing")
+
+
+def test_a_study_that_no_model_fitted_is_analysed_once_reopened(ward: Ward) -> None:
+    """Reopened, as `dxgate study retry` does, it is settled anew with the models that are active by then."""
+    study = ward.push(modality="CT")
+    ward.settle()
+    ward.announce(model("ct", applies_to=AppliesTo(("CT",))))
+    with ward.database.begin("cli") as unit:
+        assert unit.studies.move(study, "settled", "reopen")
+        unit.commit()
+    ward.settle()
+    assert only_task(ward, study)
 
 
 def test_a_finished_task_leaves_finding_report_and_delivery_in_one_step(ward: Ward) -> None:
@@ -310,6 +331,26 @@ def test_what_the_destination_refuses_becomes_a_dead_letter_that_can_be_replayed
         unit.commit()
     deliver()
     assert delivery_states(ward, study) == ["acknowledged"]
+
+
+def test_a_report_that_cannot_be_opened_does_not_block_the_others(ward: Ward) -> None:
+    """Its delivery is a dead letter with the reason, and what comes after it is sent."""
+    lost = reported(ward)
+    with ward.database.read() as unit:
+        (finding,) = unit.tasks.findings(lost, 1)
+    ward.blobs.delete(BlobKey(str(finding.images[0].heat_map)))
+    ward.wait(1)
+    other = ward.push("s2", "i2")
+    ward.settle()
+    ward.run(only_task(ward, other))
+    deliver = deliveries(ward, outlet := ScriptedOutlet())
+    while deliver():
+        pass
+    assert (delivery_states(ward, lost), delivery_states(ward, other)) == (["dead"], ["acknowledged"])
+    assert len(outlet.sent) == 1
+    with ward.database.read() as unit:
+        (dead,) = unit.deliveries.of_report(report_id(lost))
+    assert dead.last_error == "missing: no such blob"
 
 
 def test_an_old_version_never_overwrites_a_new_one(ward: Ward) -> None:

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.errors import GatewayError, Invalid
+from gateway.privacy import engine
 from gateway.privacy.dataset import EXPLICIT, EXPLICIT_BIG, IMPLICIT, Encoding
 from gateway.privacy.engine import Deidentified, deidentify, restore
 from gateway.privacy.identity import STUDY_ISSUER
@@ -299,6 +300,21 @@ def test_a_deflated_object_stays_deflated(make: Any, pseudonymiser: Pseudonymise
     done = run(packer.compress(data) + packer.flush(), pseudonymiser, syntax=DEFLATED)
     assert read(done).PatientID == pseudonymiser.patient_id()
     assert zlib.decompress(restore(done.parts, done.removed), -15) == data
+
+
+def test_few_deflated_objects_are_inflated_at_a_time(make: Any, pseudonymiser: Pseudonymiser) -> None:
+    """While one is being worked on its place is taken, and afterwards it is free again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(make()) + packer.flush()
+    free: list[int] = []
+
+    def counted(_: object) -> Pseudonymiser:
+        free.append(engine._INFLATING._value)
+        return pseudonymiser
+
+    deidentify(packed, DEFLATED, compile_rules(INFERENCE), counted)
+    assert free == [1]
+    assert engine._INFLATING._value == 2
 
 
 def test_pixel_data_is_a_slice_of_what_was_received(make: Any, pseudonymiser: Pseudonymiser) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -120,8 +121,10 @@ def _resolved(value: Any, links: dict[str, str]) -> Any:
 
 
 @contextmanager
-def serving(ehr: Ehr, wrap: Any = None) -> Iterator[str]:
-    """The address of `ehr` on a loopback port; `wrap` is an ssl.SSLContext for HTTPS."""
+def serving(ehr: Ehr, wrap: Any = None, port: int = 0) -> Iterator[str]:
+    """The address of `ehr` on a loopback port, a free one unless told; `wrap` is an ssl.SSLContext for HTTPS."""
+
+    connections: set[socket.socket] = set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -154,10 +157,14 @@ def serving(ehr: Ehr, wrap: Any = None) -> Iterator[str]:
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            connections.add(request)
+            super().finish_request(request, client_address)
+
         def handle_error(self, *_: Any) -> None:
             """A client that hangs up, as one must on an unknown certificate, is no news."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     if wrap is not None:
         server.socket = wrap.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -168,3 +175,11 @@ def serving(ehr: Ehr, wrap: Any = None) -> Iterator[str]:
         server.shutdown()
         thread.join(10)
         server.server_close()
+        _hang_up(connections)
+
+
+def _hang_up(connections: set[socket.socket]) -> None:
+    """A server that is down answers on no connection that was kept either."""
+    for connection in connections:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
