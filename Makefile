@@ -6,10 +6,13 @@ BIN := .venv/bin
 SOURCES := gateway workers models
 CPU_STAMP := .venv/.installed-cpu
 DEV_STAMP := .venv/.installed-dev
+TRAIN_STAMP := .venv-train/.installed
+OUT ?= models/packs
+SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test lint typecheck imports bench-dicom bench-latency chaos lock docs clean
+.PHONY: help venv venv-dev demo test train lint typecheck imports bench-dicom bench-latency chaos lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +46,14 @@ demo: venv ## start a gateway, send it a real study, show the report (ONCE=1: st
 
 test: venv-dev ## run the test suite; absent foreign programs are named at its end
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+$(TRAIN_STAMP): requirements/train.txt
+	$(PYTHON) -m venv .venv-train
+	@.venv-train/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/train.txt
+	@touch $@
+
+train: $(TRAIN_STAMP) ## train a pack again: PACK=diabetes_risk DATA=folder [OUT=models/packs SEED=1]; not signed
+	.venv-train/bin/python -m models.training.$(PACK) --data $(DATA) --out $(OUT) --seed $(SEED)
 
 lint: venv-dev ## ruff: rules and format
 	$(BIN)/ruff check .

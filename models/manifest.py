@@ -1,27 +1,26 @@
 """The manifest of a model pack: one readable page that says what the model takes, gives and refuses.
 
 Why a file of our own beside the ONNX: the graph knows tensors, the gateway must know modality, body part,
-threshold, calibration and limits, and an auditor must be able to read them. Unknown keys are errors, so a
-misspelt limit can never be silently without effect.
+threshold, calibration and limits, and an auditor must be able to read them. `input.kind` says what the model
+takes: an image, a record of named values, a series of them over time, or genotypes (rules, nothing learnt).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.domain.errors import Invalid
 from gateway.domain.finding import Code
+from models.strict import read
 
 Frames = Literal["single", "first", "middle"]
 MANIFEST_LIMIT = 64 * 1024  # bytes; a page that is longer is not a page
+MAX_FIELDS = 512
 STEPS = ("rescale", "window", "polarity", "grey", "centre-square", "resize-bicubic")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -58,6 +57,83 @@ class ImageInput:
     max_side: int
     max_frames: int
     min_contrast: float  # standard deviation of the prepared grey levels; below it there is no picture
+
+
+@dataclass(frozen=True)
+class PatientScope:
+    """Whom a model on structured values was made for; an empty tuple means: not limited."""
+
+    sex: tuple[str, ...] = ()
+    age_min_years: float = 0.0
+    age_max_years: float = 150.0
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A code under which a value is found in a record (`system` a FHIR URI)."""
+
+    system: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """`value in the field's unit = factor * value in this unit + offset`."""
+
+    unit: str
+    factor: float
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """One named input in a UCUM unit; outside `low` to `high` it is not believed. `answers`: word to number."""
+
+    name: str
+    title: str
+    unit: str
+    low: float
+    high: float
+    required: bool = False
+    codes: tuple[Concept, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
+    answers: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class RecordInput:
+    """The graph's input tensor (batch, fields) of raw values with NaN for what is not known."""
+
+    kind: Literal["record"]
+    tensor: str
+    missing_max: float  # share of the fields that may be absent
+    fields: tuple[Field, ...]
+    by_rank: bool = False  # values are ranked within the record before anything else, so their unit is free
+
+
+@dataclass(frozen=True)
+class SeriesInput:
+    """Two tensors: (batch, bins, fields) of means per bin with NaN, and (batch, statics) of single values."""
+
+    kind: Literal["series"]
+    tensor: str
+    static_tensor: str
+    bins: int
+    bin_minutes: int
+    measured_min: int  # fields that must have been measured at least once
+    span_min_bins: int  # bins between the first and the last measurement
+    fields: tuple[Field, ...]
+    statics: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class GenotypeInput:
+    """A diplotype (or a phenotype, or an activity score) per gene; nothing is computed by a graph."""
+
+    kind: Literal["genotype"]
+    rules: Literal["rules.json"]  # the tables, inside the pack
+    genes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,6 +177,21 @@ class Output:
 
 
 @dataclass(frozen=True)
+class ValueOutput:
+    """Names of the outputs of a graph on structured values, and the rule that makes an answer of them.
+
+    `contribution` (batch, fields) adds up, with `intercept`, to the logit before calibration; it is empty
+    where the graph is not linear, and the explanation then comes from leaving one field out at a time.
+    """
+
+    prob: str
+    contribution: str
+    positive: str
+    threshold: float
+    intercept: float = 0.0
+
+
+@dataclass(frozen=True)
 class Source:
     """One data set that the model was made from."""
 
@@ -112,25 +203,40 @@ class Source:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of `manifest.toml`."""
+    """What every `manifest.toml` says, whatever the model takes."""
 
     name: str
     version: str
     title: str
-    task: Literal["classification"]
+    task: Literal["classification", "rules"]
     question: Code
     licence: str
     intended_use: str
     out_of_scope: str
     device_memory_mib: int
-    applies_to: Scope
-    input: ImageInput
-    output: Output
+    input: Any  # of its own class in every kind of manifest
+    sources: tuple[Source, ...]
+    files: Mapping[str, str]
+
+    @property
+    def kind(self) -> str:
+        """`input.kind`: image, record, series or genotype."""
+        return str(self.input.kind)
+
+    @property
+    def artefact(self) -> str:
+        """The file whose digest names the model: the graph, or the tables of a pack of rules."""
+        return "model.onnx"
+
+
+@dataclass(frozen=True)
+class Scored(Manifest):
+    """A manifest of a graph that gives a calibrated probability per label."""
+
     labels: tuple[Label, ...]
     calibration: Calibration
     conformal: Conformal
-    sources: tuple[Source, ...]
-    files: Mapping[str, str]
+    output: Any
 
     @property
     def positive_column(self) -> int:
@@ -138,32 +244,105 @@ class Manifest:
         return [label.name for label in self.labels].index(self.output.positive)
 
 
-def parse(text: bytes) -> Manifest:
-    """`manifest.toml` to a `Manifest`; raises `Invalid` naming the key that is wrong."""
+@dataclass(frozen=True)
+class ImageManifest(Scored):
+    """A model on the pixels of a DICOM object."""
+
+    output: Output
+    applies_to: Scope
+    input: ImageInput
+
+
+@dataclass(frozen=True)
+class RecordManifest(Scored):
+    """A model on named values of one point in time."""
+
+    output: ValueOutput
+    applies_to: PatientScope
+    input: RecordInput
+
+
+@dataclass(frozen=True)
+class SeriesManifest(Scored):
+    """A model on named values over time."""
+
+    output: ValueOutput
+    applies_to: PatientScope
+    input: SeriesInput
+
+
+@dataclass(frozen=True)
+class RulesManifest(Manifest):
+    """Published rules on genotypes."""
+
+    input: GenotypeInput
+
+    @property
+    def artefact(self) -> str:
+        return str(self.input.rules)
+
+
+KINDS = {"image": ImageManifest, "record": RecordManifest, "series": SeriesManifest, "genotype": RulesManifest}
+AnyManifest = ImageManifest | RecordManifest | SeriesManifest | RulesManifest
+Rules = tuple[tuple[bool, str], ...]
+
+
+def parse(text: bytes) -> AnyManifest:
+    """`manifest.toml` to the manifest of its kind; raises `Invalid` naming the key that is wrong."""
     if len(text) > MANIFEST_LIMIT:
         raise Invalid(f"manifest is longer than {MANIFEST_LIMIT} bytes")
     try:
         table = tomllib.loads(text.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Invalid(f"manifest is not TOML: {error}") from error
-    manifest: Manifest = _read(Manifest, table, "manifest")
-    _check(manifest)
+    told = table.get("input")
+    kind = told.get("kind") if isinstance(told, dict) else None
+    if kind not in KINDS:
+        raise Invalid(f"manifest.input.kind must be one of {', '.join(KINDS)}")
+    manifest: AnyManifest = read(KINDS[kind], table, "manifest")
+    for holds, complaint in (*_common(manifest), *_of_kind(manifest)):
+        if not holds:
+            raise Invalid(f"manifest: {complaint}")
     return manifest
 
 
-def _check(manifest: Manifest) -> None:
-    names = [label.name for label in manifest.labels]
-    image, output = manifest.input, manifest.output
-    rules = (
+def _common(manifest: Manifest) -> Rules:
+    return (
         (bool(_NAME.fullmatch(manifest.name)), "name must be lower-case words joined by hyphens"),
         (bool(_VERSION.fullmatch(manifest.version)), "version must be three numbers"),
+        (bool(manifest.sources), "sources must not be empty"),
+        (manifest.artefact in manifest.files, f"files must name {manifest.artefact}"),
+        (all(_DIGEST.fullmatch(v) for v in manifest.files.values()), "files must be sha256 digests"),
+        (isinstance(manifest, Scored) == (manifest.task == "classification"), "task does not fit input.kind"),
+    )
+
+
+def _of_kind(manifest: AnyManifest) -> Rules:
+    if isinstance(manifest, ImageManifest):
+        return (*_scored(manifest), *_image(manifest))
+    if isinstance(manifest, RecordManifest):
+        return (*_scored(manifest), *_record(manifest.input))
+    if isinstance(manifest, SeriesManifest):
+        return (*_scored(manifest), *_series(manifest.input))
+    return ((bool(manifest.input.genes), "input.genes must not be empty"),)
+
+
+def _scored(manifest: Scored) -> Rules:
+    names = [label.name for label in manifest.labels]
+    return (
         (len(set(names)) == len(names) >= 2, "labels must be two or more, each named once"),
-        (output.positive in names, "output.positive must be one of the labels"),
-        (0 < output.threshold < 1, "output.threshold must lie between 0 and 1"),
-        (output.distance_max > 0 and math.isfinite(output.distance_max), "output.distance_max must be positive"),
+        (manifest.output.positive in names, "output.positive must be one of the labels"),
+        (0 < manifest.output.threshold < 1, "output.threshold must lie between 0 and 1"),
         (set(manifest.conformal.quantiles) == set(names), "conformal.quantiles must name every label"),
         (all(0 <= q <= 1 for q in manifest.conformal.quantiles.values()), "conformal.quantiles lie in 0 to 1"),
         (0 < manifest.conformal.alpha < 1, "conformal.alpha must lie between 0 and 1"),
+    )
+
+
+def _image(manifest: ImageManifest) -> Rules:
+    image, output = manifest.input, manifest.output
+    return (
+        (output.distance_max > 0 and math.isfinite(output.distance_max), "output.distance_max must be positive"),
         (image.channels == 1, "input.channels other than 1 are not supported"),
         (image.height == image.width and 8 <= image.height <= 1024, "input is a square of 8 to 1024"),
         (8 <= image.min_side <= image.max_side <= 16384, "input.min_side and max_side lie in 8 to 16384"),
@@ -171,49 +350,28 @@ def _check(manifest: Manifest) -> None:
         (set(image.steps) <= set(STEPS), f"input.steps may be {', '.join(STEPS)}"),
         (image.steps[-1:] == ("resize-bicubic",), "input.steps must end with resize-bicubic"),
         (bool(manifest.applies_to.modality), "applies_to.modality must not be empty"),
-        (bool(manifest.sources), "sources must not be empty"),
-        ("model.onnx" in manifest.files, "files must name model.onnx"),
-        (all(_DIGEST.fullmatch(v) for v in manifest.files.values()), "files must be sha256 digests"),
     )
-    for holds, complaint in rules:
-        if not holds:
-            raise Invalid(f"manifest: {complaint}")
 
 
-def _read(kind: Any, value: Any, where: str) -> Any:
-    """`value` as `kind`, which is a dataclass, a tuple, a mapping, a literal or a plain type."""
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _read_table(kind, value, where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise Invalid(f"{where} must be a list")
-        return tuple(_read(inner[0], item, f"{where}[{place}]") for place, item in enumerate(value))
-    if origin is Mapping or origin is typing.get_origin(Mapping[str, str]):
-        if not isinstance(value, dict):
-            raise Invalid(f"{where} must be a table")
-        return types.MappingProxyType({k: _read(inner[1], v, f"{where}.{k}") for k, v in value.items()})
-    if origin is Literal:
-        if value not in inner:
-            raise Invalid(f"{where} must be one of {', '.join(map(str, inner))}")
-        return value
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise Invalid(f"{where} must be {kind.__name__}")
-    return value
+def _fields(fields: tuple[Field, ...], key: str) -> Rules:
+    names = [one.name for one in fields]
+    return (
+        (0 < len(names) == len(set(names)) <= MAX_FIELDS, f"input.{key} must be 1 to {MAX_FIELDS}, each named once"),
+        (all(math.isfinite(f.high - f.low) and f.low < f.high for f in fields), f"input.{key}: low is not below high"),
+        (all(c.factor and math.isfinite(c.factor) for f in fields for c in f.conversions), "a factor must not be 0"),
+        (all(f.low <= v <= f.high for f in fields for v in f.answers.values()), "an answer lies outside its range"),
+    )
 
 
-def _read_table(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise Invalid(f"{where} must be a table")
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = sorted(set(value) - set(fields))
-    if unknown:
-        raise Invalid(f"{where} has unknown keys: {', '.join(unknown)}")
-    needed = [name for name, field in fields.items() if field.default is dataclasses.MISSING]
-    missing = sorted(set(needed) - set(value))
-    if missing:
-        raise Invalid(f"{where} lacks keys: {', '.join(missing)}")
-    return kind(**{name: _read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+def _record(rule: RecordInput) -> Rules:
+    return (*_fields(rule.fields, "fields"), (0 <= rule.missing_max < 1, "input.missing_max lies in 0 to 1"))
+
+
+def _series(rule: SeriesInput) -> Rules:
+    return (
+        *_fields(rule.fields, "fields"),
+        *_fields(rule.statics, "statics"),
+        (1 <= rule.bins <= 1024 and 1 <= rule.bin_minutes <= 1440, "input.bins and bin_minutes are out of range"),
+        (1 <= rule.measured_min <= len(rule.fields), "input.measured_min lies in 1 to the number of fields"),
+        (0 <= rule.span_min_bins < rule.bins, "input.span_min_bins lies below input.bins"),
+    )

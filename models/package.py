@@ -21,10 +21,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from gateway.domain.errors import Forbidden, Invalid
 from models import card
-from models.manifest import Manifest, parse
+from models.manifest import AnyManifest, RulesManifest, parse
 
 SIGNATURE = "pack.sig"
-REQUIRED = ("card.xml", "evaluation.json", "facts.md", "golden.npz", "manifest.toml", "model.onnx")
+RULES = "rules.json"  # the tables of a pack without a graph
+COMMON = ("card.xml", "evaluation.json", "facts.md", "manifest.toml")
+REQUIRED = (*COMMON, "golden.npz", "model.onnx")  # of a pack with a graph
 MAX_FILES = 64
 MAX_FILE = 512 * 1024 * 1024  # bytes
 TRUST = Path(__file__).parent / "trust"
@@ -36,9 +38,9 @@ class Package:
     """A verified pack: its manifest and the very bytes that were verified."""
 
     folder: Path
-    manifest: Manifest
+    manifest: AnyManifest
     content: Mapping[str, bytes]
-    sha256: str  # of model.onnx
+    sha256: str  # of `manifest.artefact`: model.onnx, or the tables of a pack of rules
     card_sha256: str
     signer: str  # sha256 of the public key that signed, hexadecimal
 
@@ -69,11 +71,10 @@ def verify(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Package:
     where a file is missing, the manifest or the card is wrong.
     """
     content = _contents(folder)
-    absent = sorted(set(REQUIRED) - set(content))
-    if absent:
-        raise Invalid(f"pack {folder.name} lacks {', '.join(absent)}")
+    _check_present(folder, content, COMMON if RULES in content else REQUIRED)
     signer = _check_signature(folder, content, trusted)
     manifest = parse(content["manifest.toml"])
+    _check_present(folder, content, COMMON if isinstance(manifest, RulesManifest) else REQUIRED)
     if manifest.name != folder.name:
         raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name}")
     for name, digest in manifest.files.items():
@@ -84,7 +85,7 @@ def verify(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Package:
         folder=folder,
         manifest=manifest,
         content=MappingProxyType(content),
-        sha256=hashlib.sha256(content["model.onnx"]).hexdigest(),
+        sha256=hashlib.sha256(content[manifest.artefact]).hexdigest(),
         card_sha256=hashlib.sha256(content["card.xml"]).hexdigest(),
         signer=signer,
     )
@@ -102,6 +103,12 @@ def _contents(folder: Path) -> dict[str, bytes]:
             raise Invalid(f"pack {folder.name} has more than {MAX_FILES} files or one beyond {MAX_FILE} bytes")
         found[path.relative_to(folder).as_posix()] = path.read_bytes()
     return found
+
+
+def _check_present(folder: Path, content: Mapping[str, bytes], names: tuple[str, ...]) -> None:
+    absent = sorted(set(names) - set(content))
+    if absent:
+        raise Invalid(f"pack {folder.name} lacks {', '.join(absent)}")
 
 
 def _digest_list(content: Mapping[str, bytes]) -> bytes:

@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.domain.errors import GatewayError
+from models.manifest import ImageManifest, RulesManifest, Scored
 from models.package import Package, trusted_keys, verify
+from models.runtime.providers import Policy
+from models.runtime.rules import RulesTable
 from models.runtime.session import Session
+from models.runtime.value_session import ValueSession
 
 BUILT_IN = Path(__file__).parent / "packs"
 MAX_PACKS = 256
@@ -26,6 +30,7 @@ class ModelDescription(TypedDict):
 
     name: str
     version: str
+    input_kind: str
     sha256: str
     title: str
     intended_use: str
@@ -35,8 +40,8 @@ class ModelDescription(TypedDict):
     body_parts: list[str]
     sop_classes: list[str]
     labels: list[str]
-    positive: str
-    threshold: float
+    positive: str | None
+    threshold: float | None
     card_sha256: str
     card: str
     signer: str
@@ -72,14 +77,28 @@ def find(
     return list(found.values()), rejected
 
 
-def describe(session: Session) -> ModelDescription:
-    """A loaded pack as a worker announces it, with the provider that it really uses."""
+class Runs(Protocol):
+    """A loaded pack of any kind: an image or value session, or a table of rules."""
+
+    package: Package
+    provider: str
+    runtime: str
+
+
+def describe(session: Runs) -> ModelDescription:
+    """A loaded pack as a worker announces it, with the provider that it really uses.
+
+    Only a pack on images names modalities; without any, no study is ever planned for it.
+    """
     package = session.package
     manifest = package.manifest
     question = manifest.question
+    scope = manifest.applies_to if isinstance(manifest, ImageManifest) else None
+    scored = manifest if isinstance(manifest, Scored) else None
     return ModelDescription(
         name=manifest.name,
         version=manifest.version,
+        input_kind=manifest.kind,
         sha256=package.sha256,
         title=manifest.title,
         intended_use=manifest.intended_use,
@@ -90,12 +109,12 @@ def describe(session: Session) -> ModelDescription:
             "value": question.value,
             "display": question.display,
         },
-        modalities=list(manifest.applies_to.modality),
-        body_parts=list(manifest.applies_to.body_part),
-        sop_classes=list(manifest.applies_to.sop_class),
-        labels=[label.name for label in manifest.labels],
-        positive=manifest.output.positive,
-        threshold=manifest.output.threshold,
+        modalities=list(scope.modality) if scope else [],
+        body_parts=list(scope.body_part) if scope else [],
+        sop_classes=list(scope.sop_class) if scope else [],
+        labels=[label.name for label in scored.labels] if scored else [],
+        positive=scored.output.positive if scored else None,
+        threshold=scored.output.threshold if scored else None,
         card_sha256=package.card_sha256,
         card=package.content["card.xml"].decode("utf-8"),
         signer=package.signer,
@@ -103,6 +122,16 @@ def describe(session: Session) -> ModelDescription:
         provider=session.provider,
         runtime=session.runtime,
     )
+
+
+def load(package: Package, policy: Policy = Policy.PREFER_GPU) -> Session | ValueSession | RulesTable:
+    """Warm the pack, whatever it takes, and prove it against its golden vectors; raises a `GatewayError`."""
+    manifest = package.manifest
+    if isinstance(manifest, ImageManifest):
+        return Session(package, policy)
+    if isinstance(manifest, RulesManifest):
+        return RulesTable(package)
+    return ValueSession(package, policy)
 
 
 def _pack_folders(root: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
 from models import registry
-from models.manifest import Manifest
+from models.manifest import ImageManifest
 from models.package import TRUST, trusted_keys
 from models.runtime.predict import ImagePrediction, Predictor
 from models.runtime.providers import Policy
@@ -39,7 +39,11 @@ class Loaded:
 
 
 def load_models(settings: Settings) -> Loaded:
-    """Verify, load and warm every package; one that fails is refused and the others are served."""
+    """Verify, load and warm every package; one that fails is refused and the others are served.
+
+    A package that takes a record, a series or genotypes is loaded and proved like the others, and announced as a
+    draft without modalities: it can be read about, and no study is planned for it until the gateway can feed it.
+    """
     trusted = trusted_keys(TRUST)
     if settings.models.trusted_keys:
         trusted += trusted_keys(Path(settings.models.trusted_keys).expanduser())
@@ -49,13 +53,15 @@ def load_models(settings: Settings) -> Loaded:
     predictors: dict[str, Predictor] = {}
     for package in packages:
         try:
-            session = Session(package, _POLICIES[settings.worker.device])
+            session = registry.load(package, _POLICIES[settings.worker.device])
         except GatewayError as error:
             refused.append((package.manifest.name, str(error)))
             continue
-        model = _served(session, activate=settings.models.activate_signed)
+        fed = isinstance(session, Session)
+        model = _served(session, activate=fed and settings.models.activate_signed)
         served.append(model)
-        predictors[model.id] = Predictor(session)
+        if isinstance(session, Session):
+            predictors[model.id] = Predictor(session)
         log.info("model ready", extra={"fields": {"model": model.id, "provider": session.provider}})
     return Loaded(tuple(served), predictors, tuple(refused))
 
@@ -65,7 +71,7 @@ def model_id(name: str, version: str, sha256: str) -> ModelId:
     return ModelId(derive_id("model", name, version, sha256))
 
 
-def _served(session: Session, *, activate: bool) -> ServedModel:
+def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
     told = registry.describe(session)
     return ServedModel(
         id=model_id(told["name"], told["version"], told["sha256"]),
@@ -110,7 +116,7 @@ class Engine:
         )
 
 
-def _scored(image: ImagePrediction, manifest: Manifest) -> ScoredImage:
+def _scored(image: ImagePrediction, manifest: ImageManifest) -> ScoredImage:
     codes = {label.name: label.code for label in manifest.labels}
     return ScoredImage(
         sop_instance_uid=image.sop_instance_uid,

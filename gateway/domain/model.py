@@ -15,7 +15,7 @@ ModelState = Literal["draft", "shadow", "active", "retired"]
 
 @dataclass(frozen=True)
 class AppliesTo:
-    """The door of a model: an empty tuple means that anything fits."""
+    """The door of a model: no modality means that no image fits; no body part or SOP class, that any does."""
 
     modalities: tuple[str, ...]
     body_parts: tuple[str, ...] = ()

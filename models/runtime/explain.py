@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from models.manifest import Manifest
+from models.manifest import ImageManifest
 from models.runtime.preprocess import Prepared, Window
 
 SIDE = 256  # pixels; large enough to read, small enough to send with every report
@@ -44,7 +44,7 @@ def explain(
     prepared: Prepared,
     cam: npt.NDArray[np.float32],
     member: npt.NDArray[np.float32],
-    manifest: Manifest,
+    manifest: ImageManifest,
 ) -> Explanation:
     """`cam` (height, width) evidence for the positive label, `member` (M,) each member's probability."""
     heat = _heat(cam)
@@ -73,7 +73,7 @@ def _box(heat: npt.NDArray[np.float32], window: Window) -> Box | None:
     )
 
 
-def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], manifest: Manifest) -> str:
+def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], manifest: ImageManifest) -> str:
     title = next(label.title for label in manifest.labels if label.name == manifest.output.positive)
     cells = manifest.output.cam_cells
     where = f'No part of the image speaks for the answer "{title}".'

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from models.manifest import Manifest, Scope
+from models.manifest import ImageManifest, Scope
 from models.runtime.preprocess import Prepared
 
 
@@ -55,7 +55,7 @@ def header_refusal(dataset: Dataset, scope: Scope) -> Refusal | None:
     return _body_part(dataset, scope) or _patient(dataset, scope)
 
 
-def picture_refusal(prepared: Prepared, manifest: Manifest) -> Refusal | None:
+def picture_refusal(prepared: Prepared, manifest: ImageManifest) -> Refusal | None:
     """An image without a picture in it."""
     if float(prepared.tensor.std()) < manifest.input.min_contrast:
         return Refusal("no-contrast", "The image is almost of one grey level.")
@@ -67,7 +67,7 @@ def distance(embedding: npt.NDArray[np.float32]) -> float:
     return float(np.linalg.norm(embedding.astype(np.float64)))
 
 
-def distance_refusal(measured: float, manifest: Manifest) -> Refusal | None:
+def distance_refusal(measured: float, manifest: ImageManifest) -> Refusal | None:
     """An image that is further from the training images than validation images are."""
     limit = manifest.output.distance_max
     if measured <= limit:

@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 
 from gateway.domain.errors import Busy, GatewayError, Unsupported
-from models.manifest import Manifest
+from models.manifest import ImageManifest, Scored
 from models.runtime import guard
 from models.runtime.explain import Box, explain
 from models.runtime.guard import Refusal
@@ -75,7 +75,7 @@ class Predictor:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.manifest: Manifest = session.package.manifest
+        self.manifest: ImageManifest = session.manifest
 
     def predict(self, instances: Iterable[bytes]) -> Prediction:
         """Score DICOM files, in order, with no more than a batch of them in memory.
@@ -146,7 +146,7 @@ class Predictor:
             by_threshold=by_threshold,
             possible=possible,
             decided=decided,
-            text=self._sentence(decided, prob[manifest.positive_column]),
+            text=sentence(manifest, decided, prob[manifest.positive_column]),
             heat_map=told.png,
             box=told.box,
             explanation=told.text,
@@ -168,12 +168,6 @@ class Predictor:
         probability = dict(top.probabilities)[positive]
         return StudyPrediction(top.decided, probability, top.sop_instance_uid, len(scored), refused, text)
 
-    def _sentence(self, decided: str | None, probability: float) -> str:
-        titles = {label.name: label.title for label in self.manifest.labels}
-        answer = titles[decided] if decided is not None else INCONCLUSIVE
-        positive = self.manifest.output.positive
-        return f'{answer[:1].upper()}{answer[1:]}. Probability of "{positive}": {probability:.2f}.'
-
 
 def _batches(instances: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
     waiting = iter(instances)
@@ -181,7 +175,7 @@ def _batches(instances: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
         yield batch
 
 
-def decide(manifest: Manifest, prob: Sequence[float]) -> tuple[str, tuple[str, ...]]:
+def decide(manifest: Scored, prob: Sequence[float]) -> tuple[str, tuple[str, ...]]:
     """The label by the threshold, and the conformal set: every label with 1 - p no larger than its quantile."""
     names = [label.name for label in manifest.labels]
     column = manifest.positive_column
@@ -193,6 +187,13 @@ def decide(manifest: Manifest, prob: Sequence[float]) -> tuple[str, tuple[str, .
     quantiles = manifest.conformal.quantiles
     possible = tuple(name for name, p in zip(names, prob, strict=True) if 1 - p <= quantiles[name])
     return by_threshold, possible
+
+
+def sentence(manifest: Scored, decided: str | None, probability: float) -> str:
+    """The answer in words with its probability; None is inconclusive."""
+    titles = {label.name: label.title for label in manifest.labels}
+    answer = titles[decided] if decided is not None else INCONCLUSIVE
+    return f'{answer[:1].upper()}{answer[1:]}. Probability of "{manifest.output.positive}": {probability:.2f}.'
 
 
 _UNREADABLE = Refusal("unreadable", "Not scored: the instance could not be read.")

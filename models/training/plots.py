@@ -1,8 +1,9 @@
-"""Two pictures for the card: the ROC curve and the reliability diagram."""
+"""Pictures for the card: the ROC curve, the reliability diagram, and the AUC by group of patients."""
 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -40,12 +41,26 @@ def reliability(prob: Floats, truth: Truth, title: str, bins: int = 8) -> bytes:
     axes.errorbar(said, seen, yerr=error, fmt="o-", capsize=3)
     axes.plot([0, 1], [0, 1], ":", color="grey")
     axes.set(
-        xlabel=f"predicted probability (mean of {len(parts[0])} images)",
+        xlabel=f"predicted probability (mean of {len(parts[0])} cases)",
         ylabel="observed share",
         title=title,
         xlim=(0, 1),
         ylim=(-0.02, 1.02),
     )
+    return _png(figure)
+
+
+def subgroups(found: dict[str, Any], overall: dict[str, Any], title: str) -> bytes:
+    """AUC with its interval for every group that could be measured; the line is the whole test set."""
+    told = {name: value["auc"] for name, value in found.items() if "auc" in value}
+    figure, axes = plt.subplots(figsize=(_SIZE[0], max(2.0, 0.28 * len(told) + 1.2)))
+    for place, (name, auc) in enumerate(told.items()):
+        axes.plot(auc["ci95"], [place, place], "-", color="tab:blue")
+        axes.plot(auc["value"], place, "o", color="tab:blue", label=name)
+    axes.axvline(overall["value"], linestyle=":", color="grey")
+    axes.set(xlabel="AUC, 95 % interval", title=title, xlim=(0.4, 1.0))
+    axes.set_yticks(range(len(told)), list(told), fontsize=7)
+    axes.invert_yaxis()
     return _png(figure)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from harness.rows import arrival
 from harness.studies import DEMO, demo_files
 
 from gateway.config import load
@@ -27,12 +28,33 @@ def breast(loaded: Loaded) -> ModelId:
 def test_every_built_in_package_is_served_by_the_cpu(loaded: Loaded) -> None:
     """Nothing that is shipped is refused, and each model names the provider that it really uses."""
     assert loaded.refused == ()
-    assert {model.provider for model in loaded.served} == {"CPUExecutionProvider"}
+    rules = {model.name for model in loaded.served if model.provider == "Python"}
+    assert rules == {"pgx-rules"}
+    assert {model.provider for model in loaded.served} == {"CPUExecutionProvider", "Python"}
+
+
+def test_what_cannot_be_fed_yet_is_a_draft_for_no_study(loaded: Loaded) -> None:
+    """Packs on records, series and genotypes are loaded and announced, never active and open to no modality."""
+    answering = set(loaded.predictors)
+    waiting = [model for model in loaded.served if model.id not in answering]
+    assert {model.name for model in waiting} >= {"diabetes-risk", "icu-deterioration-gru", "pgx-rules"}
+    for model in waiting:
+        assert (model.state, model.applies_to.modalities) == ("draft", ())
+        with pytest.raises(Missing):
+            Engine(loaded.predictors).predict(model.id, [OUT_OF_SCOPE.read_bytes()])
+    assert all(model.applies_to.modalities for model in loaded.served if model.id in answering)
+
+
+def test_a_draft_without_modalities_accepts_no_instance(loaded: Loaded) -> None:
+    """The door of such a model is shut for every modality, even were it made active."""
+    model = next(one for one in loaded.served if one.name == "diabetes-risk")
+    assert not model.applies_to.accepts(arrival().instance)
+    assert next(one for one in loaded.served if one.id == breast(loaded)).applies_to.accepts(arrival().instance)
 
 
 def test_an_altered_package_is_refused_and_the_others_are_served(tmp_path: Path, loaded: Loaded) -> None:
     """One changed byte in a model file costs that model and no other; the reason is told."""
-    source = next(folder for folder in (Path("models") / "packs").resolve().iterdir() if folder.is_dir())
+    source = (Path("models") / "packs" / "breast-ultrasound-cnn").resolve()
     copy = tmp_path / "altered"
     copy.mkdir()
     for path in source.rglob("*"):

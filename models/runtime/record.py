@@ -1,0 +1,180 @@
+"""Named values in, a prediction in plain Python out: the one call for a model on a record.
+
+Per record: scope, units and plausible ranges, how much is missing, run, decide, explain. A record that does
+not fit is refused by name; nothing is guessed and nothing here raises for what a sender wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from gateway.domain.errors import Unsupported
+from models.manifest import RecordInput, RecordManifest
+from models.runtime.guard import Refusal
+from models.runtime.predict import decide, sentence
+from models.runtime.readings import Patient, Reading, by_name, number, patient_refusal
+from models.runtime.value_session import ValueSession
+
+SPOKEN = 4  # fields named in each direction
+QUIET = 0.05  # log-odds below which a field is not worth naming
+MAX_READINGS = 4096
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one field did to the log-odds, against the average training record; None: the field was not known."""
+
+    name: str
+    title: str
+    log_odds: float | None
+
+
+@dataclass(frozen=True)
+class ValuePrediction:
+    """The answer for one record or series, or its refusal; then `probabilities` is empty."""
+
+    probabilities: tuple[tuple[str, float], ...]
+    by_threshold: str | None
+    possible: tuple[str, ...]
+    decided: str | None  # None: inconclusive, or refused
+    text: str
+    explanation: str
+    contributions: tuple[Contribution, ...]
+    missing: tuple[str, ...]
+    set_aside: tuple[str, ...]  # why single values were not used
+    refusal: Refusal | None
+    model_name: str
+    model_version: str
+    model_sha256: str
+    provider: str
+    runtime: str
+
+
+class RecordPredictor:
+    """A warm session with the manifest's rules around it."""
+
+    def __init__(self, session: ValueSession) -> None:
+        if not isinstance(session.manifest, RecordManifest):
+            raise Unsupported(f"{session.manifest.name} does not take a record")
+        self.session = session
+        self.manifest: RecordManifest = session.manifest
+
+    def predict(self, readings: Iterable[Reading], patient: Patient | None = None) -> ValuePrediction:
+        """Score one record; raises `Fault` only where the model itself fails."""
+        refusal = patient_refusal(patient or Patient(), self.manifest.applies_to)
+        row = refusal or values(self.manifest.input, readings)
+        if isinstance(row, Refusal):
+            return refused(self.session, row)
+        prob, parts = self.session.run({self.manifest.input.tensor: row[None]})
+        fields = self.manifest.input.fields
+        told = tuple(
+            Contribution(rule.name, rule.title, None if np.isnan(value) else float(part))
+            for rule, value, part in zip(fields, row, parts[0], strict=True)
+        )
+        return answered(self.session, [float(p) for p in prob[0]], told)
+
+
+def values(rule: RecordInput, readings: Iterable[Reading]) -> np.ndarray[tuple[int], np.dtype[np.float32]] | Refusal:
+    """(fields,) in the manifest's units, NaN where not known, or why the record is refused."""
+    row = np.full(len(rule.fields), np.nan, np.float32)
+    known = by_name(rule.fields)
+    for count, reading in enumerate(islice(readings, MAX_READINGS + 1)):
+        if count == MAX_READINGS:
+            return Refusal("unreadable", f"More than {MAX_READINGS} values in one record.")
+        if reading.name not in known:
+            return Refusal("unknown-input", "A value was sent that this model does not take.")
+        place, one = known[reading.name]
+        value = number(one, reading)
+        if isinstance(value, Refusal):
+            return value
+        if not np.isnan(row[place]):
+            return Refusal("twice", f"{one.title}: more than one value.")
+        row[place] = value
+    return _too_little(rule, row) or row
+
+
+def _too_little(rule: RecordInput, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Refusal | None:
+    absent = np.isnan(row)
+    lacking = [one.title for one, gone in zip(rule.fields, absent, strict=True) if gone and one.required]
+    if lacking:
+        return Refusal("required", f"Not scored without: {', '.join(lacking)}.")
+    if float(absent.mean()) > rule.missing_max:
+        return Refusal("too-little", f"More than {rule.missing_max:.0%} of the values are not known.")
+    return None
+
+
+def answered(
+    session: ValueSession, prob: Sequence[float], told: tuple[Contribution, ...], set_aside: tuple[str, ...] = ()
+) -> ValuePrediction:
+    """The decision and its words, for a record or a series."""
+    manifest = session.manifest
+    by_threshold, possible = decide(manifest, prob)
+    decided = by_threshold if possible == (by_threshold,) else None
+    return ValuePrediction(
+        probabilities=tuple((label.name, p) for label, p in zip(manifest.labels, prob, strict=True)),
+        by_threshold=by_threshold,
+        possible=possible,
+        decided=decided,
+        text=sentence(manifest, decided, prob[manifest.positive_column]),
+        explanation=in_words(told, linear=bool(manifest.output.contribution)),
+        contributions=told,
+        missing=tuple(one.title for one in told if one.log_odds is None),
+        set_aside=set_aside,
+        refusal=None,
+        model_name=manifest.name,
+        model_version=manifest.version,
+        model_sha256=session.package.sha256,
+        provider=session.provider,
+        runtime=session.runtime,
+    )
+
+
+def refused(session: ValueSession, refusal: Refusal) -> ValuePrediction:
+    """No score, and why."""
+    return ValuePrediction(
+        probabilities=(),
+        by_threshold=None,
+        possible=(),
+        decided=None,
+        text=f"Not scored. {refusal.text}",
+        explanation="",
+        contributions=(),
+        missing=(),
+        set_aside=(),
+        refusal=refusal,
+        model_name=session.manifest.name,
+        model_version=session.manifest.version,
+        model_sha256=session.package.sha256,
+        provider=session.provider,
+        runtime=session.runtime,
+    )
+
+
+def in_words(told: Sequence[Contribution], *, linear: bool) -> str:
+    """Which fields raised and lowered the answer, strongest first, and which were not known."""
+    known = [(one.title, one.log_odds) for one in told if one.log_odds is not None]
+    up = sorted((item for item in known if item[1] >= QUIET), key=lambda item: -item[1])
+    down = sorted((item for item in known if item[1] <= -QUIET), key=lambda item: item[1])
+    absent = [one.title for one in told if one.log_odds is None]
+    scale = "against the average training record" if linear else "against the same stay without that measurement"
+    parts = [
+        f"Raised by: {_listed(up)}." if up else "Nothing raised it noticeably.",
+        f"Lowered by: {_listed(down)}." if down else "Nothing lowered it noticeably.",
+        f"Not known: {_some(absent)}." if absent else "",
+        f"Numbers are log-odds {scale}; they say what the model used, not what causes the disease.",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _listed(items: Sequence[tuple[str, float]]) -> str:
+    named = [f"{title} ({value:+.2f})" for title, value in items[:SPOKEN]]
+    return ", ".join(named) + (f" and {len(items) - SPOKEN} more" if len(items) > SPOKEN else "")
+
+
+def _some(titles: Sequence[str]) -> str:
+    shown = 8
+    return ", ".join(titles[:shown]) + (f" and {len(titles) - shown} more" if len(titles) > shown else "")

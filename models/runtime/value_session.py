@@ -1,0 +1,87 @@
+"""A loaded graph on structured values: one owner, metadata that fit the manifest, golden vectors reproduced.
+
+The counterpart of `session` for packs whose input is a record or a series; missing values go in as NaN and
+are the graph's business.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from gateway.domain.errors import Fault, Invalid, Unsupported
+from models.manifest import RecordManifest, SeriesManifest
+from models.package import Package
+from models.runtime.providers import Policy, open_session
+from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata
+
+Floats = npt.NDArray[np.float32]
+
+
+class ValueSession:
+    """`run` may be called from several threads; they take turns."""
+
+    def __init__(self, package: Package, policy: Policy = Policy.PREFER_GPU, threads: int | None = None) -> None:
+        if not isinstance(package.manifest, RecordManifest | SeriesManifest):
+            raise Unsupported(f"{package.manifest.name} does not take values")
+        opened = open_session(package.content["model.onnx"], policy, threads)
+        self.package = package
+        self.manifest = package.manifest
+        self.shapes = _shapes(package.manifest)
+        self.provider = opened.provider
+        self.provider_reason = opened.reason
+        self.runtime = f"onnxruntime {onnxruntime.__version__}"
+        self._session = opened.session
+        self._lock = threading.Lock()
+        self._check_contract()
+        self.golden_error = self._check_golden()
+
+    def run(self, tensors: Mapping[str, Floats]) -> tuple[Floats, Floats]:
+        """Raw values with NaN to (B, labels) probabilities and (B, fields) contributions, empty if not linear."""
+        sizes = {len(values) for values in tensors.values()}
+        if {name: values.shape[1:] for name, values in tensors.items()} != self.shapes or len(sizes) != 1:
+            raise Fault("the tensors are not those that the manifest declares")
+        if any(values.dtype != np.float32 for values in tensors.values()) or not 1 <= min(sizes) <= MAX_BATCH:
+            raise Fault(f"values must be float32 in batches of 1 to {MAX_BATCH}")
+        output = self.manifest.output
+        names = [output.prob] + ([output.contribution] if output.contribution else [])
+        with self._lock:
+            got = self._session.run(names, dict(tensors))
+        if not all(np.isfinite(value).all() for value in got):
+            raise Fault("the model answered with a value that is not a number")
+        return got[0], got[1] if len(got) > 1 else np.zeros((len(got[0]), 0), np.float32)
+
+    def _check_contract(self) -> None:
+        check_metadata(self._session, self.manifest)
+        output = self.manifest.output
+        outputs = {node.name for node in self._session.get_outputs()}
+        inputs = {node.name: tuple(node.shape[1:]) for node in self._session.get_inputs()}
+        if inputs != self.shapes or not {output.prob, *filter(None, [output.contribution])} <= outputs:
+            raise Invalid(f"model.onnx of {self.manifest.name} has other inputs or outputs than its manifest")
+
+    def _check_golden(self) -> float:
+        """Largest difference to the recorded probabilities; raises `Fault` beyond the tolerance."""
+        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
+            tensors = {name: golden[name].astype(np.float32) for name in self.shapes}
+            expected = golden["prob"]
+        error = 0.0
+        for start in range(0, len(expected), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            prob, _ = self.run({name: values[part] for name, values in tensors.items()})
+            error = max(error, float(np.abs(prob - expected[part]).max()))
+        if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
+            raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
+        return error
+
+
+def _shapes(manifest: RecordManifest | SeriesManifest) -> dict[str, tuple[int, ...]]:
+    rule = manifest.input
+    if isinstance(manifest, RecordManifest):
+        return {manifest.input.tensor: (len(rule.fields),)}
+    series = manifest.input
+    return {series.tensor: (series.bins, len(series.fields)), series.static_tensor: (len(series.statics),)}
