@@ -80,6 +80,6 @@ lock: ## write requirements/*.lock again from pyproject.toml
 docs: venv ## write the generated parts of the documents again
 	$(BIN)/python deploy/tools/state_diagrams.py
 
-clean: ## remove .venv, caches and what the demo left
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo
+clean: ## remove both environments, caches and what the demo left
+	rm -rf .venv .venv-train build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo
 	find $(SOURCES) tests deploy alembic -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -136,7 +136,7 @@ def _access(commands: Group) -> None:
     person = _group(commands, "person", "people who use the console")
     add_person = _command(person, "add", "access:add_person", "add a person; the password is asked for")
     add_person.add_argument("name")
-    add_person.add_argument("--role", required=True, choices=("admin", "auditor", "physician"))
+    add_person.add_argument("--role", required=True, choices=("admin", "auditor", "physician", "privacy-officer"))
     add_person.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
 
 

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person
 from gateway.domain.audit import AuditRow
+from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
 from gateway.domain.finding import Finding
 from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
@@ -49,7 +50,7 @@ class Studies(Protocol):
         ...
 
     def due(self, now: datetime, limit: int) -> list[Study]:
-        """Studies in `receiving` whose time to settle has come."""
+        """Studies in `receiving` whose time to settle has come and whose objects are all decided about."""
         ...
 
     def settle(self, study: Study, evidence: Evidence) -> bool:
@@ -67,6 +68,77 @@ class Studies(Protocol):
     def ids_by_study_uid(self, index: bytes) -> list[StudyId]: ...
 
     def ids_by_patient(self, pseudonym: str) -> list[StudyId]: ...
+
+
+class Clearances(Protocol):
+    """Whether objects may be read: decisions of the checker, of the search for text and of people."""
+
+    def get(self, instance_id: InstanceId) -> Instance:
+        """The instance; Missing where there is none."""
+        ...
+
+    def unchecked(self, limit: int) -> list[Instance]:
+        """Instances that wait for the checker, those of STAT studies first, then the oldest."""
+        ...
+
+    def decide(
+        self,
+        instance: Instance,
+        event: Literal["clear", "mask", "hold", "quarantine", "release", "reject", "recheck"],
+        reason: str | None = None,
+        *,
+        pixels: Pixels | None = None,
+    ) -> bool:
+        """Guarded move from the state in which `instance` was read; False where it has moved on.
+
+        A study that has settled without the object is reopened when the object is cleared.
+        """
+        ...
+
+    def waiting(self, states: Sequence[str], limit: int, after: InstanceId | None = None) -> list[Instance]:
+        """Instances in these states, oldest first; `after` is the last row of the page before."""
+        ...
+
+    def counts(self, study_id: StudyId) -> Mapping[str, int]:
+        """How many current instances of a study are in which state."""
+        ...
+
+
+class PixelTasks(Protocol):
+    """Searches of pixels for text, one for each instance; guarded like `Tasks`."""
+
+    def plan(
+        self, instance: Instance, priority: Priority, at: datetime, asked: tuple[Box, ...] | None = None
+    ) -> PixelTask:
+        """The task of this instance; one that has ended goes back to work, with what a person has asked."""
+        ...
+
+    def get(self, instance_id: InstanceId) -> PixelTask:
+        """Missing where none was planned."""
+        ...
+
+    def claim(self, instance_id: InstanceId, owner: str, now: datetime, lease_until: datetime) -> PixelTask | None: ...
+
+    def renew(self, task: PixelTask, lease_until: datetime) -> bool: ...
+
+    def finish(
+        self, task: PixelTask, finding: PixelFinding, masked: MaskedContent | None, preview_key: BlobKey | None
+    ) -> bool:
+        """Done: the object goes back to the checker, or to a person where the finding has a doubt.
+
+        `masked` replaces the object's content. False where the attempt is no longer ours; nothing is written then.
+        """
+        ...
+
+    def end(
+        self, task: PixelTask, event: Literal["release", "fail"], reason: str, until: datetime | None = None
+    ) -> bool:
+        """Ends the attempt; a failed search holds the object for a person."""
+        ...
+
+    def unheld(self, now: datetime, published_before: datetime, limit: int) -> list[PixelTask]: ...
+
+    def mark_published(self, instance_ids: Sequence[InstanceId], at: datetime) -> None: ...
 
 
 class Models(Protocol):
@@ -275,6 +347,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
 
     @property
     def studies(self) -> Studies: ...
+    @property
+    def clearances(self) -> Clearances: ...
+    @property
+    def pixel_tasks(self) -> PixelTasks: ...
     @property
     def models(self) -> Models: ...
     @property

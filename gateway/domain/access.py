@@ -9,7 +9,7 @@ from typing import Literal
 from gateway.domain.ids import ClientId, PersonId
 
 ClientKind = Literal["fhir", "dicom"]
-Role = Literal["admin", "auditor", "physician"]
+Role = Literal["admin", "auditor", "physician", "privacy-officer"]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,12 @@ _OTHER_EVENTS = (
     "model:refuse",
     "identity:create",
     "identity:open",
+    "identity:release",
+    "identity:refuse",
+    "patient:erase",
+    "held:view",
+    "study:export",
+    "export:make",
     "resource:read",
     "resource:search",
     "console:view",
@@ -41,6 +47,11 @@ _OTHER_EVENTS = (
     "person:reject",
     "person:logout",
     "key:create",
+    "key:rotate",
+    "key:rewrap",
+    "key:retire",
+    "key:backup",
+    "key:restore",
 )
 AUDIT_EVENTS = frozenset(_OTHER_EVENTS) | {f"{life.subject}:{event}" for life in LIFECYCLES for event in life.events}
 

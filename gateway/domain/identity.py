@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Purpose = Literal["delivery", "read", "search", "console"]
+Purpose = Literal["delivery", "read", "search", "console", "check", "release"]
 
 
 class Unprintable:

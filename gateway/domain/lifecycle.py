@@ -53,10 +53,48 @@ STUDY = Lifecycle(
         ("receiving", "quarantine"): "quarantined",
         ("settled", "quarantine"): "quarantined",
         ("quarantined", "release"): "receiving",
+        ("receiving", "purge"): "purged",
         ("settled", "purge"): "purged",
+        ("analysing", "purge"): "purged",
         ("reported", "purge"): "purged",
         ("closed", "purge"): "purged",
         ("quarantined", "purge"): "purged",
+    },
+)
+
+INSTANCE = Lifecycle(
+    "instance",
+    "unchecked",
+    {
+        ("unchecked", "clear"): "cleared",
+        ("unchecked", "mask"): "masking",  # a worker searches the pixels for text
+        ("unchecked", "hold"): "held",  # a person has to look
+        ("unchecked", "quarantine"): "quarantined",
+        ("masking", "recheck"): "unchecked",  # searched: the checker looks at what the worker made
+        ("masking", "hold"): "held",
+        ("masking", "quarantine"): "quarantined",
+        ("held", "release"): "unchecked",  # the person's decision stands in `pixels`; the header is checked anyway
+        ("held", "mask"): "masking",
+        ("held", "reject"): "rejected",
+        ("quarantined", "recheck"): "unchecked",  # after a release with other rules
+        ("quarantined", "reject"): "rejected",
+    },
+)
+
+PIXEL_TASK = Lifecycle(
+    "pixel-task",
+    "todo",
+    {
+        ("todo", "claim"): "doing",
+        ("doing", "claim"): "doing",  # only after the lease has expired
+        ("doing", "finish"): "done",
+        ("doing", "release"): "todo",
+        ("doing", "fail"): "failed",
+        ("failed", "retry"): "todo",
+        ("done", "retry"): "todo",  # with the boxes that a person has drawn
+        ("todo", "withdraw"): "withdrawn",
+        ("doing", "withdraw"): "withdrawn",
+        ("withdrawn", "retry"): "todo",
     },
 )
 
@@ -123,5 +161,7 @@ REPORT = Lifecycle(
     },
 )
 
-LIFECYCLES = (STUDY, TASK, DELIVERY, REPORT)
+LIFECYCLES = (STUDY, INSTANCE, PIXEL_TASK, TASK, DELIVERY, REPORT)
 OPEN_TASK_STATES = ("todo", "doing")
+UNCLEARED = ("unchecked", "masking")
+"""States in which it is not yet decided whether an object may be read; its study waits for it."""

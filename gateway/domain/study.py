@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from gateway.domain.clearance import Deidentification, Pixels
 from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId
 
 Priority = Literal["stat", "routine"]
@@ -38,7 +39,11 @@ class Study:
 
 @dataclass(frozen=True)
 class Instance:
-    """One stored SOP instance. `header` holds de-identified attributes by DICOM keyword."""
+    """One stored SOP instance. `header` holds de-identified attributes by DICOM keyword.
+
+    `digest` is of the file as it came out of the header's cleaning; `content_digest` of the one that replaced it
+    when text in its pixels was masked.
+    """
 
     id: InstanceId
     study_id: StudyId
@@ -53,6 +58,17 @@ class Instance:
     header: Mapping[str, str | int | None]
     received_at: datetime
     received_from: str
+    clearance: str = "unchecked"
+    clearance_reason: str | None = None
+    pixels: Pixels = "unsearched"
+    deidentification: Deidentification | None = None
+    content_digest: bytes | None = None
+    removed_pixels_key: BlobKey | None = None
+
+    @property
+    def read_digest(self) -> bytes:
+        """Of the file that a model reads."""
+        return self.content_digest or self.digest
 
 
 @dataclass(frozen=True)

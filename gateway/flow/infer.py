@@ -71,7 +71,8 @@ class RunTask:
         with self.database.read() as unit:
             study = unit.studies.get(task.study_id)
             model = unit.models.get(task.model_id)
-            instances = [one for one in unit.studies.instances(study.id) if model.applies_to.accepts(one)]
+            cleared = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
+        instances = [one for one in cleared if model.applies_to.accepts(one)]
         prediction = self.inference.predict(task.model_id, self._files(study, instances))
         images = tuple(self._keep_picture(task, study, image) for image in prediction.images)
         return _finding(
@@ -160,7 +161,7 @@ def _finding(
             provider=prediction.provider,
             runtime=prediction.runtime,
             worker=worker,
-            input_digests=tuple(instance.digest.hex() for instance in instances),
+            input_digests=tuple(instance.read_digest.hex() for instance in instances),
         ),
         created_at=at,
     )

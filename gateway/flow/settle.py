@@ -37,7 +37,7 @@ class SettleStudies:
         with self.database.begin("settle") as unit:
             if not unit.studies.settle(study, evidence):
                 return 0
-            instances = unit.studies.instances(study.id)
+            instances = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
             models = [model for model in unit.models.active() if model.applies_to.accepts_any(instances)]
             if models:
                 unit.studies.move(study.id, "settled", "analyse")

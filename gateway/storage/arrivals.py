@@ -88,7 +88,7 @@ def receive(
         _identify(transaction, arrival)
         transaction.record("instance:duplicate", same.id, study=study.id, sender=instance.received_from)
         return "duplicate"
-    reopened = _reopen(transaction, study)
+    reopened = reopen(transaction, study)
     _count(transaction, study, arrival, settle_at, at, is_new_object=is_first)
     if reopened or (study.accession_index is None and arrival.accession_index is not None):
         _identify(transaction, arrival)
@@ -179,7 +179,7 @@ def _insert(transaction: Transaction, statement: Prepared, arrival: Arrival) -> 
     return True
 
 
-def _reopen(transaction: Transaction, study: Study) -> bool:
+def reopen(transaction: Transaction, study: Study) -> bool:
     """A study that was found complete before goes back to `receiving` with its next revision."""
     if study.state not in _LATE:
         return False

@@ -9,11 +9,11 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, Select, bindparam, select
+from sqlalchemy import Column, Select, bindparam, exists, select
 
 from gateway.domain.errors import Missing
 from gateway.domain.ids import StudyId
-from gateway.domain.lifecycle import STUDY
+from gateway.domain.lifecycle import STUDY, UNCLEARED
 from gateway.domain.study import Arrival, Evidence, Instance, Study
 from gateway.storage import tables
 from gateway.storage.arrivals import STUDY_COLUMNS, lock_study, receive
@@ -22,6 +22,11 @@ from gateway.storage.transitions import move
 
 _INSTANCE_COLUMNS = tuple(tables.instance.c[field.name] for field in fields(Instance))
 _study = tables.study.c
+_IS_UNCLEARED = exists().where(
+    tables.instance.c.study_id == _study.id,
+    tables.instance.c.is_current,
+    tables.instance.c.clearance.in_(UNCLEARED),
+)
 _BY_ID = select(*STUDY_COLUMNS).where(_study.id == bindparam("study_id"))
 
 
@@ -57,7 +62,7 @@ class SqlStudies:
     def due(self, now: datetime, limit: int) -> list[Study]:
         return self._studies(
             select(*STUDY_COLUMNS)
-            .where(_study.state == "receiving", _study.settle_at <= now)
+            .where(_study.state == "receiving", _study.settle_at <= now, ~_IS_UNCLEARED)
             .order_by(_study.settle_at, _study.id)
             .limit(limit)
         )

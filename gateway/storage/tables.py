@@ -30,8 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from gateway.domain.access import ClientKind, Role
+from gateway.domain.clearance import Box, Deidentification, PixelFinding, Pixels
 from gateway.domain.finding import Finding
-from gateway.domain.lifecycle import DELIVERY, REPORT, STUDY, TASK
+from gateway.domain.lifecycle import DELIVERY, INSTANCE, PIXEL_TASK, REPORT, STUDY, TASK
 from gateway.domain.model import AppliesTo, ModelState
 from gateway.domain.report import ReportContent
 from gateway.domain.study import Evidence, Priority
@@ -103,7 +104,8 @@ patient = Table(
     "patient",
     metadata,
     Column("pseudonym", Text, primary_key=True),
-    _must(LargeBinary, "wrapped_object_key"),
+    _must(LargeBinary, "wrapped_object_key"),  # empty once the patient was erased
+    Column("erased_at", UtcTime),
 )
 
 vault_patient = Table(
@@ -167,6 +169,14 @@ instance = Table(
     _must(UtcTime, "received_at"),
     _must(Text, "received_from"),
     _must(Boolean(create_constraint=False), "is_current"),
+    _must(Text, "clearance"),
+    Column("clearance_reason", Text),
+    _must(Text, "pixels"),
+    Column("deidentification", Json(Deidentification)),
+    Column("content_digest", LargeBinary),
+    Column("removed_pixels_key", Text),
+    _one_of("clearance", INSTANCE.states),
+    _one_of("pixels", get_args(Pixels)),
     UniqueConstraint("study_id", "sop_instance_uid", "digest"),
     Index(None, "study_id", "received_at"),
 )
@@ -178,6 +188,48 @@ Index(
     unique=True,
     sqlite_where=instance.c.is_current,
     postgresql_where=instance.c.is_current,
+)
+
+# what still has to be decided is found, and nothing else: most objects are cleared
+Index(
+    "ix_instance_uncleared",
+    instance.c.clearance,
+    instance.c.received_at,
+    sqlite_where=instance.c.clearance != "cleared",
+    postgresql_where=instance.c.clearance != "cleared",
+)
+
+pixel_task = Table(
+    "pixel_task",
+    metadata,
+    Column("id", Text, ForeignKey("instance.id"), primary_key=True),
+    _must(Text, "study_id", ForeignKey("study.id")),
+    _must(Text, "state"),
+    _must(Integer, "attempt"),
+    _must(Text, "priority"),
+    _must(UtcTime, "created_at"),
+    Column("owner", Text),
+    Column("lease_until", UtcTime),
+    Column("published_at", UtcTime),
+    Column("reason", Text),
+    _must(Integer, "retried_at"),
+    _must(UtcTime, "due_at"),
+    Column("asked", Json(tuple[Box, ...])),
+    Column("finding", Json(PixelFinding)),
+    Column("preview_key", Text),
+    _one_of("state", PIXEL_TASK.states),
+    _one_of("priority", get_args(Priority)),
+    Index(None, "state", "priority", "created_at"),
+    Index(None, "study_id"),
+)
+
+vault_quota = Table(
+    "vault_quota",
+    metadata,
+    Column("actor", Text),
+    Column("window_start", UtcTime),
+    _must(Integer, "openings"),
+    PrimaryKeyConstraint("actor", "window_start"),
 )
 
 vault_instance = Table(

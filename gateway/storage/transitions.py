@@ -11,12 +11,14 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, update
 
-from gateway.domain.lifecycle import DELIVERY, REPORT, STUDY, TASK, Lifecycle
+from gateway.domain.lifecycle import DELIVERY, INSTANCE, PIXEL_TASK, REPORT, STUDY, TASK, Lifecycle
 from gateway.storage import tables
 from gateway.storage.transaction import Transaction
 
 _WHERE_IT_STANDS: dict[str, tuple[Table, Column[Any]]] = {
     STUDY.subject: (tables.study, tables.study.c.state),
+    INSTANCE.subject: (tables.instance, tables.instance.c.clearance),
+    PIXEL_TASK.subject: (tables.pixel_task, tables.pixel_task.c.state),
     TASK.subject: (tables.task, tables.task.c.state),
     DELIVERY.subject: (tables.delivery, tables.delivery.c.state),
     REPORT.subject: (tables.report, tables.report.c.status),

@@ -18,10 +18,12 @@ from sqlalchemy import Connection, Engine
 from gateway.domain.errors import Fault
 from gateway.storage.access import SqlAccess
 from gateway.storage.audit_trail import AuditKey, SqlAuditTrail
+from gateway.storage.clearances import SqlClearances
 from gateway.storage.deliveries import SqlDeliveries
 from gateway.storage.failures import translated
 from gateway.storage.identities import SqlIdentities
 from gateway.storage.models import SqlModels
+from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.reports import SqlReports
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
@@ -81,6 +83,14 @@ class SqlUnitOfWork:
     @cached_property
     def studies(self) -> SqlStudies:
         return SqlStudies(self._transaction)
+
+    @cached_property
+    def clearances(self) -> SqlClearances:
+        return SqlClearances(self._transaction)
+
+    @cached_property
+    def pixel_tasks(self) -> SqlPixelTasks:
+        return SqlPixelTasks(self._transaction)
 
     @cached_property
     def models(self) -> SqlModels:

@@ -17,7 +17,8 @@ from gateway.storage.tables import metadata
 WORKER_GRANTS: dict[str, str] = {
     "patient": "SELECT",
     "study": "SELECT, UPDATE",
-    "instance": "SELECT",
+    "instance": "SELECT, UPDATE",
+    "pixel_task": "SELECT, UPDATE",
     "model": "SELECT, INSERT, UPDATE",
     "task": "SELECT, INSERT, UPDATE",
     "finding": "SELECT, INSERT",

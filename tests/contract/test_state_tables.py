@@ -7,7 +7,7 @@ from harness.rows import AT, arrival, planned_task, receive
 from sqlalchemy import Column, Table, select, update
 
 from gateway.domain.errors import Conflict
-from gateway.domain.lifecycle import DELIVERY, LIFECYCLES, REPORT, STUDY, TASK, Lifecycle
+from gateway.domain.lifecycle import DELIVERY, INSTANCE, LIFECYCLES, PIXEL_TASK, REPORT, STUDY, TASK, Lifecycle
 from gateway.storage import tables
 from gateway.storage.database import SqlDatabase
 from gateway.storage.transitions import move
@@ -15,6 +15,8 @@ from gateway.storage.unit_of_work import SqlUnitOfWork
 
 WHERE: dict[str, tuple[Table, Column[str]]] = {
     "study": (tables.study, tables.study.c.state),
+    "instance": (tables.instance, tables.instance.c.clearance),
+    "pixel-task": (tables.pixel_task, tables.pixel_task.c.state),
     "task": (tables.task, tables.task.c.state),
     "delivery": (tables.delivery, tables.delivery.c.state),
     "report": (tables.report, tables.report.c.status),
@@ -26,6 +28,10 @@ def _subject(unit: SqlUnitOfWork, lifecycle: Lifecycle) -> str:
         receive(unit, arrival())
         return arrival().instance.study_id
     study, task = planned_task(unit)
+    if lifecycle in (INSTANCE, PIXEL_TASK):
+        (instance,) = unit.studies.instances(study.id)
+        unit.pixel_tasks.plan(instance, "routine", AT)
+        return instance.id
     if lifecycle is TASK:
         return task.id
     report = unit.reports.register(study, AT)

@@ -75,6 +75,8 @@ def arrival(
         header={"Rows": 512, "BodyPartExamined": "BREAST", "ViewPosition": None},
         received_at=at,
         received_from="PACS@192.0.2.7",
+        clearance=changes.pop("clearance", "cleared"),
+        pixels=changes.pop("pixels", "exempt"),
     )
     values: dict[str, Any] = {
         "study_uid": study_uid,

@@ -13,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from harness.rows import AT, content, finding, planned_task
+from harness.rows import AT, arrival, content, finding, planned_task, receive
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
@@ -60,6 +60,11 @@ def _fill(url: str) -> None:
         unit.tasks.finish(claimed, found)
         report = unit.reports.write(unit.reports.register(study, AT), "compose", 1, content(found), AT)
         unit.deliveries.plan(report, ["ehr"], AT)
+        (instance,) = unit.studies.instances(study.id)
+        unit.pixel_tasks.plan(instance, "routine", AT)
+        unit._transaction.execute(
+            insert(metadata.tables["vault_quota"]), {"actor": "ehr", "window_start": AT, "openings": 1}
+        )
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))
@@ -67,12 +72,27 @@ def _fill(url: str) -> None:
     database.close()
 
 
-def _rows(engine: Engine) -> dict[str, list[Any]]:
+def _rows(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table that this revision has."""
+    names = set(inspect(engine).get_table_names()) & set(metadata.tables)
     with engine.connect() as connection:
         return {
-            name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name} ORDER BY 1"))]  # noqa: S608
-            for name in metadata.tables
+            name: [dict(row._mapping) for row in connection.execute(text(f"SELECT * FROM {name} ORDER BY 1"))]  # noqa: S608
+            for name in sorted(names)
         }
+
+
+def _survive(before: dict[str, list[dict[str, Any]]], after: dict[str, list[dict[str, Any]]]) -> bool:
+    """Every value of the tables and columns that both have is the same."""
+    return all(
+        [{key: row[key] for key in row if key in other} for row, other in zip(before[name], after[name], strict=True)]
+        == [
+            {key: other[key] for key in other if key in row}
+            for row, other in zip(before[name], after[name], strict=True)
+        ]
+        for name in before
+        if name in after
+    )
 
 
 def _schema(engine: Engine) -> dict[str, Any]:
@@ -125,15 +145,48 @@ def test_constraints_equal_tables(empty_url: str, engine: Engine) -> None:
 
 
 def test_every_revision_up_and_down_with_rows(empty_url: str, engine: Engine) -> None:
-    """Rows survive each step down to the first revision and up again; base leaves no table but alembic's."""
+    """What both revisions know survives each step down to the first revision, and the way up again."""
     upgrade(empty_url)
     _fill(empty_url)
     before = _rows(engine)
+    assert set(before) == set(metadata.tables)
     assert all(before.values()), "a table without rows proves nothing"
     for revision in reversed(REVISIONS[:-1]):
         assert downgrade(empty_url, revision) == revision
+        assert _survive(before, _rows(engine))
+    lowest = _rows(engine)
     upgrade(empty_url)
-    assert _rows(engine) == before
+    assert set(_rows(engine)) == set(metadata.tables)
+    assert _survive(lowest, _rows(engine))
+
+
+def test_no_way_down_past_an_object_that_is_not_cleared(empty_url: str) -> None:
+    """The first release would give an uncleared object to its models, so the way down to it is refused."""
+    upgrade(empty_url)
+    database = SqlDatabase(empty_url, KEY)
+    with database.begin("tester") as unit:
+        receive(unit, arrival(clearance="held"))
+        unit.commit()
+    database.close()
+    with pytest.raises(RuntimeError, match="not cleared"):
+        downgrade(empty_url, "0001")
+    assert current(empty_url) == head()
+
+
+def test_what_was_stored_before_waits_for_the_checker(empty_url: str, engine: Engine) -> None:
+    """Objects of the first release have never been checked by other code, so the upgrade clears none of them."""
+    upgrade(empty_url)
+    _fill(empty_url)
+    downgrade(empty_url, "0001")
+    upgrade(empty_url)
+    (instance,) = _rows(engine)["instance"]
+    assert (instance["clearance"], instance["pixels"]) == ("unchecked", "unsearched")
+
+
+def test_the_way_down_and_up_ends_where_it_began(empty_url: str, engine: Engine) -> None:
+    """Base leaves no table but alembic's, and head is reached again from there."""
+    upgrade(empty_url)
+    _fill(empty_url)
     assert downgrade(empty_url, "base") == ""
     assert set(inspect(engine).get_table_names()) == {"alembic_version"}
     assert upgrade(empty_url) == head()

@@ -14,9 +14,11 @@ from gateway.domain.errors import Fault
 from gateway.ports import (
     Access,
     AuditTrail,
+    Clearances,
     Deliveries,
     Identities,
     Models,
+    PixelTasks,
     Reports,
     Studies,
     Tasks,
@@ -68,6 +70,14 @@ class NotedReading:
     @property
     def studies(self) -> Studies:
         return self._unit.studies
+
+    @property
+    def clearances(self) -> Clearances:
+        return self._unit.clearances
+
+    @property
+    def pixel_tasks(self) -> PixelTasks:
+        return self._unit.pixel_tasks
 
     @property
     def models(self) -> Models:

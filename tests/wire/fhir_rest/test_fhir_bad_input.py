@@ -6,6 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from harness.gateway_process import wait_for
 from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import PLANTED
 
@@ -170,6 +171,11 @@ def test_errors_show_no_trace_and_no_identity(ward: Ward, caplog: pytest.LogCapt
     ward.get(f"DiagnosticReport?patient.identifier={PLANTED[0].patient_id}")
     assert "Traceback" not in answer.text
     assert PLANTED[0].accession not in answer.text
-    told = [record.getMessage() + str(vars(record)) for record in caplog.records if record.name.startswith("gateway")]
-    assert any("fhir.search-type DiagnosticReport" in line for line in told)
+    told = wait_for(lambda: _told_of_search(caplog), 5, "the log line of the search", pause=0.01)
     assert not any(PLANTED[0].patient_id in line or PLANTED[0].accession in line for line in told)
+
+
+def _told_of_search(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Our log lines, once that of the search is among them: it is written after the answer was sent."""
+    told = [record.getMessage() + str(vars(record)) for record in caplog.records if record.name.startswith("gateway")]
+    return told if any("fhir.search-type DiagnosticReport" in line for line in told) else []

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 TONES: dict[str, frozenset[str]] = {
-    "good": frozenset({"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"}),
-    "busy": frozenset({"receiving", "settled", "analysing", "doing", "sending", "shadow"}),
-    "wait": frozenset({"preliminary", "refused", "stat"}),
-    "bad": frozenset({"quarantined", "failed", "dead", "entered-in-error"}),
+    "good": frozenset(
+        {"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"} | {"cleared"}
+    ),
+    "busy": frozenset({"receiving", "settled", "analysing", "doing", "sending", "shadow"} | {"unchecked", "masking"}),
+    "wait": frozenset({"preliminary", "refused", "stat", "held"}),
+    "bad": frozenset({"quarantined", "failed", "dead", "entered-in-error", "rejected"}),
     "quiet": frozenset(
         {"closed", "purged", "todo", "withdrawn", "pending", "superseded", "registered", "cancelled"}
         | {"draft", "retired", "routine"}

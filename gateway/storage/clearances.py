@@ -1,0 +1,102 @@
+"""Whether objects may be read, as a state of their rows (port `Clearances`).
+
+A decision is guarded by the state and the content that it was made about: an object whose pixels were replaced in
+between has moved on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+
+from gateway.domain.clearance import Pixels
+from gateway.domain.errors import Missing
+from gateway.domain.ids import InstanceId, StudyId
+from gateway.domain.lifecycle import INSTANCE
+from gateway.domain.study import Instance
+from gateway.storage import tables
+from gateway.storage.arrivals import lock_study, reopen
+from gateway.storage.transaction import Transaction
+from gateway.storage.transitions import move
+
+_instance = tables.instance.c
+_COLUMNS = tuple(_instance[field.name] for field in fields(Instance))
+
+
+class SqlClearances:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def get(self, instance_id: InstanceId) -> Instance:
+        row = self._transaction.first(select(*_COLUMNS).where(_instance.id == instance_id))
+        if row is None:
+            raise Missing("no such instance")
+        return Instance(*row)
+
+    def unchecked(self, limit: int) -> list[Instance]:
+        study = tables.study.c
+        found = (
+            select(*_COLUMNS)
+            .join(tables.study, study.id == _instance.study_id)
+            .where(_instance.clearance == "unchecked")
+            # "stat" comes after "routine" in the alphabet
+            .order_by(study.priority.desc(), _instance.received_at, _instance.id)
+            .limit(limit)
+        )
+        return [Instance(*row) for row in self._transaction.all(found)]
+
+    def decide(
+        self,
+        instance: Instance,
+        event: Literal["clear", "mask", "hold", "quarantine", "release", "reject", "recheck"],
+        reason: str | None = None,
+        *,
+        pixels: Pixels | None = None,
+    ) -> bool:
+        changes: dict[str, Any] = {"clearance_reason": reason}
+        details: dict[str, str | int | None] = {"study": instance.study_id}
+        if pixels is not None:
+            changes["pixels"] = details["pixels"] = pixels
+        if reason is not None:
+            details["reason"] = reason
+        same = _instance.blob_key == instance.blob_key
+        decided = move(
+            self._transaction,
+            INSTANCE,
+            instance.id,
+            instance.clearance,
+            event,
+            same,
+            changes=changes,
+            details=details,
+        )
+        if decided and event == "clear":
+            self._admit(instance)
+        return decided
+
+    def waiting(self, states: Sequence[str], limit: int, after: InstanceId | None = None) -> list[Instance]:
+        found = select(*_COLUMNS).where(_instance.clearance.in_(states))
+        if after is not None:
+            last = select(_instance.received_at).where(_instance.id == after).scalar_subquery()
+            found = found.where(
+                (_instance.received_at > last) | ((_instance.received_at == last) & (_instance.id > after))
+            )
+        rows = self._transaction.all(found.order_by(_instance.received_at, _instance.id).limit(limit))
+        return [Instance(*row) for row in rows]
+
+    def counts(self, study_id: StudyId) -> Mapping[str, int]:
+        found = (
+            select(_instance.clearance, func.count())
+            .where(_instance.study_id == study_id, _instance.is_current)
+            .group_by(_instance.clearance)
+        )
+        return {str(row[0]): int(row[1]) for row in self._transaction.all(found)}
+
+    def _admit(self, instance: Instance) -> None:
+        """A study that settled while the object was not cleared is settled anew, with it."""
+        study = lock_study(self._transaction, instance.study_id)
+        if study is not None:
+            reopen(self._transaction, study)
