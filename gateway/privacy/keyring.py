@@ -13,7 +13,8 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from gateway.domain.errors import Conflict, Forbidden, Invalid, Missing
+from gateway.privacy import deposit
 from gateway.privacy.sealing import WrappingKey
 
 
@@ -37,16 +39,20 @@ class Purpose(StrEnum):
     PSEUDONYM = "pseudonym"
     AUDIT = "audit"
     TOKENS = "tokens"
+    DEPOSIT_PUBLIC = "deposit-public"
+    DEPOSIT_PRIVATE = "deposit-private"
 
 
 OBJECTS_FILE: Final = "objects.json"
 IDENTITY_FILE: Final = "identity.json"
 FILES: Final[Mapping[str, frozenset[Purpose]]] = MappingProxyType(
     {
-        OBJECTS_FILE: frozenset({Purpose.OBJECTS, Purpose.AUDIT}),
-        IDENTITY_FILE: frozenset(set(Purpose) - {Purpose.OBJECTS, Purpose.AUDIT}),
+        OBJECTS_FILE: frozenset({Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}),
+        IDENTITY_FILE: frozenset(set(Purpose) - {Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}),
     }
 )
+PAIR: Final = frozenset({Purpose.DEPOSIT_PUBLIC, Purpose.DEPOSIT_PRIVATE})
+"""An X25519 pair, raw: who holds the public half can seal for the vault and open nothing (deposit.py)."""
 UNROTATABLE: Final = frozenset({Purpose.INDEX, Purpose.PSEUDONYM})
 """A new key here would break every look-up or every pseudonym; they change by migration, not by rotation."""
 
@@ -86,9 +92,25 @@ class KeyRing:
         """A ring whose current key for the purpose is new; earlier ones still open what they sealed."""
         if purpose in UNROTATABLE and purpose in self.current:
             raise Conflict(f"the {purpose.value} key cannot be rotated: stored values are derived from it")
+        if purpose in PAIR:
+            raise Conflict(f"the {purpose.value} key is one half of a pair: `with_private_key` and `with_public_key`")
         kid = f"{purpose.value}-{secrets.token_hex(6)}"
         keys = {**self.keys, kid: secrets.token_bytes(32)}
         return replace(self, keys=keys, current={**self.current, purpose: kid})
+
+    def with_private_key(self) -> KeyRing:
+        """A ring whose current private half of the deposit pair is new; earlier ones still open what they sealed."""
+        return self._with_half(Purpose.DEPOSIT_PRIVATE, *deposit.new_pair())
+
+    def with_public_key(self, private: bytes) -> KeyRing:
+        """A ring that seals deposits for the holder of `private`."""
+        public = deposit.public_half(private)
+        return self._with_half(Purpose.DEPOSIT_PUBLIC, public, public)
+
+    def _with_half(self, purpose: Purpose, public: bytes, half: bytes) -> KeyRing:
+        """Both halves carry the fingerprint of the public one in their ids, as every deposit does."""
+        kid = f"{purpose.value}-{deposit.fingerprint(public)}"
+        return replace(self, keys={**self.keys, kid: half}, current={**self.current, purpose: kid})
 
     def joined(self, other: KeyRing) -> KeyRing:
         """Both rings as one, for the processes that may hold both."""
@@ -102,9 +124,34 @@ def create(folder: Path, passphrase: str | None = None) -> None:
     for name, purposes in FILES.items():
         if not (folder / name).exists():
             ring = KeyRing({}, {})
-            for purpose in sorted(purposes):
+            for purpose in sorted(purposes - PAIR):
                 ring = ring.with_new_key(purpose)
             _write(folder / name, ring, passphrase, replace_existing=False)
+    _complete_pair(folder, passphrase)
+
+
+def _complete_pair(folder: Path, passphrase: str | None) -> None:
+    """The deposit pair where it is missing: the private half first, from which the public one follows."""
+    with _locked(folder):
+        identity = load(folder, IDENTITY_FILE, passphrase)
+        if Purpose.DEPOSIT_PRIVATE not in identity.current:
+            identity = identity.with_private_key()
+            _write(folder / IDENTITY_FILE, identity, passphrase, replace_existing=True)
+        objects = load(folder, OBJECTS_FILE, passphrase)
+        if Purpose.DEPOSIT_PUBLIC not in objects.current:
+            objects = objects.with_public_key(identity.key(Purpose.DEPOSIT_PRIVATE).key)
+            _write(folder / OBJECTS_FILE, objects, passphrase, replace_existing=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time changes the rings of a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # held until the handle is closed
+        yield
+    finally:
+        os.close(handle)
 
 
 def load(folder: Path, name: str, passphrase: str | None = None) -> KeyRing:
@@ -135,13 +182,9 @@ def load(folder: Path, name: str, passphrase: str | None = None) -> KeyRing:
 def add_key(folder: Path, purpose: Purpose, passphrase: str | None = None) -> KeyRing:
     """Rotate: a new current key for the purpose, written durably before it is used. One rotation at a time."""
     name = next(name for name, purposes in FILES.items() if purpose in purposes)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # held until the handle is closed
+    with _locked(folder):
         ring = load(folder, name, passphrase).with_new_key(purpose)
         _write(folder / name, ring, passphrase, replace_existing=True)
-    finally:
-        os.close(handle)
     return ring
 
 
