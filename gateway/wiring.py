@@ -203,12 +203,14 @@ def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
 
 
 def sweep(settings: Settings, stop: threading.Event) -> None:
-    """Settle, publish, deliver, anchor: everything that nobody else would notice."""
+    """Check, settle, publish, deliver, anchor: everything that nobody else would notice."""
+    from gateway.flow.check import CheckInstances
     from gateway.flow.deliver import DeliverReports, Destination
     from gateway.flow.publish import PublishTasks
     from gateway.flow.settle import SettleStudies
     from gateway.flow.sweep import Chore, Sweeper
     from gateway.outlets.celery_queue import CeleryDoorbell
+    from gateway.storage.sealed_file import SealedFiles
 
     opened = database(settings)
     pause = settings.sweep.interval_seconds
@@ -216,7 +218,9 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         opened, CeleryDoorbell(settings.broker_url), timedelta(seconds=settings.sweep.republish_seconds)
     )
     anchor = _anchoring(settings, opened)
+    files = SealedFiles(blobs(settings), object_seal(settings, opened))
     chores = [
+        Chore("check", CheckInstances(opened, vault(settings, opened), files), pause),
         Chore("settle", SettleStudies(opened), pause),
         Chore("publish", publish, pause),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
