@@ -11,6 +11,7 @@ from gateway.domain.ids import StudyId
 from gateway.domain.report import Delivery, Report, report_id
 from gateway.domain.study import Study
 from gateway.domain.task import Task
+from gateway.flow.decide_held import DecideHeld
 from gateway.ports import UnitOfWork
 
 STUDY_COLUMNS = ("id", "state", "revision", "priority", "modalities", "instance_count", "last_received_at")
@@ -67,6 +68,23 @@ def retry(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         count = sum(unit.tasks.retry(task.id) for task in ended)
         unit.commit()
     tell(f"{count} task(s) to do again")
+    return 0
+
+
+def recheck(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """Every quarantined object of a study goes to the checker again."""
+    from gateway import wiring
+
+    opened = wiring.database(loaded.settings)
+    with opened.read() as unit:
+        instances = unit.studies.instances(unit.studies.get(StudyId(arguments.id)).id)
+    quarantined = [one for one in instances if one.clearance == "quarantined"]
+    if not quarantined:
+        raise Conflict("this study has no quarantined object")
+    decider = DecideHeld(opened, wiring.blobs(loaded.settings))
+    for instance in quarantined:
+        decider.recheck(instance.id, actor(), arguments.reason)
+    tell(f"{len(quarantined)} object(s) to check again")
     return 0
 
 
