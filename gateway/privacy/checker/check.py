@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO, Final
 
+from gateway.privacy.checker.content import CONTENT_SEQUENCES, content_problem
 from gateway.privacy.checker.judge import TEXT, Judge
 from gateway.privacy.checker.marks import CODES, METHOD, STAMPS, check_stamps, is_our_method, read_meta
 from gateway.privacy.checker.read import PIXELS, Found, Limits, Reader, Unreadable
@@ -88,11 +89,17 @@ class _Check:
             yield Problem(code, found.path)
             return
         if found.items is not None:
-            for item in found.items:
-                for one in item:
-                    yield from self._element(one)
+            yield from self._items(found)
         elif found.value and found.vr in _SEARCHED and not is_neutral(found):
             self._texts.append(found)
+
+    def _items(self, found: Found) -> Iterator[Problem]:
+        for number, item in enumerate(found.items or ()):
+            named = content_problem(item, self._claim.methods) if found.tag in CONTENT_SEQUENCES else None
+            if named is not None and not is_neutral(found):
+                yield Problem(named, f"{found.path}[{number}]")
+            for one in item:
+                yield from self._element(one)
 
     def _stamp(self, found: Found) -> Iterator[Problem]:
         """Our own words are known; what an earlier de-identification has written is searched like any text."""
