@@ -32,8 +32,14 @@ class Components:
         return len(self.top)
 
     def chosen(self, which: npt.NDArray[np.bool_] | Places) -> Components:
-        fields = (self.top, self.left, self.bottom, self.right, self.area, self.weight)
-        return Components(*(field[which] for field in fields))
+        return Components(
+            self.top[which],
+            self.left[which],
+            self.bottom[which],
+            self.right[which],
+            self.area[which],
+            self.weight[which],
+        )
 
 
 def components(mask: Mask, weights: Numbers | None = None) -> Components:
@@ -56,12 +62,12 @@ def components(mask: Mask, weights: Numbers | None = None) -> Components:
     np.minimum.at(left, label, first - 1)
     np.maximum.at(right, label, last - 1)
     area = np.bincount(label, ends - starts, count).astype(np.int64)
-    weight = np.zeros(count)
+    weight: npt.NDArray[np.float64] = np.zeros(count)
     if weights is not None and count:
         kept = np.zeros((rows, stride), np.float32)
         kept[:, 1:-1] = weights
         sums = np.concatenate(([0.0], np.cumsum(kept.ravel(), dtype=np.float64)))
-        weight = np.bincount(label, sums[ends] - sums[starts], count)
+        weight = np.bincount(label, sums[ends] - sums[starts], count).astype(np.float64)
     return Components(top, left, bottom, right, area, weight)
 
 

@@ -29,6 +29,9 @@ _UNCLIP: Final = 1.8
 _PIXELS: Final = 1536 * 1152  # of one run; a larger picture is made smaller first
 _SMALL: Final = 512  # a picture with shorter sides is doubled: small type is lost otherwise
 _MULTIPLE: Final = 32
+_FAVOURITE: Final = 40  # rows of a line, in the second look at it
+_LONGEST: Final = 640
+_CONFIRMED: Final = 0.05  # of the box is kernel
 _MOST: Final = 2000  # boxes of one picture
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float32]
@@ -78,6 +81,22 @@ class TextDetector:
             )
             lines.append(Line(box.within(rows, columns), float(score[place])))
         return lines
+
+    def confirms(self, picture: Bytes, box: Rectangle) -> bool:
+        """Whether the box alone, at the network's favourite size and upside down in grey, is writing too.
+
+        Lung, lesions and glands that look like a line of text in the whole picture do not do so by themselves.
+        """
+        short = min(box.width, box.height)
+        part = box.grown(max(4, short // 2)).within(*picture.shape[:2])
+        rows, columns = (min(max(round(side * _FAVOURITE / short), 32), _LONGEST) for side in (part.height, part.width))
+        crop = Image.fromarray(picture[part.slices]).resize((columns, rows), Image.Resampling.BILINEAR)
+        edge = _FAVOURITE // 4
+        inner = slice(edge, max(rows - edge, edge + 1)), slice(edge, max(columns - edge, edge + 1))
+        return any(
+            (self._run(view)[inner] > _KERNEL).mean() > _CONFIRMED
+            for view in (np.asarray(crop), 255 - np.asarray(crop))
+        )
 
     def _run(self, picture: Bytes) -> Numbers:
         rows, columns = picture.shape[:2]

@@ -18,7 +18,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels import iter_pixels
 from pydicom.pixels.processing import apply_color_lut
 
-from gateway.domain.errors import GatewayError, Invalid, Unsupported
+from gateway.domain.errors import Invalid, Unsupported
 from models.runtime.codestream import announced_size
 from models.runtime.preprocess import read
 
@@ -88,6 +88,9 @@ def form(dataset: FileDataset) -> Form:
         raise Unsupported("only 8 or 16 bits and one or three samples can be searched")
     if not (0 < found.rows <= LONGEST_SIDE and 0 < found.columns <= LONGEST_SIDE):
         raise Unsupported(f"rows and columns must lie in 1 to {LONGEST_SIDE}")
+    stored = int(dataset.get("BitsStored") or found.bits)
+    if not 0 < stored <= found.bits or int(dataset.get("HighBit") or stored - 1) != stored - 1:
+        raise Unsupported("bits that are not stored from the lowest on cannot be searched")
     if not 0 < found.frames <= MOST_FRAMES:
         raise Unsupported(f"frames must lie in 1 to {MOST_FRAMES}")
     if found.decoded > DECODED_LIMIT:
@@ -100,16 +103,11 @@ def stored_frames(dataset: FileDataset, layout: Form) -> Iterator[Stored]:
     _check_announced(dataset, layout)
     shape = (layout.rows, layout.columns) + ((3,) if layout.samples == 3 else ())
     count = 0
-    try:
-        for values in iter_pixels(dataset):
-            if values.shape != shape:
-                raise Invalid("decoded rows and columns differ from the header")
-            count += 1
-            yield values
-    except GatewayError:
-        raise
-    except Exception as error:  # a codec raises whatever a hostile stream provokes
-        raise Invalid(f"pixel data cannot be decoded ({type(error).__name__})") from error
+    for values in _guarded(iter_pixels(dataset), "pixel data cannot be decoded"):
+        if values.shape != shape:
+            raise Invalid("decoded rows and columns differ from the header")
+        count += 1
+        yield values
     if count != layout.frames:
         raise Invalid("there are fewer frames than the header says")
 
@@ -117,21 +115,29 @@ def stored_frames(dataset: FileDataset, layout: Form) -> Iterator[Stored]:
 def _check_announced(dataset: FileDataset, layout: Form) -> None:
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return
-    try:
-        for frame in generate_frames(dataset.PixelData, number_of_frames=layout.frames):
-            announced = announced_size(frame)
-            if announced is not None and announced != (layout.rows, layout.columns):
-                raise Invalid("the codestream's rows and columns differ from the header")
-    except GatewayError:
-        raise
-    except Exception as error:
-        raise Invalid(f"pixel data has no sound frames ({type(error).__name__})") from error
+    frames = generate_frames(dataset.PixelData, number_of_frames=layout.frames)
+    for frame in _guarded(frames, "pixel data has no sound frames"):
+        announced = announced_size(frame)
+        if announced is not None and announced != (layout.rows, layout.columns):
+            raise Invalid("the codestream's rows and columns differ from the header")
+
+
+def _guarded(frames: Iterator[Any], what: str) -> Iterator[Any]:
+    """A codec raises whatever a hostile stream provokes; here it is all Invalid."""
+    while True:
+        try:
+            frame = next(frames)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise Invalid(f"{what} ({type(error).__name__})") from error
+        yield frame
 
 
 def shown(values: Stored, dataset: FileDataset, layout: Form) -> list[Shown]:
     """The views in which one frame is searched: one, or a second where the first cuts bright or dark values off."""
     if layout.photometric == "PALETTE COLOR":
-        values = _coloured(values, dataset)
+        values = coloured(values, dataset)
     if values.ndim == 3:
         eight = values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
         small = _smaller(eight, layout.factor)
@@ -145,7 +151,8 @@ def shown(values: Stored, dataset: FileDataset, layout: Form) -> list[Shown]:
     return views
 
 
-def _coloured(values: Stored, dataset: FileDataset) -> Stored:
+def coloured(values: Stored, dataset: FileDataset) -> Stored:
+    """Palette indices as red, green and blue."""
     try:
         return np.asarray(apply_color_lut(values, dataset))[..., :3]
     except Exception as error:  # a palette is data from outside
@@ -157,15 +164,13 @@ def _ranges(values: Stored, dataset: FileDataset) -> list[tuple[float, float]]:
     least, most = float(values.min()), float(values.max())
     whole = (0.0, 255.0) if values.dtype == np.uint8 else (least, most)
     window = _window(dataset)
-    if window is None:
-        if values.dtype == np.uint8:
-            return [whole]
-        window = tuple(float(value) for value in np.percentile(values[::4, ::4], (0.5, 99.5)))
-    low, high = window
+    if window is None and values.dtype == np.uint8:
+        return [whole]
+    low, high = window or (float(np.percentile(values[::4, ::4], share)) for share in (0.5, 99.5))
     if high <= low:
         return [whole]
     slack = 0.15 * (high - low)
-    return [window] if least >= low - slack and most <= high + slack else [window, whole]
+    return [(low, high)] if least >= low - slack and most <= high + slack else [(low, high), whole]
 
 
 def _window(dataset: FileDataset) -> tuple[float, float] | None:
@@ -189,7 +194,7 @@ def _first(value: Any) -> float | None:
 
 def _grey(values: Stored, low: float, high: float) -> Bytes:
     scaled = (values.astype(np.float32) - low) * (255.0 / max(high - low, 1e-6))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 
 def _smaller(picture: Bytes, factor: int) -> Bytes:
@@ -200,4 +205,4 @@ def _smaller(picture: Bytes, factor: int) -> Bytes:
     edges = [(0, -rows % factor), (0, -columns % factor)] + [(0, 0)] * (picture.ndim - 2)
     padded = np.pad(picture, edges, mode="edge").astype(np.float32)
     shape = (padded.shape[0] // factor, factor, padded.shape[1] // factor, factor, *padded.shape[2:])
-    return np.rint(padded.reshape(shape).mean(axis=(1, 3))).astype(np.uint8)
+    return np.asarray(np.rint(padded.reshape(shape).mean(axis=(1, 3))), np.uint8)

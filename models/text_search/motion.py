@@ -104,4 +104,4 @@ def still_writing(temporal: Temporal, area: Mask) -> list[Row]:
     """Rows of glyphs that do not change inside the area that moves."""
     still = (temporal.deviation < _STILL) & area
     drawn = np.where(still, temporal.least, np.uint8(0))
-    return rows_of_glyphs(np.asarray(drawn, np.uint8), (STRONG, WEAK, FAINT), dark=False)
+    return rows_of_glyphs(np.asarray(drawn, np.uint8), (STRONG, WEAK, FAINT))

@@ -18,6 +18,8 @@ from models.text_search.rectangle import Rectangle
 
 BLOCK: Final = 16
 _TEXTURE: Final = 3.0  # standard deviation of grey in a block
+_DRAWN: Final = 0.8  # a bright block that is more even than this was filled by a program, no film or probe
+_DARK: Final = 40.0  # mean grey of the air around a body, and of a screen around a scan
 _LEAST_SHARE: Final = 0.02  # of the picture; a smaller patch of texture is writing or a logo
 _MOST_REGIONS: Final = 64
 Bytes = npt.NDArray[np.uint8]
@@ -55,7 +57,8 @@ def _textured(grey: Bytes) -> Mask:
     rows, columns = grey.shape
     padded = np.pad(grey, ((0, -rows % BLOCK), (0, -columns % BLOCK)), mode="edge").astype(np.float32)
     blocks = padded.reshape(padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK)
-    marked = blocks.std(axis=(1, 3)) > _TEXTURE
+    deviation, mean = blocks.std(axis=(1, 3)), blocks.mean(axis=(1, 3))
+    marked = (deviation > _TEXTURE) | ((deviation > _DRAWN) & (mean > _DARK))
     kept = _dilated(_eroded(marked))
     large = np.zeros_like(kept)
     found = components(kept)

@@ -69,11 +69,11 @@ def _slid(picture: Bytes, extreme: np.ufunc) -> Bytes:
 
 
 def rows_of_glyphs(
-    picture: Bytes, passes: tuple[Pass, ...], where: Mask | None = None, *, dark: bool = True
+    bright: Bytes, passes: tuple[Pass, ...], where: Mask | None = None, dark: Bytes | None = None
 ) -> list[Row]:
-    """Rows of at least three glyphs inside `where`, bright on dark and, unless told otherwise, dark on bright."""
+    """Rows of at least three glyphs inside `where`: bright ones in `bright`, and dark ones in `dark` if given."""
     found: list[Row] = []
-    for view in (picture, 255 - picture) if dark else (picture,):
+    for view in (bright,) if dark is None else (bright, 255 - dark):
         hat = top_hat(view)
         if where is not None:
             hat = np.where(where, hat, np.uint8(0))
@@ -124,9 +124,7 @@ def _chained(glyphs: Components) -> npt.NDArray[np.int64]:
 
 def _row(glyphs: Components) -> Row:
     height = (glyphs.bottom - glyphs.top).astype(np.float64)
-    box = Rectangle(
-        int(glyphs.left.min()), int(glyphs.top.min()), int(glyphs.right.max()), int(glyphs.bottom.max())
-    )
+    box = Rectangle(int(glyphs.left.min()), int(glyphs.top.min()), int(glyphs.right.max()), int(glyphs.bottom.max()))
     contrast = float(glyphs.weight.sum() / glyphs.area.sum())
     grow = max(3, round(0.35 * float(np.median(height))))
     return Row(box.grown(grow), len(glyphs), contrast, float(height.std() / height.mean()))

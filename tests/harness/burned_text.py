@@ -17,7 +17,15 @@ Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 ROWS, COLUMNS = 768, 1024
-STRINGS = ("SMITH^JOHN", "ID 4471902", "03/04/1961", "ST MARY HOSPITAL", "Dr. A. Okafor", "25-Nov-2026 10:41", "MRN-00817")
+STRINGS = (
+    "SMITH^JOHN",
+    "ID 4471902",
+    "03/04/1961",
+    "ST MARY HOSPITAL",
+    "Dr. A. Okafor",
+    "25-Nov-2026 10:41",
+    "MRN-00817",
+)
 SYSTEM_FONTS = tuple(
     path
     for path in (
@@ -80,28 +88,23 @@ def font(size: int, which: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.truetype(SYSTEM_FONTS[which % (len(SYSTEM_FONTS) + 1) - 1], size)
 
 
-def write_text(
-    frame: Bytes, text: str, left: int, top: int, size: int, grey: int, which: int = 0
-) -> Mask:
-    """Burns a string into `frame`; returns its ink."""
+def write_text(frame: Bytes, text: str, place: tuple[int, int], size: int, grey: int, *, which: int = 0) -> Mask:
+    """Burns a string into `frame` with its left top corner at (left, top); returns its ink."""
     cover = Image.new("L", (frame.shape[1], frame.shape[0]))
-    ImageDraw.Draw(cover).text((left, top), text, fill=255, font=font(size, which))
+    ImageDraw.Draw(cover).text(place, text, fill=255, font=font(size, which))
     opacity = np.asarray(cover, np.float32) / 255
     shape = (*opacity.shape, 1) if frame.ndim == 3 else opacity.shape
     frame[:] = np.rint(frame * (1 - opacity.reshape(shape)) + grey * opacity.reshape(shape)).astype(np.uint8)
     return np.asarray(opacity > 0.4)
 
 
-def written(
-    seed: int, size: int, grey: int, over: str, strings: tuple[str, ...] = STRINGS
-) -> Written:
+def written(seed: int, size: int, grey: int, over: str, strings: tuple[str, ...] = STRINGS) -> Written:
     """A frame with every string once, `over` the margin or tissue."""
     rng = np.random.default_rng(seed)
     frame, sector = scan(rng)
     inks = []
     for row, text in enumerate(strings):
-        left, top = _place(rng, row, over)
-        inks.append(write_text(frame, text, left, top, size, grey, which=row + seed))
+        inks.append(write_text(frame, text, _place(rng, row, over), size, grey, which=row + seed))
     return Written(frame, tuple(inks), sector)
 
 
@@ -109,4 +112,7 @@ def _place(rng: np.random.Generator, row: int, over: str) -> tuple[int, int]:
     if over == "tissue":
         return int(rng.integers(380, 470)), 200 + row * 70 + int(rng.integers(0, 20))
     side = row % 2
-    return (int(rng.integers(90, 110)) if side else int(rng.integers(745, 790)), 8 + row * 38 + int(rng.integers(0, 10)))
+    return (
+        int(rng.integers(90, 110)) if side else int(rng.integers(745, 790)),
+        8 + row * 38 + int(rng.integers(0, 10)),
+    )
