@@ -410,6 +410,10 @@ class Doorbell(Protocol):
         """Unavailable where the broker cannot be reached."""
         ...
 
+    def ring_pixels(self, instance_id: InstanceId, priority: Priority) -> None:
+        """The same for the search of one object's pixels."""
+        ...
+
 
 class ObjectSeal(Protocol):
     """Encrypts objects and pictures under the patient's key, bound to the id they are stored for."""

@@ -12,7 +12,7 @@ from harness.ward import Ward
 
 from gateway.domain.task import Task
 from gateway.storage.database import SqlDatabase
-from workers.lease import GIVEN_UP, HoldLease
+from workers.lease import GIVEN_UP, HoldLease, renew_task
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_lease_is_renewed_while_the_task_runs(ward: Ward) -> None:
     """The lease in the table moves forward without the task doing anything for it."""
     task = claimed(ward)
     renewed = threading.Event()
-    hold = HoldLease(ward.database, "worker:1", timedelta(milliseconds=60), timedelta(seconds=60))
+    hold = HoldLease(ward.database, "worker:1", renew_task, timedelta(milliseconds=60), timedelta(seconds=60))
 
     def watch() -> None:
         while not renewed.is_set():
@@ -62,7 +62,9 @@ def test_a_task_past_its_time_ends_the_process(ward: Ward) -> None:
         given_up.append(status)
         over.set()
 
-    hold = HoldLease(ward.database, "worker:1", timedelta(milliseconds=30), timedelta(milliseconds=1), give_up)
+    hold = HoldLease(
+        ward.database, "worker:1", renew_task, timedelta(milliseconds=30), timedelta(milliseconds=1), give_up
+    )
     with hold(task):
         assert over.wait(20)
     assert given_up == [GIVEN_UP]
