@@ -79,7 +79,7 @@ def _chosen(fields: Fields, proposed: Proposals) -> Iterator[Box]:
     for text in dict.fromkeys(_all(fields, "proposed")):
         if text not in numbers:
             raise Invalid("there is no such proposed box")
-        yield from numbers[text].boxes
+        yield from numbers[text].asked
     if _all(fields, "others"):
         yield from proposed.others
 
