@@ -20,8 +20,8 @@ from gateway.domain.ids import BlobKey, InstanceId, new_id
 COLUMNS, ROWS = 800, 600
 DOUBT = "text near the image area was found by one detector only"
 BOXES = (
-    Box(-1, 18, 14, 190, 22, "text-v4", 0.97),
-    Box(-1, 18, 40, 150, 20, "text-v4", 0.91),
+    Box(-1, 14, 12, 200, 24, "text-v4", 0.97),
+    Box(-1, 14, 38, 128, 24, "text-v4", 0.91),
     Box(0, 586, 545, 96, 20, "top-hat", 0.54),
 )
 
@@ -50,7 +50,12 @@ def png(pixels: np.ndarray, shrink: int = 1) -> bytes:
     return stream.getvalue()
 
 
-NAMED = ((18, 14, "DOE^JANE  1951-03-17"), (18, 40, "ID 0815-4711"), (590, 545, "Gain 62 %"))
+NAMED = (
+    (18, 14, "DOE^JANE  1951-03-17"),
+    (18, 40, "ID 0815-4711"),
+    (640, 14, "Dr ROE^RICHARD"),
+    (590, 545, "Gain 62 %"),
+)
 
 
 def received(hospital: Hospital, folder: Path, planted: Planted, instances: int = 1) -> list[InstanceId]:
