@@ -95,7 +95,8 @@ class Intake:
         ring = objects.joined(keyring.load(folder / "keys", keyring.IDENTITY_FILE))
         self.database = database
         self.now = AT
-        self.blobs = FolderBlobs(folder / "blobs")
+        self.blobs_folder = folder / "blobs"
+        self.blobs = FolderBlobs(self.blobs_folder)
         self.vault = Vault(ring, database)
         self.seal = PatientObjectSeal(objects, database)
         self.files = SealedFiles(self.blobs, self.seal)
