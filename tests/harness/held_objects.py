@@ -3,44 +3,26 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from harness.studies import Planted, planted_study
-from PIL import Image, ImageDraw, ImageFont
+from harness.ultrasound import COLUMNS, ROWS, ultrasound
+from PIL import Image
 from wire.fhir_rest.hospital import Hospital
 
 from gateway import wiring
 from gateway.domain.clearance import Box, PixelFinding
 from gateway.domain.ids import BlobKey, InstanceId, new_id
 
-COLUMNS, ROWS = 800, 600
 DOUBT = "text near the image area was found by one detector only"
 BOXES = (
     Box(-1, 14, 12, 200, 24, "text-v4", 0.97),
     Box(-1, 14, 38, 128, 24, "text-v4", 0.91),
     Box(0, 586, 545, 96, 20, "top-hat", 0.54),
 )
-
-
-def ultrasound(words: Sequence[tuple[int, int, str]], columns: int = COLUMNS, rows: int = ROWS) -> np.ndarray:
-    """Grey speckle in a sector, as a scanner shows it, with words at places; 8 bit, the same each time."""
-    noise = np.random.default_rng(7).gamma(2.2, 26, (rows, columns))
-    y, x = np.mgrid[0:rows, 0:columns]
-    across, down = x - columns / 2, y + rows * 0.12
-    depth, angle = np.hypot(across, down), np.abs(np.arctan2(across, down))
-    sector = (angle < 0.62) & (depth > rows * 0.24) & (depth < rows * 1.02)
-    layers = 0.55 + 0.45 * np.sin(depth / 19) ** 2
-    lesion = ((across + 40) / 62) ** 2 + ((y - rows * 0.55) / 40) ** 2 < 1
-    grey = np.where(sector, noise * layers * np.where(lesion, 0.18, 1), 0)
-    picture = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
-    font = ImageFont.load_default(18)
-    for left, top, text in words:
-        ImageDraw.Draw(picture).text((left, top), text, 235, font=font)
-    return np.asarray(picture)
 
 
 def png(pixels: np.ndarray, shrink: int = 1) -> bytes:

@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.held_objects import BOXES, DOUBT, NAMED, hold, png, quarantine, received, state, ultrasound
+from harness.held_objects import BOXES, DOUBT, NAMED, hold, png, quarantine, received, state
 from harness.studies import PLANTED
+from harness.ultrasound import ultrasound
 from wire.fhir_rest.hospital import PASSWORD, Hospital, open_hospital, serving
 from wire.fhir_rest.test_web_console import sign_in
 
