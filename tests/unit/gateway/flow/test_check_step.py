@@ -17,6 +17,7 @@ from gateway.domain.errors import Missing, Unavailable
 from gateway.domain.ids import BlobKey
 from gateway.domain.model import AppliesTo
 from gateway.flow.check import TRY_AGAIN_AFTER, CheckInstances
+from gateway.flow.privacy_record import privacy_record
 from gateway.flow.settle import SettleStudies
 from gateway.storage.database import SqlDatabase
 
@@ -56,6 +57,19 @@ def test_a_clean_cross_section_is_cleared(intake: Intake) -> None:
     for one in (intake.instance(first), intake.instance(second)):
         assert (one.clearance, one.pixels, one.clearance_reason) == ("cleared", "exempt", None)
     assert intake.check() == 0
+
+
+def test_the_row_says_what_the_engine_did(intake: Intake) -> None:
+    """Profile, edition, methods and counts are recorded with the object, and the checker holds it against them."""
+    instance_id = intake.receive(image())
+    done = intake.instance(instance_id).deidentification
+    assert done is not None
+    assert (done.profile, done.edition) == ("inference", "2026d")
+    assert {"113100", "113105", "113107", "113108"} <= set(done.methods)
+    assert done.counts["uid"] >= 3
+    with intake.database.read() as unit:
+        record = privacy_record(unit, intake.instance(instance_id).study_id)
+    assert (record.profiles, record.actions) == (("inference",), dict(sorted(done.counts.items())))
 
 
 def test_identity_is_opened_once_for_a_study_and_audited(intake: Intake) -> None:
