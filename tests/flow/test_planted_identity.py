@@ -58,9 +58,9 @@ def _send_what_is_refused(run: PlantedRun, folder: Path) -> None:
 
 
 def _said(run: PlantedRun) -> str:
-    """What an operator reads who looks at everything that was received."""
+    """What an operator reads who looks at what was received."""
     with run.database.read() as unit:
-        studies = [study.id for study in unit.studies.newest(100)]
+        studies = [study.id for study in unit.studies.newest(2)]
     shown = [run.gateway.command("study", "show", number) for number in studies]
     return "\n".join([*shown, run.gateway.command("held", "list"), run.gateway.command("doctor")])
 
@@ -137,13 +137,13 @@ def test_the_broker_holds_no_identity(searched: Searched) -> None:
     nothing_in("the broker", memory, searched.sought)
 
 
-@pytest.mark.parametrize("role", ["worker", "broker"])
-def test_no_identity_in_the_memory_of(searched: Searched, role: str) -> None:
+@pytest.mark.parametrize(("role", "known"), [("worker", b"breast-ultrasound-cnn"), ("broker", b"_kombu.binding")])
+def test_no_identity_in_the_memory_of(searched: Searched, role: str, known: bytes) -> None:
     """Workers and broker hold no planted word in their memory, in the encodings that a program would hold it in."""
     processes = searched.run.gateway.children()[role]
     words = [word for patient in PATIENTS for word in patient.words]
     plain = {word.encode(codec) for word in words for codec in ("utf-8", "utf-16-le", "gb18030")}
     for process in processes:
         memory = process_memory(process)
-        assert len(memory) > 1 << 20
+        assert known in memory, "the memory that was read is not the process's"
         nothing_in(f"the memory of a {role}", memory, plain)

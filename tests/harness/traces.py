@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import psutil
 import redis
 
@@ -21,6 +22,7 @@ CODECS = (
 )  # fmt: skip
 SHORTEST = 6
 _MOST_MEMORY = 1 << 30
+_PIECE = 1 << 22
 
 
 def needles(words: Iterable[str], codecs: Iterable[str] = CODECS) -> set[bytes]:
@@ -35,7 +37,30 @@ def needles(words: Iterable[str], codecs: Iterable[str] = CODECS) -> set[bytes]:
 
 
 def found_in(content: bytes, sought: Iterable[bytes]) -> list[bytes]:
-    return [needle for needle in sought if needle in content]
+    """The needles that stand in the content; a large one is read once for all of them."""
+    if len(content) < _PIECE:
+        return [needle for needle in sought if needle in content]
+    by_start: dict[bytes, list[bytes]] = {}
+    for needle in sought:
+        by_start.setdefault(needle[:4], []).append(needle)
+    found = set()
+    for place in _places(content, by_start):
+        for needle in by_start.get(content[place : place + 4], ()):
+            if content.startswith(needle, place):
+                found.add(needle)
+    return sorted(found)
+
+
+def _places(content: bytes, starts: Iterable[bytes]) -> Iterator[int]:
+    """Where four bytes may be one of the starts: both of their pairs are pairs of a start."""
+    first, second = np.zeros(1 << 16, bool), np.zeros(1 << 16, bool)
+    for start in starts:
+        first[int.from_bytes(start[:2], "little")] = True
+        second[int.from_bytes(start[2:], "little")] = True
+    for begin in range(0, len(content), _PIECE):
+        piece = np.frombuffer(content[begin : begin + _PIECE + 3], np.uint8).astype(np.uint16)
+        pairs = piece[:-1] | piece[1:] << 8
+        yield from (begin + np.flatnonzero(first[pairs[:-2]] & second[pairs[2:]])).tolist()
 
 
 def process_texts(process: psutil.Process) -> Iterator[tuple[str, bytes]]:
