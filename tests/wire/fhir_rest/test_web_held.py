@@ -20,6 +20,7 @@ from gateway.domain.access import Person
 from gateway.domain.clearance import Box
 from gateway.domain.ids import InstanceId
 from gateway.domain.lifecycle import INSTANCE
+from gateway.servers.web.console.form_token import FormTokens
 from gateway.servers.web.console.held_object import OFFERED, UNSEEN
 from gateway.servers.web.console.rights import RIGHTS, ROLES, may
 
@@ -307,9 +308,14 @@ def test_a_token_is_good_for_its_session_and_object_alone(office: Office, stubbo
 
 @pytest.mark.parametrize("role", ["auditor", "physician"])
 def test_other_roles_decide_nothing(office: Office, stubborn: InstanceId, role: str) -> None:
-    """A form by a role that may not decide is refused, with whatever token."""
-    form = office.form("admin", stubborn) | {"action": "reject"}
-    assert office.post(role, stubborn, form).status_code == 403
+    """A form by a role that may not decide is refused, even with a token that is right for its session."""
+    form = office.form("admin", stubborn)
+    forms = FormTokens(office.hospital.services.key("form"))
+    cookie = office.people[role].cookies["dxgate_session"]
+    token = forms.token(f"held {stubborn} {form['seen']}", cookie)
+    answer = office.post(role, stubborn, form, action="reject", token=token)
+    assert answer.status_code == 403
+    assert "your role may not" in answer.text
     assert state(office.hospital, stubborn) == "held"
 
 
