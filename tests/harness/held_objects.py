@@ -40,7 +40,9 @@ NAMED = (
 )
 
 
-def received(hospital: Hospital, folder: Path, planted: Planted, instances: int = 1) -> list[InstanceId]:
+def received(
+    hospital: Hospital, folder: Path, planted: Planted, instances: int = 1, frames: int = 1
+) -> list[InstanceId]:
     """A study with a made-up name in its pixels, received and passed by the checker; its objects wait for a search."""
     planted_study(folder, planted, instances)
     for path in folder.glob("*.dcm"):
@@ -49,7 +51,8 @@ def received(hospital: Hospital, folder: Path, planted: Planted, instances: int 
         image.Rows, image.Columns = ROWS, COLUMNS
         image.BitsAllocated = image.BitsStored = 8
         image.HighBit = 7
-        image.PixelData = ultrasound(NAMED).tobytes()
+        image.PixelData = ultrasound(NAMED).tobytes() * frames
+        image.NumberOfFrames = frames
         image.save_as(path)
     study = hospital.receive(folder)
     wiring.check(hospital.settings, hospital.database)()

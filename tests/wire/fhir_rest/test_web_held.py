@@ -155,6 +155,14 @@ def test_boxes_are_placed_in_pixels_of_the_object(office: Office) -> None:
         assert f'x="{box.left}" y="{box.top}" width="{box.width}" height="{box.height}"' in page
 
 
+def test_a_cine_is_said_to_be_one(office: Office, tmp_path: Path) -> None:
+    """Who sees one frame of many is told so before he decides."""
+    (number,) = received(office.hospital, tmp_path / "cine", PLANTED[2], 1, frames=3)
+    hold(office.hospital, number)
+    assert "This is one of 3 frames" in office.people["admin"].get(f"/console/held/{number}").text
+    assert "This is one of" not in office.people["admin"].get(f"/console/held/{office.held()}").text
+
+
 def test_script_is_ours_and_only_where_boxes_are_drawn(office: Office) -> None:
     """The object's page may run our own file and nothing else; every other page runs no script at all."""
     page = office.people["admin"].get(f"/console/held/{office.held()}")

@@ -53,6 +53,10 @@ class HeldObject:
         return _size(self.instance.header.get("Rows"))
 
     @property
+    def frames(self) -> int:
+        return _size(self.instance.header.get("NumberOfFrames")) or 1
+
+    @property
     def preview(self) -> BlobKey | None:
         """The picture, while the object is held; afterwards it is deleted."""
         if self.task is None or self.instance.clearance != "held" or not (self.columns and self.rows):
