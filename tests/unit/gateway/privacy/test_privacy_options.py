@@ -188,6 +188,17 @@ def test_every_row_is_treated_as_its_columns_say(name: str, make: Any, pseudonym
     assert wrong == {}
 
 
+@pytest.mark.parametrize("name", ["basic", "inference", "all with full dates"])
+def test_an_unknown_vr_carries_nothing(name: str, make: Any, pseudonymiser: Pseudonymiser) -> None:
+    """Every attribute sent with VR UN is treated by the basic profile, whatever the options: its bytes do not stay."""
+    plain = {tag: canary(tag) for tag in ROWS if not isinstance(canary(tag), list)}
+    data = make({tag: ("UN", value) for tag, value in plain.items()})
+    rules = compile_rules(Profile(name, frozenset(map(Option, CHOICES[name]))))
+    out = b"".join(deidentify(data, SYNTAX[EXPLICIT], rules, lambda key: pseudonymiser).parts)
+    left = [f"{tag:08X}" for tag, value in plain.items() if len(value) > 4 and value != b"051Y" and value in out]
+    assert left == []
+
+
 def test_there_are_652_attributes() -> None:
     """What is planted is what the table lists and a data set can carry."""
     assert len(ROWS) + len(REPEATING) == 652
