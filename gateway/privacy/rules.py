@@ -219,6 +219,7 @@ class Row:
     """One row of Table E.1-1 with an exact tag."""
 
     tag: int
+    name: str
     basic: str
     options: Mapping[Option, str]
 
@@ -229,7 +230,7 @@ def table_rows() -> tuple[Row, ...]:
     raw = published_table()["rules"]
     assert isinstance(raw, list)  # noqa: S101 - the file's hash is pinned by a test
     return tuple(
-        Row(int(row["tag"], 16), row["basic"], {Option(key): code for key, code in row["options"].items()})
+        Row(int(row["tag"], 16), row["name"], row["basic"], {Option(key): code for key, code in row["options"].items()})
         for row in raw
         if len(row["tag"]) == 8 and all(char in "0123456789ABCDEF" for char in row["tag"])
     )
