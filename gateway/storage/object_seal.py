@@ -6,12 +6,12 @@ A worker builds it with the objects key ring alone, which opens pixels and never
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import Lock
 
 from gateway.ports import Database
 from gateway.privacy.keyring import KeyRing
-from gateway.privacy.sealing import WrappingKey, open_sealed, seal
+from gateway.privacy.sealing import LONGEST_HEADER, WrappingKey, open_sealed, read_range, seal, sealed_size
 from gateway.privacy.vault import open_object_key
 
 CACHED = 4096  # patients' object keys kept in memory by one process
@@ -31,6 +31,21 @@ class PatientObjectSeal:
 
     def open(self, pseudonym: str, object_id: str, sealed: bytes) -> bytes:
         return open_sealed(sealed, self._key(pseudonym).unwrap, object_id.encode())
+
+    def open_range(
+        self,
+        pseudonym: str,
+        object_id: str,
+        read: Callable[[int, int], bytes],
+        *,
+        size: int,
+        start: int,
+        length: int,
+    ) -> bytes:
+        """`length` plain bytes from `start` on, of an object of `size` plain bytes; `read` reads the sealed one."""
+        sealed = sealed_size(read(0, LONGEST_HEADER), size)
+        unwrap = self._key(pseudonym).unwrap
+        return read_range(read, sealed, unwrap, object_id.encode(), start=start, length=length)
 
     def _key(self, pseudonym: str) -> WrappingKey:
         with self._lock:
