@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.config import DestinationSettings, Settings
+from gateway.config import DestinationSettings, KeySettings, Settings
 from gateway.domain.errors import GatewayError
 from gateway.flow.anchor import AnchorTrail
 from gateway.ports import BlobStore, Database, GroupCommit, Outlet
 from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.live_ring import LiveRing
+from gateway.privacy.providers.choose import provider_for
 from gateway.privacy.vault import Vault
 from gateway.readiness import mark_ready
 from gateway.storage.anchor import AnchorFile
@@ -35,18 +37,43 @@ if TYPE_CHECKING:
     from gateway.servers.web.services import ChainCheck
 
 log = logging.getLogger(__name__)
+_rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
+_opening = threading.Lock()
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
 
 
-def object_keys(settings: Settings) -> KeyRing:
+def key_ring(settings: Settings, name: str) -> KeyRing:
+    """One ring as its file stands now."""
+    return keyring.load(settings.key_folder, name, provider_for(settings.keys, name))
+
+
+def object_keys(settings: Settings) -> LiveRing:
     """The ring that a worker holds: objects and audit chain, nothing that leads to identity."""
-    return keyring.load(settings.key_folder, keyring.OBJECTS_FILE, settings.keys.passphrase or None)
+    return _live(settings, keyring.OBJECTS_FILE)
 
 
-def all_keys(settings: Settings) -> KeyRing:
+def all_keys(settings: Settings) -> LiveRing:
     """Both rings, for the roles that may restore identity."""
-    identity = keyring.load(settings.key_folder, keyring.IDENTITY_FILE, settings.keys.passphrase or None)
-    return object_keys(settings).joined(identity)
+    return _live(settings, keyring.OBJECTS_FILE, keyring.IDENTITY_FILE)
+
+
+def _live(settings: Settings, *names: str) -> LiveRing:
+    """One for each process and set of files, so that a role opens its rings once however many parts use them."""
+    wanted = (settings.key_folder, settings.keys, names)
+    with _opening:
+        ring = _rings.get(wanted)
+        if ring is None:
+            paths = [settings.key_folder / name for name in names]
+
+            def load() -> KeyRing:
+                ring = KeyRing({}, {})
+                for name in names:
+                    ring = ring.joined(key_ring(settings, name))
+                return ring
+
+            ring = _rings[wanted] = LiveRing(paths, load)
+    ring.insist()
+    return ring
 
 
 def audit_key(settings: Settings) -> AuditKey:
@@ -61,7 +88,13 @@ def audit_keys(settings: Settings) -> list[AuditKey]:
 
 
 def database(settings: Settings) -> SqlDatabase:
-    return SqlDatabase(settings.database_url, audit_key(settings), pool_size=settings.database.pool_size)
+    ring = object_keys(settings)
+
+    def current() -> AuditKey:
+        key = ring.key(Purpose.AUDIT)
+        return AuditKey(key.kid, key.key)
+
+    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size)
 
 
 def blobs(settings: Settings) -> BlobStore:
@@ -242,8 +275,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
 
 
 def _anchoring(settings: Settings, opened: Database) -> AnchorTrail:
-    key, file = audit_key(settings), anchor_file(settings)
-    return AnchorTrail(opened, lambda seq, code: file.append(seq, code, datetime.now(UTC), key))
+    file = anchor_file(settings)
+    return AnchorTrail(opened, lambda seq, code: file.append(seq, code, datetime.now(UTC), audit_key(settings)))
 
 
 def outlet(destination: DestinationSettings, settings: Settings) -> Outlet:

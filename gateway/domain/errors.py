@@ -54,6 +54,10 @@ class Conflict(GatewayError):
     category = Category.CONFLICT
 
 
+class Erased(Conflict):
+    """The patient was erased while something of that patient was under way."""
+
+
 class Missing(GatewayError):
     category = Category.MISSING
 

@@ -21,7 +21,8 @@ from gateway.domain.identity import StudyIdentity
 from gateway.domain.study import Study
 from gateway.ports import Database, PatientRow, UnitOfWork
 from gateway.privacy.identity import OriginalIdentity
-from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.keyring import Purpose
+from gateway.privacy.live_ring import Keys
 from gateway.privacy.memory import forget_all
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form
 from gateway.privacy.sealing import WrappingKey, open_column, seal_column
@@ -55,7 +56,7 @@ class Vault:
     Implements the IdentityVault port.
     """
 
-    def __init__(self, ring: KeyRing, database: Database) -> None:
+    def __init__(self, ring: Keys, database: Database) -> None:
         """`ring` holds both key files."""
         self._ring = ring
         self._database = database
@@ -201,12 +202,12 @@ class Vault:
         return self._record(row)
 
 
-def seal_object_key(key: bytes, ring: KeyRing, pseudonym: str) -> bytes:
+def seal_object_key(key: bytes, ring: Keys, pseudonym: str) -> bytes:
     """A patient's object key under the current objects key."""
     return seal_column(key, ring.key(Purpose.OBJECTS), "patient", "object_key", pseudonym)
 
 
-def open_object_key(sealed: bytes, ring: KeyRing, pseudonym: str) -> WrappingKey:
+def open_object_key(sealed: bytes, ring: Keys, pseudonym: str) -> WrappingKey:
     """The key that wraps the data keys of one patient's objects; all a worker needs is `objects.json`."""
     return WrappingKey(pseudonym, open_column(sealed, ring.by_id, "patient", "object_key", pseudonym))
 

@@ -93,18 +93,21 @@ def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> 
 
 
 class SqlDatabase:
-    """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections."""
+    """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections.
+
+    `audit_key` may be asked for every chain, so that it can be rotated under a running process.
+    """
 
     def __init__(
         self,
         url: str,
-        audit_key: AuditKey,
+        audit_key: AuditKey | Callable[[], AuditKey],
         *,
         pool_size: int = 8,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.url = parse_url(url)
-        self._key = audit_key
+        self._key = (lambda: audit_key) if isinstance(audit_key, AuditKey) else audit_key
         self._now = now
         self._lock: WriteLock | NoLock = NoLock()
         if self.url.get_backend_name() == "sqlite":

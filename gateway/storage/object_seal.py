@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from threading import Lock
 
 from gateway.ports import Database
-from gateway.privacy.keyring import KeyRing
+from gateway.privacy.live_ring import Keys
 from gateway.privacy.sealing import WrappingKey, open_sealed, seal
 from gateway.privacy.vault import open_object_key
 
@@ -20,7 +20,7 @@ CACHED = 4096  # patients' object keys kept in memory by one process
 class PatientObjectSeal:
     """Implements the ObjectSeal port. The associated data of an object is its own id."""
 
-    def __init__(self, ring: KeyRing, database: Database) -> None:
+    def __init__(self, ring: Keys, database: Database) -> None:
         self._ring = ring
         self._database = database
         self._keys: OrderedDict[str, WrappingKey] = OrderedDict()
