@@ -20,7 +20,7 @@ from gateway.ports import BlobStore, Database, GroupCommit, Outlet
 from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.live_ring import LiveRing
-from gateway.privacy.providers.choose import provider_for
+from gateway.privacy.providers.choose import Kind, provider_for
 from gateway.privacy.vault import Vault
 from gateway.readiness import mark_ready
 from gateway.storage.anchor import AnchorFile
@@ -31,14 +31,18 @@ from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.object_seal import PatientObjectSeal
 
 if TYPE_CHECKING:
+    from gateway.flow.erase import ErasePatient
+    from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.rotate_keys import RotateKeys
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
 
 log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
+_ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
 
 
@@ -111,6 +115,52 @@ def object_seal(settings: Settings, opened: Database) -> PatientObjectSeal:
 
 def vault(settings: Settings, opened: Database) -> Vault:
     return Vault(all_keys(settings), opened)
+
+
+def database_under(settings: Settings, ring: KeyRing) -> SqlDatabase:
+    """The database with the audit key of a ring that is not in place yet."""
+    key = ring.key(Purpose.AUDIT)
+    return SqlDatabase(settings.database_url, AuditKey(key.kid, key.key), pool_size=1)
+
+
+def prove_keys(settings: Settings, ring: KeyRing) -> ProveKeys:
+    from gateway.flow.prove_keys import ProveKeys
+    from gateway.storage.audit_verify import last_row_opens
+
+    opened = database_under(settings, ring)
+    return ProveKeys(opened, lambda ring: last_row_opens(opened, ring.keys))
+
+
+def rotate_keys(settings: Settings) -> RotateKeys:
+    from gateway.flow.rotate_keys import RotateKeys
+
+    return RotateKeys(
+        database(settings),
+        settings.key_folder,
+        lambda name: provider_for(settings.keys, name),
+        anchors=lambda: anchor_file(settings).counts(),
+    )
+
+
+def rotate_kek(settings: Settings, actor: str, moved_from: Kind | None) -> dict[str, str]:
+    """The KEK id of each ring. `moved_from` is the provider that wraps them until now, where it is another."""
+    from gateway.flow import rotate_keys as flow
+
+    return flow.rotate_kek(
+        SqlDatabase(settings.database_url, lambda: audit_key(settings), pool_size=1),  # asked when the rings are moved
+        settings.key_folder,
+        lambda name: provider_for(settings.keys, name),
+        actor,
+        moved_from and (lambda name: provider_for(settings.keys, name, moved_from)),
+    )
+
+
+def erase_patient(settings: Settings) -> ErasePatient:
+    from gateway.flow.erase import ErasePatient
+    from gateway.storage.scrub import scrub
+
+    opened = database(settings)
+    return ErasePatient(opened, blobs(settings), lambda: scrub(opened))
 
 
 def read_reports(settings: Settings, opened: Database) -> ReadReports:
@@ -238,10 +288,12 @@ def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
 def sweep(settings: Settings, stop: threading.Event) -> None:
     """Settle, publish, deliver, anchor: everything that nobody else would notice."""
     from gateway.flow.deliver import DeliverReports, Destination
+    from gateway.flow.erase import FinishErasures
     from gateway.flow.publish import PublishTasks
     from gateway.flow.settle import SettleStudies
     from gateway.flow.sweep import Chore, Sweeper
     from gateway.outlets.celery_queue import CeleryDoorbell
+    from gateway.storage.scrub import scrub
 
     opened = database(settings)
     pause = settings.sweep.interval_seconds
@@ -253,6 +305,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         Chore("settle", SettleStudies(opened), pause),
         Chore("publish", publish, pause),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
+        Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
     for told in settings.destinations:

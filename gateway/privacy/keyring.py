@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from gateway.domain.errors import Conflict, Invalid, Missing
+from gateway.domain.errors import Conflict, Invalid, Missing, Unavailable
 from gateway.privacy import private_file, ring_file
 from gateway.privacy.key_provider import KeyProvider
 from gateway.privacy.providers.file import FileProvider
@@ -105,9 +105,9 @@ class KeyRing:
         return replace(self, keys={name: key for name, key in self.keys.items() if name != kid})
 
     def confirm(self, kid: str) -> None:
-        """Conflict where the key is not on the ring; a ring in memory does not change."""
+        """Unavailable where the key is not on the ring; a ring in memory does not change."""
         if kid not in self.keys:
-            raise Conflict(f"the key {kid} is not on the ring")
+            raise Unavailable(f"the key {kid} is not on the ring")
 
     def joined(self, other: KeyRing) -> KeyRing:
         """Both rings as one, for the processes that may hold both."""
@@ -145,7 +145,7 @@ def create(folder: Path, providers: Providers = unprotected) -> list[str]:
             ring = KeyRing({}, {})
             for purpose in sorted(purposes):
                 ring = ring.with_new_key(purpose)
-            content = _sealed_first(name, ring, providers(name))
+            content = sealed(name, ring, providers(name))
             try:
                 private_file.write_new(folder / name, content)
             except Conflict:
@@ -164,7 +164,7 @@ def load(folder: Path, name: str, provider: KeyProvider | None = None) -> KeyRin
 
 def save(folder: Path, name: str, ring: KeyRing, provider: KeyProvider) -> None:
     """Replaces the file: sealed under a fresh data key, durable when this returns."""
-    private_file.write_over(folder / name, ring_file.sealed(name, to_content(ring), provider))
+    private_file.write_over(folder / name, sealed(name, ring, provider))
 
 
 def to_content(ring: KeyRing) -> RingContent:
@@ -192,8 +192,8 @@ def from_content(name: str, content: RingContent) -> KeyRing:
     return KeyRing(content.keys, current, staged)
 
 
-def _sealed_first(name: str, ring: KeyRing, provider: KeyProvider) -> bytes:
-    """The first writing of a ring may need the first KEK."""
+def sealed(name: str, ring: KeyRing, provider: KeyProvider) -> bytes:
+    """The file of a ring. A provider that has no KEK yet makes its first."""
     try:
         return ring_file.sealed(name, to_content(ring), provider)
     except Missing:

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
 
-from gateway.domain.errors import Conflict, GatewayError
+from gateway.domain.errors import GatewayError, Unavailable
 from gateway.privacy import ring_file
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.sealing import WrappingKey
@@ -35,7 +35,7 @@ class Keys(Protocol):
     def by_id(self, kid: str) -> WrappingKey: ...
 
     def confirm(self, kid: str) -> None:
-        """Conflict where the key is not on the ring any more."""
+        """Unavailable where the key is not on the ring any more; trying again takes the current one."""
         ...
 
 
@@ -88,7 +88,7 @@ class LiveRing:
         else:
             held = any(kid in ring_file.read_header(path).keys for path in self._paths)
         if not held:
-            raise Conflict(f"the key {kid} was retired meanwhile")
+            raise Unavailable(f"the key {kid} was retired meanwhile")
 
     def insist(self) -> None:
         """Reads the files now where they have changed, and raises where they do not open."""

@@ -75,7 +75,7 @@ def opened(name: str, content: bytes, provider: KeyProvider) -> RingContent:
         return _opened_first_format(name, document, provider)
     try:
         header = {part: document[part] for part in _HEADER}
-        wrapped = WrappedKey(document["kek"], _bytes(document["wrapped"]))
+        wrapped = WrappedKey(str(document["kek"]), _bytes(document["wrapped"]))
         nonce, closed = _bytes(document["nonce"]), _bytes(document["sealed"])
         told = (str(document["provider"]), str(document["file"]))
     except _BROKEN:
