@@ -163,7 +163,7 @@ FIRST_FORMAT = {
         "objects-0123456789ab": base64.b64encode(b"o" * 32).decode(),
         "audit-0": base64.b64encode(b"a" * 32).decode(),
     },
-    "current": {"objects": "objects-0", "audit": "audit-0"},
+    "current": {"objects": "objects-0123456789ab", "audit": "audit-0"},
 }
 
 
