@@ -99,14 +99,13 @@ class RotateKeys:
             raise Conflict(f"{kid} still serves {count} {what}")
 
     def _was_interrupted(self, ring: KeyRing, purpose: Purpose) -> bool:
-        """A rotation that was killed has left a current key without its audit row, or rows under former keys."""
+        """A rotation that was killed has left a current key without the audit row that ends it."""
         kid = ring.current[purpose]
         if len(ring.kids(purpose)) == 1 or purpose in ring.staged:
             return False
+        last = "key:rewrap" if purpose in WRAPPED else "key:rotate"
         with self.database.read() as unit:
-            recorded = unit.audit.newest(limit=1, event="key:rotate", subject_id=kid)
-            which = WRAPPED.get(purpose)
-            return not recorded or bool(which and unit.key_rows.outside(which, kid, 1))
+            return not unit.audit.newest(limit=1, event=last, subject_id=kid)
 
     def _rewrap(self, purpose: Purpose, ring: KeyRing, actor: str) -> tuple[int, int]:
         """Twice: a process that had not yet seen the new ring may have added a row under the old key meanwhile."""

@@ -150,9 +150,8 @@ def test_a_provider_of_another_kind_is_named(site: Site, tmp_path: Path) -> None
     """A ring under one provider, opened with another: the message says which it is and how to move it."""
     folder = tmp_path / "keys"
     create(folder, lambda _name: site.provider)
-    other = (
-        EnvironmentProvider("keys.objects_secret", SECRET) if site.provider.name != "environment" else FileProvider()
-    )
+    own = site.provider.name
+    other = FileProvider() if own == "environment" else EnvironmentProvider("keys.objects_secret", SECRET)
     with pytest.raises(Conflict, match=rf"'{own}'.*--from {own}"):
         load(folder, OBJECTS_FILE, other)
 
