@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
-from gateway.domain.errors import Conflict, Erased
+from gateway.domain.errors import Busy, Conflict, Erased
 from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId, derive_id, new_id
 from gateway.domain.study import Arrival, Instance, Priority
 from gateway.ports import BlobStore, GroupCommit, ObjectSeal, UnitOfWork
 
 Buffer = bytes | bytearray | memoryview
+_TRIES = 3
 URGENT = frozenset({"STAT", "HIGH"})  # values of Requested Procedure Priority (0040,1003) that mean at once
 
 
@@ -78,10 +79,12 @@ class ReceiveInstance:
 
     def __call__(self, received: ReceivedObject) -> Literal["new", "duplicate"]:
         """An object of a patient who was erased meanwhile is cleaned once more, as one of a patient not yet known."""
-        try:
-            return self._store(received)
-        except Erased:
-            return self._store(received)
+        for _ in range(_TRIES):
+            try:
+                return self._store(received)
+            except Erased:
+                continue
+        raise Busy("the patient of this object is being erased")
 
     def _store(self, received: ReceivedObject) -> Literal["new", "duplicate"]:
         instance_id = InstanceId(new_id())
