@@ -31,6 +31,7 @@ from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.object_seal import PatientObjectSeal
 
 if TYPE_CHECKING:
+    from gateway.flow.check import CheckInstances
     from gateway.flow.erase import ErasePatient
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
@@ -285,8 +286,16 @@ def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
     return ChainCheck(verdict.rows, broken_at, datetime.now(UTC))
 
 
+def check(settings: Settings, opened: Database) -> CheckInstances:
+    from gateway.flow.check import CheckInstances
+    from gateway.storage.sealed_file import SealedFiles
+
+    files = SealedFiles(blobs(settings), object_seal(settings, opened))
+    return CheckInstances(opened, vault(settings, opened), files)
+
+
 def sweep(settings: Settings, stop: threading.Event) -> None:
-    """Settle, publish, deliver, anchor: everything that nobody else would notice."""
+    """Check, settle, publish, deliver, anchor: everything that nobody else would notice."""
     from gateway.flow.deliver import DeliverReports, Destination
     from gateway.flow.erase import FinishErasures
     from gateway.flow.publish import PublishTasks
@@ -302,6 +311,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     )
     anchor = _anchoring(settings, opened)
     chores = [
+        Chore("check", check(settings, opened), pause),
         Chore("settle", SettleStudies(opened), pause),
         Chore("publish", publish, pause),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),

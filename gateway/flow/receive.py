@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
+from gateway.domain.clearance import Deidentification
 from gateway.domain.errors import Busy, Conflict, Erased
 from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId, derive_id, new_id
 from gateway.domain.study import Arrival, Instance, Priority
@@ -50,6 +51,7 @@ class CleanedObject:
     requested_priority: str
     expected_count: int | None
     header: dict[str, str | int | None]
+    deidentification: Deidentification
     accession_index: bytes | None
     study_uid_index: bytes
     sealed_study_identity: bytes
@@ -119,6 +121,7 @@ class ReceiveInstance:
             header=cleaned.header,
             received_at=self.now(),
             received_from=received.sender,
+            deidentification=cleaned.deidentification,
         )
         return Arrival(
             instance=instance,

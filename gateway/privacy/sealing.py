@@ -201,6 +201,12 @@ def read_range(
     return b"".join(plain)[skip : skip + length]
 
 
+def sealed_size(start: bytes | memoryview, plain: int) -> int:
+    """How many bytes an object of `plain` bytes has when sealed, from the first LONGEST_HEADER of them."""
+    header = read_sealed_header(start)
+    return header.size + plain + _TAG * max(1, -(-plain // header.segment))
+
+
 def rewrap(header: SealedHeader, unwrap: Unwrap, wrapping: WrappingKey) -> SealedHeader:
     """The header with its data key under another wrapping key; segments stay as they are."""
     data_key = unwrap(header.kid, header.wrapped)

@@ -12,7 +12,7 @@ from threading import Lock
 
 from gateway.ports import Database
 from gateway.privacy.live_ring import Keys
-from gateway.privacy.sealing import WrappingKey, open_sealed, seal
+from gateway.privacy.sealing import LONGEST_HEADER, WrappingKey, open_sealed, read_range, seal, sealed_size
 from gateway.privacy.vault import open_object_key
 
 CACHED = 4096  # patients' object keys kept in memory by one process
@@ -38,6 +38,21 @@ class PatientObjectSeal:
     def forget(self, pseudonym: str) -> None:
         with self._lock:
             self._keys.pop(pseudonym, None)
+
+    def open_range(
+        self,
+        pseudonym: str,
+        object_id: str,
+        read: Callable[[int, int], bytes],
+        *,
+        size: int,
+        start: int,
+        length: int,
+    ) -> bytes:
+        """`length` plain bytes from `start` on, of an object of `size` plain bytes; `read` reads the sealed one."""
+        sealed = sealed_size(read(0, LONGEST_HEADER), size)
+        unwrap = self._key(pseudonym).unwrap
+        return read_range(read, sealed, unwrap, object_id.encode(), start=start, length=length)
 
     def _key(self, pseudonym: str) -> WrappingKey:
         now = self._clock()
