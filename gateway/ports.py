@@ -328,6 +328,10 @@ class KeyRows(Protocol):
         """False where the row is not `was` any more."""
         ...
 
+    def deposits(self, limit: int, after: str = "") -> list[BlobKey]:
+        """Keys, behind `after`, of the sealed files that only a private half of the deposit pair opens."""
+        ...
+
     def hold(self) -> None:
         """Until the unit of work ends nobody adds or changes a row."""
         ...

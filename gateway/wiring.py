@@ -133,13 +133,16 @@ def prove_keys(settings: Settings, ring: KeyRing) -> ProveKeys:
 
 
 def rotate_keys(settings: Settings) -> RotateKeys:
+    from gateway.flow.count_deposits import count_deposits
     from gateway.flow.rotate_keys import RotateKeys
 
+    opened = database(settings)
     return RotateKeys(
-        database(settings),
+        opened,
         settings.key_folder,
         lambda name: provider_for(settings.keys, name),
         anchors=lambda: anchor_file(settings).counts(),
+        deposits=lambda: count_deposits(opened, blobs(settings)),
     )
 
 

@@ -14,7 +14,8 @@ from gateway.config import LoadedSettings, Settings
 from gateway.domain.errors import GatewayError, Invalid, Missing
 
 COLUMNS = ("file", "provider", "kek", "purpose", "key", "state", "rows")
-ROTATED = ("objects", "identity", "audit", "tokens")
+DEPOSIT = "deposit"
+ROTATED = ("objects", "identity", "audit", "tokens", DEPOSIT)
 
 
 def init(loaded: LoadedSettings, _arguments: argparse.Namespace) -> int:
@@ -29,8 +30,6 @@ def create_keys(settings: Settings) -> list[str]:
     from gateway.privacy import keyring
     from gateway.privacy.providers.choose import provider_for
 
-    if all((settings.key_folder / name).exists() for name in keyring.FILES):
-        return []
     return keyring.create(settings.key_folder, lambda name: provider_for(settings.keys, name))
 
 
@@ -69,11 +68,12 @@ def rotate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         return 0
     keys = wiring.rotate_keys(loaded.settings)
     failed = 0
-    for purpose in map(Purpose, arguments.purpose or ROTATED):
+    for word in arguments.purpose or ROTATED:
         if arguments.stage:
-            tell(f"{keys.stage(purpose, actor())} is staged; copy the ring to every machine, then rotate")
+            if word != DEPOSIT or arguments.purpose:
+                tell(f"{keys.stage(Purpose(word), actor())} is staged; copy the ring to every machine, then rotate")
             continue
-        done = keys.rotate(purpose, actor())
+        done = keys.rotate_deposit(actor()) if word == DEPOSIT else keys.rotate(Purpose(word), actor())
         failed += done.failed
         begun = "is current" if done.is_new else "is current, as an earlier run began it"
         rest = f"; {done.failed} rows do not open and were left" if done.failed else ""

@@ -25,6 +25,11 @@ from gateway.privacy.ring_file import read_header
 BATCH: Final = 50
 WRAPPED: Final[Mapping[Purpose, WrappedKeys]] = {Purpose.OBJECTS: "objects", Purpose.IDENTITY: "identity"}
 
+_KEPT: Final = {
+    Purpose.AUDIT: "audit rows and anchors, and is kept to verify them",
+    Purpose.DEPOSIT_PRIVATE: "deposits of removed pixels, and is kept to open them",
+}
+
 
 @dataclass(frozen=True)
 class Rotation:
@@ -38,12 +43,16 @@ class Rotation:
 
 @dataclass(frozen=True)
 class RotateKeys:
-    """Works on the rings in `folder`; `anchors` counts the anchors of the audit trail that each key has signed."""
+    """Works on the rings in `folder`; `anchors` counts the anchors of the audit trail that each key has signed.
+
+    `deposits` counts the sealed deposits by the fingerprint of the pair that they were made for.
+    """
 
     database: Database
     folder: Path
     providers: Providers
     anchors: Callable[[], Mapping[str, int]] = dict
+    deposits: Callable[[], Mapping[str, int]] = dict
     pause: Callable[[float], None] = time.sleep
 
     def rotate(self, purpose: Purpose, actor: str) -> Rotation:
@@ -58,6 +67,15 @@ class RotateKeys:
             self._record_once("key:rotate", kid, actor, purpose=purpose.value)
             done, failed = self._rewrap(purpose, ring, actor) if purpose in WRAPPED else (0, 0)
         return Rotation(kid, is_new, done, failed)
+
+    def rotate_deposit(self, actor: str) -> Rotation:
+        """A new pair in both rings. What is sealed to the former one is opened by its private half, which stays."""
+        with private_file.one_at_a_time(self.folder):
+            is_new = self._load(Purpose.OBJECTS).seals_for(self._load(Purpose.IDENTITY))
+            identity = keyring.complete_pair(self.folder, self.providers, anew=True)
+            kid = identity.current[Purpose.DEPOSIT_PRIVATE]
+            self._record_once("key:rotate", kid, actor, purpose=Purpose.DEPOSIT_PRIVATE.value)
+        return Rotation(kid, is_new)
 
     def stage(self, purpose: Purpose, actor: str) -> str:
         """Makes the key that the next rotation will use, to be copied to every machine before it is used."""
@@ -92,11 +110,15 @@ class RotateKeys:
             found[kid] = chained.get(kid, 0) + anchored.get(kid, 0)
         return found
 
+    def _deposits(self, kid: str) -> int:
+        """How many deposits this private half opens, by the fingerprint in each; reads the head of every one."""
+        return self.deposits().get(kid.rpartition("-")[2], 0)
+
     def _check_unused(self, kid: str, purpose: Purpose) -> None:
-        count = self.usage(self._load(purpose))[kid]
+        is_private = purpose is Purpose.DEPOSIT_PRIVATE
+        count = self._deposits(kid) if is_private else self.usage(self._load(purpose))[kid]
         if count:
-            what = "audit rows and anchors, and is kept to verify them" if purpose is Purpose.AUDIT else "rows; rotate"
-            raise Conflict(f"{kid} still serves {count} {what}")
+            raise Conflict(f"{kid} still serves {count} {_KEPT.get(purpose, 'rows; `dxgate keys rotate` frees it')}")
 
     def _was_interrupted(self, ring: KeyRing, purpose: Purpose) -> bool:
         """A rotation that was killed has left a current key without the audit row that ends it."""

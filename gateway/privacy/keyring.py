@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from gateway.domain.errors import Conflict, Invalid, Missing, Unavailable
-from gateway.privacy import private_file, ring_file
+from gateway.privacy import deposit, private_file, ring_file
 from gateway.privacy.key_provider import KeyProvider
 from gateway.privacy.providers.file import FileProvider
 from gateway.privacy.ring_file import RingContent
@@ -32,16 +32,20 @@ class Purpose(StrEnum):
     PSEUDONYM = "pseudonym"
     AUDIT = "audit"
     TOKENS = "tokens"
+    DEPOSIT_PUBLIC = "deposit-public"
+    DEPOSIT_PRIVATE = "deposit-private"
 
 
 OBJECTS_FILE: Final = "objects.json"
 IDENTITY_FILE: Final = "identity.json"
 FILES: Final[Mapping[str, frozenset[Purpose]]] = MappingProxyType(
     {
-        OBJECTS_FILE: frozenset({Purpose.OBJECTS, Purpose.AUDIT}),
-        IDENTITY_FILE: frozenset(set(Purpose) - {Purpose.OBJECTS, Purpose.AUDIT}),
+        OBJECTS_FILE: frozenset({Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}),
+        IDENTITY_FILE: frozenset(set(Purpose) - {Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}),
     }
 )
+PAIR: Final = frozenset({Purpose.DEPOSIT_PUBLIC, Purpose.DEPOSIT_PRIVATE})
+"""An X25519 pair, raw: who holds the public half can seal for the vault and open nothing (deposit.py)."""
 UNROTATABLE: Final = frozenset({Purpose.INDEX, Purpose.PSEUDONYM})
 """A new key here would break every look-up or every pseudonym; they change by migration, not by rotation."""
 
@@ -91,11 +95,33 @@ class KeyRing:
         """A ring that holds the next key and does not use it yet, to be copied to every machine first."""
         if purpose in UNROTATABLE and purpose in self.current:
             raise Conflict(f"the {purpose.value} key cannot be rotated: stored values are derived from it")
+        if purpose in PAIR:
+            raise Conflict(f"the {purpose.value} key is one half of a pair, and both rings change together")
         if purpose in self.staged:
             raise Conflict(f"the next {purpose.value} key is staged already")
         kid = f"{purpose.value}-{secrets.token_hex(6)}"
         keys = {**self.keys, kid: secrets.token_bytes(32)}
         return replace(self, keys=keys, staged={**self.staged, purpose: kid})
+
+    def with_private_key(self) -> KeyRing:
+        """A ring whose current private half of the deposit pair is new; earlier ones still open what they sealed."""
+        return self._with_half(Purpose.DEPOSIT_PRIVATE, *deposit.new_pair())
+
+    def with_public_key(self, private: bytes) -> KeyRing:
+        """A ring that seals deposits for the holder of `private`; a former public half is of no more use."""
+        public = deposit.public_half(private)
+        keys = {kid: key for kid, key in self.keys.items() if purpose_of(kid) is not Purpose.DEPOSIT_PUBLIC}
+        return replace(self, keys=keys)._with_half(Purpose.DEPOSIT_PUBLIC, public, public)
+
+    def _with_half(self, purpose: Purpose, public: bytes, half: bytes) -> KeyRing:
+        """Both halves carry the fingerprint of the public one in their ids, as every deposit does."""
+        kid = f"{purpose.value}-{deposit.fingerprint(public)}"
+        return replace(self, keys={**self.keys, kid: half}, current={**self.current, purpose: kid})
+
+    def seals_for(self, identity: KeyRing) -> bool:
+        """Whether the public half here belongs to the private half that is current there."""
+        public, private = self.current.get(Purpose.DEPOSIT_PUBLIC), identity.current.get(Purpose.DEPOSIT_PRIVATE)
+        return bool(public and private) and str(public).rpartition("-")[2] == str(private).rpartition("-")[2]
 
     def without(self, kid: str) -> KeyRing:
         """A ring that has lost a former key for good; Conflict where the key is in use or about to be."""
@@ -143,7 +169,7 @@ def create(folder: Path, providers: Providers = unprotected) -> list[str]:
     for name, purposes in FILES.items():
         if not (folder / name).exists():
             ring = KeyRing({}, {})
-            for purpose in sorted(purposes):
+            for purpose in sorted(purposes - PAIR):
                 ring = ring.with_new_key(purpose)
             content = sealed(name, ring, providers(name))
             try:
@@ -151,7 +177,29 @@ def create(folder: Path, providers: Providers = unprotected) -> list[str]:
             except Conflict:
                 continue  # another process was first; its ring is the ring
             made.append(name)
+    if not all(_holds_half(folder / name) for name in FILES):
+        with private_file.one_at_a_time(folder, wait=True):
+            complete_pair(folder, providers)
     return made
+
+
+def complete_pair(folder: Path, providers: Providers, *, anew: bool = False) -> KeyRing:
+    """Both halves of the deposit pair, where one is missing or `anew`; returns the ring that holds the private one.
+
+    The private half is written first and the public one follows from it: killed in between, the next run goes on.
+    """
+    identity, objects = (load(folder, name, providers(name)) for name in (IDENTITY_FILE, OBJECTS_FILE))
+    if Purpose.DEPOSIT_PRIVATE not in identity.current or (anew and objects.seals_for(identity)):
+        identity = identity.with_private_key()
+        save(folder, IDENTITY_FILE, identity, providers(IDENTITY_FILE))
+    if not objects.seals_for(identity):
+        objects = objects.with_public_key(identity.key(Purpose.DEPOSIT_PRIVATE).key)
+        save(folder, OBJECTS_FILE, objects, providers(OBJECTS_FILE))
+    return identity
+
+
+def _holds_half(path: Path) -> bool:
+    return any(kid.rpartition("-")[0] in PAIR for kid in ring_file.read_header(path).keys)
 
 
 def load(folder: Path, name: str, provider: KeyProvider | None = None) -> KeyRing:

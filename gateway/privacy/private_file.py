@@ -64,11 +64,14 @@ def check_private(path: Path, kind: str, most: int) -> None:
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Alone in changing the files of this folder; Busy where another is. The kernel lets go when a process dies."""
+def one_at_a_time(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Alone in changing the files of this folder; Busy where another is and we do not `wait`.
+
+    The kernel lets go when a process dies.
+    """
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         raise Busy("another command is changing the keys; wait for it") from None

@@ -11,14 +11,16 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, func, literal, select, text, update
 
+from gateway.domain.ids import BlobKey
 from gateway.ports import WrappedKeys
-from gateway.storage.tables import audit, patient, vault_patient
+from gateway.storage.tables import audit, instance, patient, vault_patient
 from gateway.storage.transaction import Transaction
 
 _CELLS: dict[WrappedKeys, tuple[Table, Column[Any]]] = {
     "objects": (patient, patient.c.wrapped_object_key),
     "identity": (vault_patient, vault_patient.c.sealed_secret),
 }
+_HELD = "patient, vault_patient, instance, audit"
 _COLUMN_VERSION = 1
 
 
@@ -50,10 +52,17 @@ class SqlKeyRows:
         mine = update(table).where(table.c.pseudonym == pseudonym, cell == was)
         return self._transaction.execute(mine.values({cell.name: now})).rowcount == 1
 
+    def deposits(self, limit: int, after: str = "") -> list[BlobKey]:
+        key = instance.c.removed_pixels_key
+        found = select(key).where(key > after).order_by(key).limit(limit)
+        return [BlobKey(row[0]) for row in self._transaction.all(found)]
+
     def hold(self) -> None:
         """SQLite has one writer anyway; on PostgreSQL a SHARE lock waits for those who write and keeps others out."""
         if self._transaction.is_postgresql:
-            self._transaction.execute(text("LOCK TABLE patient, vault_patient, audit IN SHARE ROW EXCLUSIVE MODE"))
+            self._transaction.execute(
+                text("LOCK TABLE patient, vault_patient, instance, audit IN SHARE ROW EXCLUSIVE MODE")
+            )
 
     def _count(self, counted: Any) -> int:
         row = self._transaction.first(counted)

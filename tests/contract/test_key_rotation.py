@@ -12,15 +12,19 @@ from typing import Any
 
 import pytest
 from harness.keyed_gateway import KeyedGateway, ct_object
+from sqlalchemy import update
 
 from gateway import wiring
 from gateway.domain.errors import Busy, Conflict, Missing
+from gateway.domain.ids import BlobKey
 from gateway.flow import rotate_keys
 from gateway.flow.rotate_keys import RotateKeys
 from gateway.privacy import keyring, private_file
+from gateway.privacy.deposit import open_deposit, seal_deposit
 from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose
 from gateway.privacy.pseudonyms import IdentityKey
 from gateway.privacy.vault import Vault
+from gateway.storage import tables
 from gateway.storage.audit_verify import verify_database
 from gateway.storage.unit_of_work import SqlUnitOfWork
 
@@ -115,6 +119,41 @@ def test_a_staged_key_is_the_next_one(gateway: KeyedGateway) -> None:
     assert ring(gateway).current[Purpose.OBJECTS] != staged
     done = keys.rotate(Purpose.OBJECTS, "officer")
     assert (done.kid, done.is_new, done.rewrapped) == (staged, True, 1)
+
+
+def test_a_new_deposit_pair_stands_in_both_rings(gateway: KeyedGateway) -> None:
+    """What was sealed to the former pair still opens, and its private half stays while one such file is left."""
+    fill(gateway, 1)
+    ((_, instance),) = gateway.instances()
+    objects, identity = ring(gateway), ring(gateway, IDENTITY_FILE)
+    former = identity.current[Purpose.DEPOSIT_PRIVATE]
+    key = BlobKey("d" * 32)
+    gateway.blobs.put(key, seal_deposit([b"pixels"], objects.key(Purpose.DEPOSIT_PUBLIC).key, key.encode()))
+    with gateway.database.begin("test") as unit:
+        changed = update(tables.instance).where(tables.instance.c.id == instance.id)
+        unit._transaction.execute(changed.values(removed_pixels_key=key))
+        unit.commit()
+    keys = wiring.rotate_keys(gateway.settings)
+    done = keys.rotate_deposit("officer")
+    now = ring(gateway, IDENTITY_FILE)
+    assert (done.is_new, done.kid) == (True, now.current[Purpose.DEPOSIT_PRIVATE])
+    assert ring(gateway).seals_for(now)
+    assert open_deposit(gateway.blobs.get(key), now.by_id(former).key, key.encode()) == b"pixels"
+    with pytest.raises(Conflict, match="1 deposits"):
+        keys.retire(former, "officer")
+    gateway.blobs.delete(key)
+    keys.retire(former, "officer")
+    with pytest.raises(Missing):
+        ring(gateway, IDENTITY_FILE).by_id(former)
+
+
+def test_half_a_rotation_of_the_pair_is_finished(gateway: KeyedGateway) -> None:
+    """Killed between the two files: the next run completes the pair and makes no third."""
+    half = ring(gateway, IDENTITY_FILE).with_private_key()
+    keyring.save(gateway.settings.key_folder, IDENTITY_FILE, half, gateway.providers(IDENTITY_FILE))
+    done = rotation(gateway).rotate_deposit("officer")
+    assert (done.is_new, done.kid) == (False, half.current[Purpose.DEPOSIT_PRIVATE])
+    assert ring(gateway).seals_for(ring(gateway, IDENTITY_FILE))
 
 
 def test_two_commands_do_not_meet(gateway: KeyedGateway) -> None:

@@ -22,10 +22,10 @@ from gateway.privacy.providers.file import FileProvider
 
 
 def test_objects_and_identity_are_apart(tmp_path: Path) -> None:
-    """The objects ring opens objects and extends the audit, nothing else; together they serve every purpose."""
+    """The objects ring opens objects, extends the audit and seals deposits; with the other it serves every purpose."""
     create(tmp_path / "keys")
     objects, identity = load(tmp_path / "keys", OBJECTS_FILE), load(tmp_path / "keys", IDENTITY_FILE)
-    assert set(objects.current) == {Purpose.OBJECTS, Purpose.AUDIT}
+    assert set(objects.current) == {Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}
     with pytest.raises(Missing):
         objects.key(Purpose.IDENTITY)
     joined = objects.joined(identity)
@@ -95,7 +95,7 @@ def test_a_passphrase_is_asked_for_and_checked(tmp_path: Path) -> None:
     ring = load(folder, OBJECTS_FILE, FileProvider("correct horse"))
     written = (folder / OBJECTS_FILE).read_bytes()
     assert not any(base64.b64encode(key) in written for key in ring.keys.values())
-    assert set(ring.current) == {Purpose.OBJECTS, Purpose.AUDIT}
+    assert set(ring.current) == {Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}
     with pytest.raises(Forbidden, match="wrong passphrase"):
         load(folder, OBJECTS_FILE, FileProvider("battery staple"))
     with pytest.raises(Forbidden, match="needs its passphrase"):
@@ -268,4 +268,4 @@ def test_a_ring_has_no_text_form(tmp_path: Path) -> None:
     """The repr names keys by id only."""
     create(tmp_path / "keys")
     ring = load(tmp_path / "keys", OBJECTS_FILE)
-    assert repr(ring) == f"KeyRing({ring.current[Purpose.AUDIT]}, {ring.current[Purpose.OBJECTS]})"
+    assert repr(ring) == f"KeyRing({', '.join(sorted(ring.keys))})"
