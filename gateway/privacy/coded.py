@@ -17,18 +17,20 @@ _DATE: Final = re.compile(r"(?:18|19|20)\d\d[-/.]?[01]?\d[-/.]?[0-3]?\d|[0-3]?\d
 _WORDS: Final = re.compile(r"[A-Za-z]{2,}")
 _MOST_WORDS: Final = 3
 _LONGEST_WORD: Final = 5
-_TABLE_WORDS: Final = frozenset(
-    "ACTIVE INACTIVE NORMAL ABNORMAL BOOKED CANCELLED DELETED PENDING NOSHOW OVERBOOK STARTED COMPLETE BLOCKED INPATIENT "
-    "OUTPATIENT EMERGENCY PREADMIT RECURRING URGENT ELECTIVE FEMALE UNKNOWN DAYTIME DISCONTINUED TENTATIVE WAITLIST BIDIRECT "
-    "POSITIVE NEGATIVE UNICODE ACCREDITED PERFORMED".split()
-)
+_TABLE_WORDS_TEXT: Final = """
+ACTIVE INACTIVE NORMAL ABNORMAL BOOKED CANCELLED DELETED PENDING NOSHOW OVERBOOK STARTED COMPLETE BLOCKED INPATIENT
+OUTPATIENT EMERGENCY PREADMIT RECURRING URGENT ELECTIVE FEMALE UNKNOWN DAYTIME DISCONTINUED TENTATIVE WAITLIST
+BIDIRECT POSITIVE NEGATIVE UNICODE ACCREDITED PERFORMED
+"""
+_TABLE_WORDS: Final = frozenset(_TABLE_WORDS_TEXT.split())
 NUMBER: Final = re.compile(r"[+-]?\d{1,9}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,3})?")
 COMPARATOR: Final = re.compile(r"[<>=+\-:/.]{0,3}")
 CLOCK: Final = re.compile(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d(?:\.\d{1,6})?)?)?")
-SHARED_SYSTEMS: Final = frozenset(
-    "LN SCT SNM SNM3 SNT I9 I9C I9CP I10 I10C I10P ICD10 ICDO ICDO3 UCUM ISO+ ISO DCM RXNORM NDC CVX MVX C4 C5 HCPCS ATC CDCREC "
-    "CDCEDACUITY PHINVS FDDX FDDC MDC MDNS IBT NUBC UB04FL14 LOINC".split()
-)
+_SHARED_SYSTEMS_TEXT: Final = """
+LN SCT SNM SNM3 SNT I9 I9C I9CP I10 I10C I10P ICD10 ICDO ICDO3 UCUM ISO+ ISO DCM RXNORM NDC CVX MVX C4 C5 HCPCS ATC
+CDCREC CDCEDACUITY PHINVS FDDX FDDC MDC MDNS IBT NUBC UB04FL14 LOINC
+"""
+SHARED_SYSTEMS: Final = frozenset(_SHARED_SYSTEMS_TEXT.split())
 """Names of HL7 table 0396 for systems that are nobody's own."""
 
 
@@ -45,7 +47,8 @@ def is_code(value: str) -> bool:
 def is_bare_code(value: str) -> bool:
     """A code that no system stands beside: its longer words are technical or of the tables, or it may be a name."""
     return is_code(value) and all(
-        len(word) <= _LONGEST_WORD or word.upper() in _TABLE_WORDS or is_technical(word) for word in _WORDS.findall(value)
+        len(word) <= _LONGEST_WORD or word.upper() in _TABLE_WORDS or is_technical(word)
+        for word in _WORDS.findall(value)
     )
 
 

@@ -87,14 +87,14 @@ class Moments:
         self._shift = pseudonymiser.shift_date
         self._profile = profile
 
-    def date(self, value: str) -> str | None:
+    def moved(self, value: str) -> str | None:
         """What may stand for a date; None where nothing may, or it is no date."""
         moved = None if self._profile.dates == "remove" else self._shift(value)
         return moved[:4] if moved and self._profile.dates == "year" else moved
 
     def birth_year(self, value: str, today: date) -> str | None:
         """The year of birth on the moved time line; none at all for people of ninety and more."""
-        moved = self.date(value)
+        moved = self.moved(value)
         if moved is None or today.year - int(value[:4]) > _OLDEST:
             return None
         return moved[:4]

@@ -33,8 +33,12 @@ def patient_key(document: Resource, issuers: Issuers, patients: Mapping[str, Ide
     keys = {key for one in found if (key := identifier_key(one.get("identifier"), issuers)) is not None}
     keys |= {key for value in _references(document) if (key := patients.get(_patient_path(value))) is not None}
     if not keys:
-        keys = {key for value in _subject_identifiers(document) if (key := identifier_key([value], issuers)) is not None}
-    told = {f"Patient/{one.get('id')}" for one in found} | {path for one in _references(document) if (path := _patient_path(one))}
+        keys = {
+            key for value in _subject_identifiers(document) if (key := identifier_key([value], issuers)) is not None
+        }
+    told = {f"Patient/{one.get('id')}" for one in found} | {
+        path for one in _references(document) if (path := _patient_path(one))
+    }
     if len(keys) > 1 or len(found) > 1 or len(told) > 1:
         raise Invalid("the resource is about more than one patient")
     return keys.pop() if keys else None
@@ -65,7 +69,13 @@ def type_codes(identifier: Resource) -> set[str]:
 
 def known_identity(document: Resource) -> KnownIdentity:
     """What any structured element says of anybody."""
-    found: dict[str, set[str]] = {"names": set(), "numbers": set(), "contacts": set(), "addresses": set(), "days": set()}
+    found: dict[str, set[str]] = {
+        "names": set(),
+        "numbers": set(),
+        "contacts": set(),
+        "addresses": set(),
+        "days": set(),
+    }
     for name, value in _objects(document, ""):
         _harvest(name, value, found)
     return KnownIdentity(**{kind: frozenset(values) for kind, values in found.items()})
@@ -120,7 +130,7 @@ def _references(document: Resource) -> Iterator[str]:
 
 def _patient_path(reference: str) -> str:
     """`Patient/<id>` of a relative or absolute reference to a patient; empty for any other."""
-    parts = reference.split("/_history/")[0].split("/")
+    parts = reference.split("/_history/", maxsplit=1)[0].split("/")
     return "/".join(parts[-2:]) if len(parts) >= 2 and parts[-2] == "Patient" else ""
 
 

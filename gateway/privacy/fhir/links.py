@@ -12,7 +12,9 @@ from uuid import UUID
 
 from gateway.privacy.pseudonyms import Pseudonymiser
 
-_PATH: Final = re.compile(r"(?:https?://[^\s?#]{1,1000}/)?([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_PATH: Final = re.compile(
+    r"(?:https?://[^\s?#]{1,1000}/)?([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?"
+)
 _SEARCH: Final = re.compile(r"(?:https?://[^\s?#]{1,1000}/)?([A-Z][A-Za-z]{1,63})(?:\?.*)?", re.DOTALL)
 _OID: Final = re.compile(r"urn:oid:([0-2](?:\.(?:0|[1-9]\d*)){1,60})", re.ASCII)
 _UUID: Final = re.compile(r"urn:uuid:([0-9A-Fa-f-]{36})")

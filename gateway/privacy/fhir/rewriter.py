@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from gateway.domain.errors import Invalid, Unsupported
 from gateway.privacy.coded import is_bare_code, is_code, is_shared_code
@@ -44,8 +44,16 @@ _WITHHELD: Final = {
 _COMMON: Final = frozenset({"resourceType", "id", "meta", "contained", "language", "extension", "modifierExtension"})
 _ORDERS: Final = frozenset({"ACSN", "PLAC", "FILL"})
 _ORDERED: Final = frozenset({"ServiceRequest", "ImagingStudy", "DiagnosticReport", "Specimen", "DocumentReference"})
-_PUBLIC: Final = ("http://hl7.org/", "https://hl7.org/", "http://loinc.org/", "https://loinc.org/", "http://terminology.hl7.org/")
-_DATE: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d))?)?)?", re.ASCII)
+_PUBLIC: Final = (
+    "http://hl7.org/",
+    "https://hl7.org/",
+    "http://loinc.org/",
+    "https://loinc.org/",
+    "http://terminology.hl7.org/",
+)
+_DATE: Final = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d))?)?)?", re.ASCII
+)
 _CLOCK: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
 _UID: Final = re.compile(r"(?:urn:oid:)?([0-2](?:\.\d{1,40}){1,60})", re.ASCII)
 _SEQUENCE: Final = re.compile(r"[A-Za-z0-9*=\-]{1,2000}")
@@ -53,6 +61,7 @@ _SAMPLES: Final = re.compile(r"(?:(?:[+-]?\d{1,12}(?:\.\d{1,12})?|E|U|L)(?: |$))
 _LINK: Final = re.compile(r"[A-Za-z0-9./_-]{1,64}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2}")
 _MEDIA: Final = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,60}(?:;\s?charset=[A-Za-z0-9-]{1,20})?", re.IGNORECASE)
+_MARK: Final = re.compile(r"\[[A-Z]+[^\]]*\]")
 _IN_YEARS: Final = {"a": 1, "mo": 12, "wk": 52, "d": 365}
 _OLDEST: Final = 89
 _MOST_ATTACHED: Final = 1 << 20
@@ -82,7 +91,7 @@ class Rewriter:
         self._today = today
         self._links = Links(pseudonymiser)
         self._moments = Moments(pseudonymiser, profile)
-        shift = None if profile.dates == "remove" else self._moments.date
+        shift = None if profile.dates == "remove" else self._moments.moved
         self._free_text = FreeText(known, shift, pseudonymiser.uid)
         self._resource_type = ""
         self._verbs: dict[str, Callable[[Any], Any]] = {
@@ -153,7 +162,11 @@ class Rewriter:
         for name, rule in rules.items():
             if rule.required and name in original and name not in made and f"_{name}" not in made:
                 self._mask(name, rule, original[name], made)
-        if table == "Composition.section" and not made.keys() & {"entry", "section"} and original.keys() & {"text", "entry", "section"}:
+        if (
+            table == "Composition.section"
+            and not made.keys() & {"entry", "section"}
+            and original.keys() & {"text", "entry", "section"}
+        ):
             made["emptyReason"] = _WITHHELD
         return made
 
@@ -253,7 +266,7 @@ class Rewriter:
 
     def _date(self, value: Any) -> str | None:
         found = _DATE.fullmatch(value) if _is_plain(value) else None
-        moved = self._moments.date("".join(part for part in found.groups()[:3] if part)) if found else None
+        moved = self._moments.moved("".join(part for part in found.groups()[:3] if part)) if found else None
         if found is None or moved is None:
             return None
         day = "-".join(part for part in (moved[:4], moved[4:6], moved[6:]) if part)
@@ -306,7 +319,7 @@ class Rewriter:
             return None
         system, code, display = value.get("system"), value.get("code"), value.get("display")
         shared = isinstance(system, str) and self._rules.is_shared(system) and not re.search(r"[\s?]", system)
-        fits = (is_shared_code if shared else is_code if isinstance(system, str) else is_bare_code)
+        fits = is_shared_code if shared else is_code if isinstance(system, str) else is_bare_code
         made: Resource = {"system": system} if shared else {}
         if shared and _is_plain(value.get("version")) and re.fullmatch(r"[\w.:/-]{1,80}", value["version"]):
             made["version"] = value["version"]
@@ -422,16 +435,15 @@ def check(document: Any, known: KnownIdentity) -> None:
             stack += [(inner, inner_name) for inner_name, inner in value.items()]
         elif isinstance(value, list):
             stack += [(inner, name) for inner in value]
-        elif isinstance(value, str) and name not in _FIXED:
-            if is_left(known, [re.sub(r"\[[A-Z]+[^\]]*\]", "\n", value)]):
-                raise Invalid(f"identity is left in an element {name}")
+        elif isinstance(value, str) and name not in _FIXED and is_left(known, [_MARK.sub("\n", value)]):
+            raise Invalid(f"identity is left in an element {name}")
 
 
 _FIXED: Final = frozenset({"resourceType", "system", "url", "profile", "contentType", "data", "fullUrl", "reference"})
 """Elements with words of the standard or pseudonyms; a patient named Patient does not make them identity."""
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and not isinstance(value, Number) and value != ""
 
 

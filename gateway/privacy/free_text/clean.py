@@ -77,6 +77,10 @@ class FreeText:
     def _mark(self, find: Find, written: str) -> str:
         """The category in brackets, with what may be said instead."""
         kept = find.kept
-        if find.category is Category.IDENTIFIER and self.uid is not None and _UID.fullmatch(written, find.start, find.end):
+        if (
+            find.category is Category.IDENTIFIER
+            and self.uid is not None
+            and _UID.fullmatch(written, find.start, find.end)
+        ):
             kept = self.uid(written[find.start : find.end]) or ""
         return f"[{find.category.value} {kept}]" if kept else f"[{find.category.value}]"

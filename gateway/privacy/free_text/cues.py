@@ -43,7 +43,9 @@ _TITLES: Final = (
     r"|κ|κος|κα|Κος|Κα|κυρία|κύριος|Δρ|δρ|Ιατρός|ασθενής"
     r"|د|الدكتور|الدكتورة|دكتور|السيد|السيدة|المريض|المريضة"
 )
-TITLE: Final = re.compile(rf"(?<![\w'])(?:{_TITLES})(?:\.\s{{0,2}}|\s{{1,2}}|\.?,\s)(?:(?:med|medic|hab|rer\.\snat)\.\s?)?")
+TITLE: Final = re.compile(
+    rf"(?<![\w'])(?:{_TITLES})(?:\.\s{{0,2}}|\s{{1,2}}|\.?,\s)(?:(?:med|medic|hab|rer\.\snat)\.\s?)?"
+)
 
 _BEFORE: Final = (
     r"(?:electronically\s)?(?:signed|dictated|read|reported|reviewed|verified|approved|transcribed|typed|interpreted|performed"
@@ -103,26 +105,28 @@ HAN_PATIENT: Final = re.compile(
 KANA_TITLED: Final = re.compile(
     rf"(?P<one>(?:[{_HAN}]{{1,3}}[\s　]?[{_HAN}{_KANA}]{{0,4}}|[\u30a0-\u30ffー]{{2,10}}))(?:様|さん|殿|氏|医師|先生|技師|看護師|教授)"
 )
-HANGUL_TITLED: Final = re.compile(r"(?P<one>[가-힣]{2,4})\s?(?:님|씨|선생님|교수님?|의사|과장|간호사|원장|전문의|환자)(?![가-힣]{3})")
+HANGUL_TITLED: Final = re.compile(
+    r"(?P<one>[가-힣]{2,4})\s?(?:님|씨|선생님|교수님?|의사|과장|간호사|원장|전문의|환자)(?![가-힣]{3})"
+)
 HANGUL_PATIENT: Final = re.compile(r"(?:환자|보호자|담당의)\s(?P<one>[가-힣]{2,4}?)(?=[은는이가의을를,.\s(]|$)")
 
-PARTICLES: Final = frozenset(
-    "van von de der den del della di da dos das du la le el al bin ibn bint abu ter ten zu zum zur und y e i af av do st mc mac o "
-    "san santa saint abd".split()
-)
-STOP: Final = frozenset(
-    """
-    a an and are as at been by clinical comparison dated date dob born age aged sex gender male female mrn id for findings
-    from exam examination has have he her his history impression in indication is it kept known m f name no not of on or
-    patient physician phone procedure reason report returned room she the their there this time to today tomorrow was were
-    when who will with yesterday ward unit address accession acc account study order ordered visit account tel fax email
-    radiologist technologist referring ordering attending department service location hospital clinic years year yo old
-    number md do rn phd np pa team staff on-call who's about regarding after before during while that which
-    geb geboren geschlecht alter datum befund untersuchung fragestellung am um im und mit bei vom zur der die das den dem
-    ein eine station klinik telefon adresse né née le la les du des et au aux par pour avec date âge sexe adresse el los las
-    del y con por para fecha edad sexo nacido nacida il lo gli nato nata data età sesso от и на в с по для дата пол возраст
-    rev signed signature electronically verified dictated transcribed read reported chart file unknown none anonymous
-    nil n/a name: na removed redacted not- impression: findings: technique technique: comparison:
-    """.split()
-)
+_PARTICLES_TEXT: Final = """
+van von de der den del della di da dos das du la le el al bin ibn bint abu ter ten zu zum zur und y e i af av do st mc
+mac o san santa saint abd
+"""
+PARTICLES: Final = frozenset(_PARTICLES_TEXT.split())
+_STOP_TEXT: Final = """
+a an and are as at been by clinical comparison dated date dob born age aged sex gender male female mrn id for findings
+from exam examination has have he her his history impression in indication is it kept known m f name no not of on or
+patient physician phone procedure reason report returned room she the their there this time to today tomorrow was were
+when who will with yesterday ward unit address accession acc account study order ordered visit account tel fax email
+radiologist technologist referring ordering attending department service location hospital clinic years year yo old
+number md do rn phd np pa team staff on-call who's about regarding after before during while that which geb geboren
+geschlecht alter datum befund untersuchung fragestellung am um im und mit bei vom zur der die das den dem ein eine
+station klinik telefon adresse né née le la les du des et au aux par pour avec date âge sexe adresse el los las del y
+con por para fecha edad sexo nacido nacida il lo gli nato nata data età sesso от и на в с по для дата пол возраст rev
+signed signature electronically verified dictated transcribed read reported chart file unknown none anonymous nil n/a
+name: na removed redacted not- impression: findings: technique technique: comparison:
+"""
+STOP: Final = frozenset(_STOP_TEXT.split())
 """Words at which a name has ended, whatever their case."""

@@ -36,7 +36,9 @@ class _Bare(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         letters = [
-            part for part in unicodedata.normalize("NFKD", _SHAPE[code]) if not unicodedata.category(part).startswith("M")
+            part
+            for part in unicodedata.normalize("NFKD", _SHAPE[code])
+            if not unicodedata.category(part).startswith("M")
         ]
         self[code] = unicodedata.normalize("NFC", "".join(letters)).upper()
         return self[code]

@@ -8,7 +8,7 @@ from gateway.privacy.free_text.folding import bare_text
 
 _NAMES: Final = (
     "january jan januar jänner janvier janv enero ene gennaio gen janeiro januari января янв ιανουαρίου يناير",
-    "february feb februar feber février févr fév febrero febbraio fevereiro fev februari февраля фев φεβρουαρίου فبراير",
+    "february feb februar feber février févr fév febrero febbraio fevereiro fev февраля фев φεβρουαρίου فبراير",
     "march mar märz mrz mars marzo março maart марта мар μαρτίου مارس",
     "april apr avril avr abril abr aprile апреля апр απριλίου أبريل",
     "may mai mayo maggio mag maio mei мая μαΐου μαίου مايو",

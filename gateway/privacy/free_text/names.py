@@ -27,7 +27,9 @@ _SPACELESS: Final = (
     *(cues.KANA_LABEL, cues.KANA_TITLED, cues.HANGUL_LABEL, cues.HANGUL_TITLED, cues.HANGUL_PATIENT),
 )
 _ABBREVIATED: Final = frozenset({"prof", "med", "dipl", "priv", "doz", "mrs"})
-_NOT_NAMED: Final = frozenset({"患者", "病人", "医师", "医生", "报告", "检查", "审核", "主治", "本院", "我院", "高血压", "方面", "常规"})
+_NOT_NAMED: Final = frozenset(
+    {"患者", "病人", "医师", "医生", "报告", "检查", "审核", "主治", "本院", "我院", "高血压", "方面", "常规"}
+)
 _LATIN_START: Final = re.compile(r"(?<![\w'])[A-Z][\w'’\-]{2,20}")
 
 

@@ -18,7 +18,7 @@ _SURE: Final = re.IGNORECASE
 _AS_WRITTEN: Final = re.NOFLAG
 _UPPER_WORD: Final = r"[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-Я][\w'’.\-]{1,30}"
 _DIGITS: Final = r"\d(?:[\s().\-/]{0,3}\d){6,14}"
-_ID_TOKEN: Final = r"(?=[A-Z0-9./\-]{0,20}\d)[A-Z0-9](?:[A-Z0-9./\-]{1,28})"
+_NUMBERED: Final = r"(?=[A-Z0-9./\-]{0,20}\d)[A-Z0-9](?:[A-Z0-9./\-]{1,28})"
 _PROVINCES: Final = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 
 _CONTACTS: Final = (
@@ -31,7 +31,11 @@ _CONTACTS: Final = (
         r"(?:/[^\s<>\"]{0,500})?(?![\w.])",
         _SURE,
     ),
-    (Category.NETWORK, r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]\d)", _SURE),
+    (
+        Category.NETWORK,
+        r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]\d)",
+        _SURE,
+    ),
     (Category.NETWORK, r"(?<![\w:])(?:[0-9a-f]{1,4}:){5,7}[0-9a-f]{1,4}(?![\w:])", _SURE),
     (Category.NETWORK, r"(?<![\w:])(?:[0-9a-f]{1,4}:){1,6}:(?:[0-9a-f]{1,4}:?){1,6}(?![\w:])", _SURE),
     (
@@ -61,7 +65,7 @@ _NUMBERS: Final = (
         r"|member|insurance|licen[cs]e|passport|record|chart|order|visit|encounter|specimen|requisition|serial|lot|device"
         r"|hospital|unit|medical\srecord|Fall|Fallnummer|Patientennummer|Auftrag|Versichertennummer|dossier|numéro"
         r"|expediente|historia|карта|полис|номер|№|αριθμός|ΑΜΚΑ|رقم)(?:[\s\-]{0,2}(?:no|number|num|nr|id|n°|nummer|№)\b)?"
-        rf"\.?\s{{0,3}}[:#=]?\s{{0,3}}[:#=]?\s{{0,2}}(?P<one>{_ID_TOKEN})",
+        rf"\.?\s{{0,3}}[:#=]?\s{{0,3}}[:#=]?\s{{0,2}}(?P<one>{_NUMBERED})",
         _SURE,
     ),
     (
@@ -91,7 +95,11 @@ _NUMBERS: Final = (
         r"|лет|год|ετών|[岁歲歳세]|[MF]\b|سنة))",
         _SURE,
     ),
-    (Category.AGE, r"(?:\b(?:aged?|Alter|âge|edad|возраст|ηλικία)|年龄|年齡|年齢|나이)[:：]?\s?(?P<one>9\d|1[0-3]\d)(?!\d|\.\d)", _SURE),
+    (
+        Category.AGE,
+        r"(?:\b(?:aged?|Alter|âge|edad|возраст|ηλικία)|年龄|年齡|年齢|나이)[:：]?\s?(?P<one>9\d|1[0-3]\d)(?!\d|\.\d)",
+        _SURE,
+    ),
 )
 
 _PLACES: Final = (
@@ -103,7 +111,11 @@ _PLACES: Final = (
         r"(?:,\s[\w.'’\-]{2,30}(?:\s[\w.'’\-]{2,30})?)?(?:,?\s[A-Z]{2})?(?:\s\d{5}(?:-\d{4})?)?",
         _AS_WRITTEN,
     ),
-    (Category.ADDRESS, r"\b[A-Z][\w.'’\-]{1,30}(?:\s[A-Z][\w.'’\-]{1,30})?,\s[A-Z]{2}\s\d{5}(?:-\d{4})?\b", _AS_WRITTEN),
+    (
+        Category.ADDRESS,
+        r"\b[A-Z][\w.'’\-]{1,30}(?:\s[A-Z][\w.'’\-]{1,30})?,\s[A-Z]{2}\s\d{5}(?:-\d{4})?\b",
+        _AS_WRITTEN,
+    ),
     (Category.ADDRESS, r"\bP\.?\s?O\.?\s?Box\s\d{1,8}", _SURE),
     (
         Category.ADDRESS,
@@ -111,7 +123,11 @@ _PLACES: Final = (
         r"(?:,?\s\d{4,5}\s[A-ZÄÖÜ][\wäöüß\-]{1,30})?",
         _AS_WRITTEN,
     ),
-    (Category.ADDRESS, r"\b[A-ZÄÖÜ][\wäöüß\-]{1,30}\s(?:Straße|Strasse|Str\.|Weg|Platz|Allee)\s\d{1,4}\s?[a-z]?\b", _AS_WRITTEN),
+    (
+        Category.ADDRESS,
+        r"\b[A-ZÄÖÜ][\wäöüß\-]{1,30}\s(?:Straße|Strasse|Str\.|Weg|Platz|Allee)\s\d{1,4}\s?[a-z]?\b",
+        _AS_WRITTEN,
+    ),
     (
         Category.ADDRESS,
         r"\b(?:\d{1,4}(?:\s?(?:bis|ter))?,?\s)(?:rue|avenue|boulevard|bd|place|allée|chemin|impasse|quai|cours)\s"
@@ -125,7 +141,11 @@ _PLACES: Final = (
         _SURE,
     ),
     (Category.ADDRESS, r"〒?\s?\d{3}-\d{4}\s?[\u3040-\u30ff\u3400-\u9fff\d\-]{2,40}", _SURE),
-    (Category.ADDRESS, rf"[{_HAN}]{{2,3}}[都道府県][{_HAN}\u3040-\u30ff]{{1,8}}[市区町村郡][{_HAN}\u3040-\u30ff\d\-丁目番地号]{{0,30}}", _SURE),
+    (
+        Category.ADDRESS,
+        rf"[{_HAN}]{{2,3}}[都道府県][{_HAN}\u3040-\u30ff]{{1,8}}[市区町村郡][{_HAN}\u3040-\u30ff\d\-丁目番地号]{{0,30}}",
+        _SURE,
+    ),
     (
         Category.ADDRESS,
         rf"(?:[{_HAN}]{{2,8}}?(?:省|自治区))?[{_HAN}]{{2,8}}?(?:市|州|盟)[{_HAN}]{{1,8}}?(?:区|县|市|镇|旗)[{_HAN}\d]{{0,30}}"
@@ -133,7 +153,11 @@ _PLACES: Final = (
         _SURE,
     ),
     (Category.ADDRESS, rf"[{_HAN}]{{2,8}}(?:路|街|大道|胡同|巷|弄)\d{{1,5}}(?:号|弄)[{_HAN}\d\-]{{0,16}}", _SURE),
-    (Category.ADDRESS, r"[가-힣]{2,8}(?:특별시|광역시|시|도)\s[가-힣]{1,8}(?:구|군|시)(?:\s[가-힣\d]{1,12}(?:로|길|동)\s?[\d\-]{0,10})?", _SURE),
+    (
+        Category.ADDRESS,
+        r"[가-힣]{2,8}(?:특별시|광역시|시|도)\s[가-힣]{1,8}(?:구|군|시)(?:\s[가-힣\d]{1,12}(?:로|길|동)\s?[\d\-]{0,10})?",
+        _SURE,
+    ),
     (
         Category.ADDRESS,
         r"(?:\b(?:address|residence|home|from|Anschrift|Adresse|demeurant|domicilio|dirección|адрес|διεύθυνση)\s?[:：]"
@@ -168,16 +192,26 @@ _PLACES: Final = (
         r"(?:\s?[A-ZÀ-Ý][\w'’.\-]{1,30}){1,4}",
         _AS_WRITTEN,
     ),
-    (Category.INSTITUTION, rf"[{_HAN}A-Za-z\d]{{2,18}}?(?:医院|卫生院|卫生服务中心|诊所|門診部|医学院|医科大学|病院|クリニック)(?:[{_HAN}]{{1,4}}(?:院区|分院))?", _SURE),
+    (
+        Category.INSTITUTION,
+        rf"[{_HAN}A-Za-z\d]{{2,18}}?(?:医院|卫生院|卫生服务中心|诊所|門診部|医学院|医科大学|病院|クリニック)(?:[{_HAN}]{{1,4}}(?:院区|分院))?",
+        _SURE,
+    ),
     (Category.INSTITUTION, r"[가-힣]{2,12}(?:병원|의원|의료원)", _SURE),
-    (Category.INSTITUTION, r"\b(?:больница|поликлиника|клиника|госпиталь|НИИ|ГКБ)\s(?:им\.\s?)?(?:№\s?\d{1,4}|[А-Я][\w.\-]{1,30}(?:\s[А-Я][\w.\-]{1,30})?)", _SURE),
+    (
+        Category.INSTITUTION,
+        r"\b(?:больница|поликлиника|клиника|госпиталь|НИИ|ГКБ)\s(?:им\.\s?)?(?:№\s?\d{1,4}|[А-Я][\w.\-]{1,30}(?:\s[А-Я][\w.\-]{1,30})?)",
+        _SURE,
+    ),
 )
 
 _COMPILED: Final = tuple(
     (category, re.compile(source, flags)) for category, source, flags in (*_CONTACTS, *_NUMBERS, *_PLACES)
 )
 _OLDEST: Final = "90+"
-_OUR_OWN: Final = frozenset({"我院", "本院", "外院", "住院", "出院", "入院", "转院", "该医院", "当地医院", "外地医院", "某医院", "上级医院"})
+_OUR_OWN: Final = frozenset(
+    {"我院", "本院", "外院", "住院", "出院", "入院", "转院", "该医院", "当地医院", "外地医院", "某医院", "上级医院"}
+)
 
 
 def pattern_finds(folded: Folded) -> Iterator[Find]:

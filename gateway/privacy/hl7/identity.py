@@ -17,7 +17,9 @@ from gateway.privacy.pseudonyms import IdentityKey
 
 _NAMES: Final = frozenset({"XPN", "PN", "PPN", "XCN", "CN", "CNN", "CNS", "CM_PRACTITIONER"})
 _NUMBERED: Final = frozenset({"PPN", "XCN", "CN", "CNN", "CNS"})
-_NUMBERS: Final = frozenset({"CX", "CK", "CM_PAT_ID", "CM_PAT_ID_0192", "CK_ACCOUNT_NO", "EI", "CM_PLACER", "CM_FILLER", "DLN"})
+_NUMBERS: Final = frozenset(
+    {"CX", "CK", "CM_PAT_ID", "CM_PAT_ID_0192", "CK_ACCOUNT_NO", "EI", "CM_PLACER", "CM_FILLER", "DLN"}
+)
 _CONTACTS: Final = frozenset({"XTN", "TN"})
 _ADDRESSES: Final = frozenset({"XAD", "AD", "SAD", "XON"})
 _DEEPEST: Final = 3
@@ -28,7 +30,9 @@ Leaves = list[str]
 
 def patient_key(message: Message, issuers: Issuers) -> IdentityKey | None:
     """The patient of the message, by PID-3; None where it names none, Invalid where it names several."""
-    keys = {key for segment in message.segments if segment.name == "PID" and (key := _of_pid(message, segment, issuers))}
+    keys = {
+        key for segment in message.segments if segment.name == "PID" and (key := _of_pid(message, segment, issuers))
+    }
     if len(keys) > 1:
         raise Invalid("the message is about more than one patient")
     return keys.pop() if keys else None
@@ -67,14 +71,20 @@ class _Harvest:
     def __init__(self, message: Message, rules: Hl7Rules) -> None:
         self._message = message
         self._rules = rules
-        self._found: dict[str, set[str]] = {"names": set(), "numbers": set(), "contacts": set(), "addresses": set(), "days": set()}
+        self._found: dict[str, set[str]] = {
+            "names": set(),
+            "numbers": set(),
+            "contacts": set(),
+            "addresses": set(),
+            "days": set(),
+        }
 
     def whole(self) -> KnownIdentity:
         """Every segment with types, dropped ones included."""
         for segment in self._message.segments:
             row = self._rules.field_types.get(segment.name, [])
             for number, written in enumerate(segment.fields, 1):
-                if not written or segment.name == "MSH" and number < 3 or number > len(row):
+                if not written or (segment.name == "MSH" and number < 3) or number > len(row):
                     continue
                 place = f"{segment.name}-{number}"
                 for one in written.split(self._message.delimiters.repetition)[:64]:
@@ -95,7 +105,9 @@ class _Harvest:
         elif name in _NUMBERS:
             self._found["numbers"].update(leaf for leaf in leaves[:1] if len(leaf) > 3)
         elif name in _CONTACTS:
-            self._found["contacts"].update(leaf for leaf in (written, *leaves) if sum(map(str.isdigit, leaf)) > 5 or "@" in leaf)
+            self._found["contacts"].update(
+                leaf for leaf in (written, *leaves) if sum(map(str.isdigit, leaf)) > 5 or "@" in leaf
+            )
         elif name in _ADDRESSES:
             places = leaves[:1] if name == "XON" else leaves[:3]
             self._found["addresses"].update(leaf for leaf in places if len(leaf) > 4 and any(map(str.isalpha, leaf)))

@@ -101,6 +101,19 @@ def parse(data: bytes) -> Message:
     return Message(delimiters, codec, _segments(text, delimiters))
 
 
+def split_messages(data: bytes) -> list[bytes]:
+    """The messages of a file, batch or not; the batch's own segments (FHS, BHS, BTS, FTS) stay behind."""
+    lines = re.split(rb"\r\n|\r|\n", data.strip(b"\xef\xbb\xbf\x0b\x1c\r\n \0"))
+    messages: list[list[bytes]] = []
+    for line in lines:
+        plain = line.strip(b"\x0b\x1c\0 ")
+        if plain.startswith(b"MSH"):
+            messages.append([plain])
+        elif messages and plain and plain[:3] not in (b"FHS", b"BHS", b"BTS", b"FTS"):
+            messages[-1].append(line)
+    return [b"\r".join(message) for message in messages]
+
+
 def write(message: Message) -> bytes:
     """The message as bytes in its own character set, segments ended by CR."""
     sign = message.delimiters.field
@@ -141,8 +154,7 @@ def _delimiters(sign: str, encoding: str) -> Delimiters:
     """Those of MSH-2, with the usual ones where it is short; Invalid where two are the same."""
     usual = "^~\\&"
     chosen = encoding[:4] + usual[len(encoding[:4]) :]
-    component, repetition, mark, subcomponent = chosen
-    found = Delimiters(sign, encoding, component, repetition, mark, subcomponent)
+    found = Delimiters(sign, encoding, *chosen)
     if len(set(found.in_order)) != 5 or any(char.isalnum() or char.isspace() for char in chosen):
         raise Invalid("the delimiters in MSH-2 are not usable")
     return found
@@ -150,8 +162,9 @@ def _delimiters(sign: str, encoding: str) -> Delimiters:
 
 def _decoded(data: bytes, declared: str, delimiters: Delimiters) -> tuple[str, str]:
     """The text and its codec. An undeclared 8-bit text is UTF-8 where it can be, else Latin-1."""
-    name = declared.split(delimiters.repetition)[0].strip().upper().replace("_", "-")
-    further = [other.strip() for other in declared.split(delimiters.repetition)[1:] if other.strip()]
+    first, *others = declared.split(delimiters.repetition)
+    name = first.strip().upper().replace("_", "-")
+    further = [other.strip() for other in others if other.strip()]
     codec = _CODECS.get(name) if name in _CODECS else _CODECS.get(name.replace("ISO", "").strip(" -"))
     if codec is None or any(_CODECS.get(one.upper()) not in ("iso2022_jp_2", codec) for one in further):
         raise Invalid("the character set in MSH-18 is not one that we read")
@@ -168,7 +181,7 @@ def _decoded(data: bytes, declared: str, delimiters: Delimiters) -> tuple[str, s
 def _segments(text: str, delimiters: Delimiters) -> list[Segment]:
     if text.count(delimiters.field) + text.count(delimiters.component) > _MOST_PARTS:
         raise Invalid(f"the message has more than {_MOST_PARTS} fields and components")
-    segments = []
+    segments: list[Segment] = []
     for line in _LINE.split(text):
         if not line.strip("\0 \x1c\x0b"):
             continue

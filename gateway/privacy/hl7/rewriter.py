@@ -32,6 +32,8 @@ _LONGEST_LEAF: Final = 1 << 16
 _SYSTEM_OF: Final = {0: 2, 1: 2, 8: 2, 3: 5, 4: 5, 9: 11, 10: 11}
 """Parts of CE, CWE and CNE, counted from 0, and where their coding system stands."""
 _SYSTEM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+\-]{0,19}")
+_OURS: Final = frozenset({("PID", 3), ("PID", 5), ("MRG", 1), ("MSH", 3)})
+_MARK: Final = re.compile(r"\[[A-Z]+[^\]]*\]")
 _CODED: Final = frozenset({"CE", "CWE", "CNE"})
 
 
@@ -60,7 +62,7 @@ class Rewriter:
         self._known = known
         self._today = today
         self._moments = Moments(pseudonymiser, profile)
-        shift = None if profile.dates == "remove" else self._moments.date
+        shift = None if profile.dates == "remove" else self._moments.moved
         self._free_text = FreeText(known, shift, pseudonymiser.uid)
         self._value_type = ""
         self._verbs: dict[str, Callable[[str], str]] = {
@@ -199,7 +201,7 @@ class Rewriter:
 
     def _date(self, written: str) -> str:
         found = _MOMENT.fullmatch(written.strip())
-        moved = self._moments.date(found[1]) if found else None
+        moved = self._moments.moved(found[1]) if found else None
         if found is None or not moved:
             return ""
         return moved + (found[2] if self._profile.times and len(moved) == 8 else "")
@@ -219,7 +221,7 @@ class Rewriter:
         return written if is_technical(self._read(written)) else ""
 
     def _entity(self, written: str) -> str:
-        value = self._read(written.split(self._message.delimiters.component)[0])
+        value = self._read(written.split(self._message.delimiters.component, 1)[0])
         return self._pseudonymiser.uid(value) if _UID.fullmatch(value) else self._pseudonymiser.accession(value)
 
     def _identifier(self, written: str) -> str:
@@ -252,14 +254,12 @@ class Rewriter:
 
 def check(message: Message, known: KnownIdentity) -> None:
     """The last look over the whole message; Invalid where a known number or name is still in a field."""
+    signs = message.delimiters
+    between = re.compile("[" + re.escape(signs.component + signs.repetition + signs.subcomponent) + "]")
     for segment in message.segments:
         for number, written in enumerate(segment.fields, 1):
-            if segment.name == "MSH" and number < 3 or _ours(segment.name, number):
+            if (segment.name == "MSH" and number < 3) or (segment.name, number) in _OURS:
                 continue
-            leaves = re.split("[" + re.escape(message.delimiters.in_order[1:3] + message.delimiters.in_order[4]) + "]", written)
-            if is_left(known, [re.sub(r"\[[A-Z]+[^\]]*\]", "\n", unescape(leaf, message.delimiters)) for leaf in leaves]):
+            leaves = [unescape(leaf, signs) for leaf in between.split(written)]
+            if is_left(known, [_MARK.sub("\n", leaf) for leaf in leaves]):
                 raise Invalid(f"identity is left in {segment.name}-{number}")
-
-
-def _ours(segment: str, number: int) -> bool:
-    return (segment, number) in {("PID", 3), ("PID", 5), ("MRG", 1), ("MSH", 3)}
