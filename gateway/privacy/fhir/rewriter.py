@@ -12,16 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from gateway.domain.errors import Invalid, Unsupported
 from gateway.privacy.coded import is_bare_code, is_code, is_shared_code
-from gateway.privacy.documents import DocumentProfile, Issuers, Moments
+from gateway.privacy.documents import DocumentProfile, Issuers
 from gateway.privacy.fhir.identity import Resource, identifier_key, type_codes
 from gateway.privacy.fhir.json_text import Number
 from gateway.privacy.fhir.links import Links
+from gateway.privacy.fhir.primitives import OID, Primitives, is_plain
 from gateway.privacy.fhir.rules import ElementRule, FhirRules
-from gateway.privacy.free_text.clean import FreeText
 from gateway.privacy.free_text.known import KnownIdentity
 from gateway.privacy.free_text.residual import is_left
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
@@ -44,21 +44,6 @@ _WITHHELD: Final = {
 _COMMON: Final = frozenset({"resourceType", "id", "meta", "contained", "language", "extension", "modifierExtension"})
 _ORDERS: Final = frozenset({"ACSN", "PLAC", "FILL"})
 _ORDERED: Final = frozenset({"ServiceRequest", "ImagingStudy", "DiagnosticReport", "Specimen", "DocumentReference"})
-_PUBLIC: Final = (
-    "http://hl7.org/",
-    "https://hl7.org/",
-    "http://loinc.org/",
-    "https://loinc.org/",
-    "http://terminology.hl7.org/",
-)
-_DATE: Final = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d))?)?)?", re.ASCII
-)
-_CLOCK: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,9})?", re.ASCII)
-_UID: Final = re.compile(r"(?:urn:oid:)?([0-2](?:\.\d{1,40}){1,60})", re.ASCII)
-_SEQUENCE: Final = re.compile(r"[A-Za-z0-9*=\-]{1,2000}")
-_SAMPLES: Final = re.compile(r"(?:(?:[+-]?\d{1,12}(?:\.\d{1,12})?|E|U|L)(?: |$)){1,200000}+")
-_LINK: Final = re.compile(r"[A-Za-z0-9./_-]{1,64}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2}")
 _MEDIA: Final = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,60}(?:;\s?charset=[A-Za-z0-9-]{1,20})?", re.IGNORECASE)
 _MARK: Final = re.compile(r"\[[A-Z]+[^\]]*\]")
@@ -83,32 +68,15 @@ class Rewriter:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._rules = rules
-        self._profile = profile
         self._pseudonymiser = pseudonymiser
         self._key = key
         self._issuers = issuers
         self._known = known
-        self._today = today
         self._links = Links(pseudonymiser)
-        self._moments = Moments(pseudonymiser, profile)
-        shift = None if profile.dates == "remove" else self._moments.moved
-        self._free_text = FreeText(known, shift, pseudonymiser.uid)
         self._resource_type = ""
+        self._simple = Primitives(profile, pseudonymiser, known, today, self.counts)
         self._verbs: dict[str, Callable[[Any], Any]] = {
-            "flag": self._flag,
-            "number": self._number,
-            "code": self._code,
-            "text": self._text,
-            "date": self._date,
-            "instant": self._instant,
-            "clock": self._clock,
-            "birth": self._birth,
-            "uid": self._uid,
-            "url": self._url,
-            "link": self._link,
-            "sequence": self._sequence,
-            "samples": self._samples,
-            "target": self._target,
+            **self._simple.verbs,
             "Coding": self._coding,
             "Identifier": self._identifier,
             "Reference": self._reference,
@@ -242,75 +210,6 @@ class Rewriter:
         if kept:
             made[name] = {"extension": kept}
 
-    # Primitive types.
-
-    def _flag(self, value: Any) -> bool | None:
-        return value if isinstance(value, bool) else None
-
-    def _number(self, value: Any) -> Number | None:
-        return value if isinstance(value, Number) and len(value) <= 32 and not is_left(self._known, [value]) else None
-
-    def _code(self, value: Any) -> str | None:
-        """A code of the standard's own value sets: lower-case words, or short like any other bare code."""
-        if not _is_plain(value):
-            return None
-        return value if re.fullmatch(r"[a-z][a-z-]{0,31}", value) or is_bare_code(value) else None
-
-    def _text(self, value: Any) -> str | None:
-        if not _is_plain(value) or self._profile.texts == "drop":
-            return None
-        cleaned = self._free_text.clean(value)
-        self.counts.update({f"text {category}": count for category, count in cleaned.counts.items()})
-        self.counts["text dropped"] += cleaned.dropped is not None
-        return cleaned.text
-
-    def _date(self, value: Any) -> str | None:
-        found = _DATE.fullmatch(value) if _is_plain(value) else None
-        moved = self._moments.moved("".join(part for part in found.groups()[:3] if part)) if found else None
-        if found is None or moved is None:
-            return None
-        day = "-".join(part for part in (moved[:4], moved[4:6], moved[6:]) if part)
-        return f"{day}T{found[4]}Z" if found[4] and self._profile.times and len(moved) == 8 else day
-
-    def _instant(self, value: Any) -> str | None:
-        """An instant is never less precise: without its time it is the day's beginning."""
-        made = self._date(value)
-        if made is None or (len(made) < 10 and self._profile.dates != "year"):
-            return None
-        return made if "T" in made else f"{made}-01-01T00:00:00Z" if len(made) == 4 else f"{made}T00:00:00Z"
-
-    def _clock(self, value: Any) -> str | None:
-        return value if self._profile.times and _is_plain(value) and _CLOCK.fullmatch(value) else None
-
-    def _birth(self, value: Any) -> str | None:
-        found = _DATE.fullmatch(value) if _is_plain(value) else None
-        digits = "".join(part for part in found.groups()[:3] if part) if found else ""
-        return self._moments.birth_year(digits, self._today) if digits else None
-
-    def _uid(self, value: Any) -> str | None:
-        found = _UID.fullmatch(value) if _is_plain(value) else None
-        return self._pseudonymiser.uid(found[1]) if found else None
-
-    def _url(self, value: Any) -> str | None:
-        return value if _is_plain(value) and value.startswith(_PUBLIC) and not re.search(r"[\s?#]", value) else None
-
-    def _link(self, value: Any) -> str | None:
-        """Kept where it can be nobody, else replaced alike everywhere."""
-        if not _is_plain(value):
-            return None
-        plain = _LINK.fullmatch(value) and is_bare_code(value) and not is_left(self._known, [value])
-        return value if plain else self._pseudonymiser.fhir_id(f"link/{value}")
-
-    def _sequence(self, value: Any) -> str | None:
-        """Bases or residues of one allele; a long read tells who it is from."""
-        return value if _is_plain(value) and len(value) <= 50 and _SEQUENCE.fullmatch(value) else None
-
-    def _samples(self, value: Any) -> str | None:
-        return value if _is_plain(value) and _SAMPLES.fullmatch(value) else None
-
-    def _target(self, value: Any) -> str | None:
-        return self._links.target(value) if _is_plain(value) else None
-
     # Types with a method of their own.
 
     def _coding(self, value: Any) -> Resource | None:
@@ -321,19 +220,19 @@ class Rewriter:
         shared = isinstance(system, str) and self._rules.is_shared(system) and not re.search(r"[\s?]", system)
         fits = is_shared_code if shared else is_code if isinstance(system, str) else is_bare_code
         made: Resource = {"system": system} if shared else {}
-        if shared and _is_plain(value.get("version")) and re.fullmatch(r"[\w.:/-]{1,80}", value["version"]):
+        if shared and is_plain(value.get("version")) and re.fullmatch(r"[\w.:/-]{1,80}", value["version"]):
             made["version"] = value["version"]
-        if _is_plain(code) and fits(code) and not is_left(self._known, [code]):
+        if is_plain(code) and fits(code) and not is_left(self._known, [code]):
             made["code"] = code
-        if _is_plain(display) and (shared or "code" in made or is_technical(display)):
-            kept = self._text(display)
+        if is_plain(display) and (shared or "code" in made or is_technical(display)):
+            kept = self._simple.text(display)
             if kept is not None:
                 made["display"] = kept
         return made if made.keys() & {"code", "display"} else None
 
     def _identifier(self, value: Any) -> Resource | None:
         """What kind of number it is decides which pseudonym it gets; who issued it is not told."""
-        if not isinstance(value, dict) or not _is_plain(value.get("value")):
+        if not isinstance(value, dict) or not is_plain(value.get("value")):
             return None
         made: Resource = {}
         if value.get("use") in ("usual", "official", "temp", "secondary", "old"):
@@ -346,7 +245,7 @@ class Rewriter:
 
     def _number_for(self, value: Resource) -> tuple[str, str]:
         number = value["value"].strip()
-        uid = _UID.fullmatch(number)
+        uid = OID.fullmatch(number)
         if uid is not None and (value.get("system") == DICOM_UID or number.startswith("urn:oid:")):
             return DICOM_UID, "urn:oid:" + self._pseudonymiser.uid(uid[1])
         if identifier_key([value], self._issuers) == self._key:
@@ -360,7 +259,7 @@ class Rewriter:
         if not isinstance(value, dict):
             return None
         made: Resource = {}
-        if _is_plain(value.get("reference")):
+        if is_plain(value.get("reference")):
             target = self._links.reference(value["reference"])
             if target is not None:
                 made["reference"] = target
@@ -376,17 +275,17 @@ class Rewriter:
         if not isinstance(value, dict):
             return None
         made: Resource = {}
-        number = self._number(value.get("value"))
+        number = self._simple.number(value.get("value"))
         if number is not None:
             made["value"] = number
         if value.get("comparator") in ("<", "<=", ">=", ">"):
             made["comparator"] = value["comparator"]
-        if _is_plain(value.get("unit")) and is_code(value["unit"]) and not is_left(self._known, [value["unit"]]):
+        if is_plain(value.get("unit")) and is_code(value["unit"]) and not is_left(self._known, [value["unit"]]):
             made["unit"] = value["unit"]
         system, code = value.get("system"), value.get("code")
         if isinstance(system, str) and self._rules.is_shared(system):
             made["system"] = system
-            if _is_plain(code) and len(code) <= 40 and not re.search(r"\s", code) and not is_left(self._known, [code]):
+            if is_plain(code) and len(code) <= 40 and not re.search(r"\s", code) and not is_left(self._known, [code]):
                 made["code"] = code
         extensions = self._extensions(value.get("extension"))
         if extensions:
@@ -411,16 +310,16 @@ class Rewriter:
             return None
         made: Resource = {}
         media = value.get("contentType")
-        if _is_plain(media) and _MEDIA.fullmatch(media):
+        if is_plain(media) and _MEDIA.fullmatch(media):
             made["contentType"] = media
         if isinstance(value.get("language"), str) and _LANGUAGE.fullmatch(value["language"]):
             made["language"] = value["language"]
         text = _attached_text(value) if str(media).lower().startswith("text/plain") else None
-        cleaned = self._text(text) if text else None
+        cleaned = self._simple.text(text) if text else None
         if cleaned:
             made["data"] = base64.b64encode(cleaned.encode()).decode()
         self.counts["attachment dropped"] += cleaned is None
-        made_date = self._date(value.get("creation"))
+        made_date = self._simple.date(value.get("creation"))
         if made_date is not None:
             made["creation"] = made_date
         return made or None
@@ -441,10 +340,6 @@ def check(document: Any, known: KnownIdentity) -> None:
 
 _FIXED: Final = frozenset({"resourceType", "system", "url", "profile", "contentType", "data", "fullUrl", "reference"})
 """Elements with words of the standard or pseudonyms; a patient named Patient does not make them identity."""
-
-
-def _is_plain(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and not isinstance(value, Number) and value != ""
 
 
 def _attached_text(value: Resource) -> str | None:
