@@ -1,7 +1,7 @@
 """One text without identity: known identifiers, patterns, cues, then a check that drops the text if any is left.
 
 PS3.15 E.1.1 and E.3.5, HIPAA 45 CFR 164.514(b)(2). What is found gives way to a mark; a date moves by the patient's
-shift, like all of the patient's dates. Nothing here learns or guesses from a model (decision 0005).
+shift, like all of the patient's dates. Nothing here learns or guesses from a model (decision 0008).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from gateway.privacy.free_text.residual import is_left
 
 LONGEST: Final = 1 << 16
 """Characters of a text that is cleaned; a longer one is dropped, because searching it has no bound."""
+MOST_FINDS: Final = 4096
+"""Places that are taken out of one text; what has more is a list of people, not a report."""
 DROPPED: Final = "[TEXT REMOVED]"
 _UID: Final = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*)){5,20}")
 
@@ -55,7 +57,9 @@ class FreeText:
         if self.known.too_many:
             return CleanedText(DROPPED, dropped="too many identifiers")
         written = unicodedata.normalize("NFC", text)
-        finds = merged(self._finds(written), written)
+        finds = self.finds(written)
+        if len(finds) > MOST_FINDS:
+            return CleanedText(DROPPED, dropped="too many finds")
         kept, marked = [], []
         at = 0
         for find in finds:
@@ -68,11 +72,12 @@ class FreeText:
         counts = Counter(find.category.value for find in finds)
         return CleanedText("".join([*marked, kept[-1]]), dict(counts))
 
-    def _finds(self, written: str) -> list[Find]:
-        """The surest first: they name the category where finds overlap."""
+    def finds(self, written: str) -> list[Find]:
+        """What is taken out of a text in NFC, in order; the surest name the category where they overlap."""
         shaped = shape(written)
         dates = date_finds(written, Dates(self.shift, self.known.days))
-        return [*self.known.find(bare(written)), *dates, *pattern_finds(shaped), *name_finds(shaped)]
+        known = self.known.find(bare(written))
+        return merged([*known, *dates, *pattern_finds(shaped), *name_finds(shaped)], written)
 
     def _mark(self, find: Find, written: str) -> str:
         """The category in brackets, with what may be said instead."""

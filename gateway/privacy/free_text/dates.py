@@ -46,6 +46,8 @@ _FORMS: Final = tuple(
         r"[〇零一二三四五六七八九]{4}年(?:[一二三四五六七八九十]{1,3}月(?:[一二三四五六七八九十]{1,3}[日号])?)?",
         r"(?<![\d./])(?P<m>0?[1-9]|1[0-2])[/.]" + _YEAR + r"(?![\d/]|\.\d)",
         rf"(?<![\d./-]){_YEAR}-(?P<m>0[1-9]|1[0-2])(?![\d-])",
+        r"(?<![\d/.])(?:0[1-9]|1[0-2])/(?:0[1-9]|[12]\d|3[01])(?![\d/]|\.\d)",
+        r"(?<![\d.])[0-3]\d\.[01]\d\.(?!\d)",
         r"\b(?:ON|DATED|AM|VOM|LE|EL|IL)\s[0-3]?\d[/.][01]?\d(?![\d/]|\.\d)\.?",
         r"\b(?:IN|SINCE|YEAR|SEIT|JAHR|JAHRE|DEPUIS|EN|DESDE|NEL|ANNO|UNTIL|CIRCA|AÑO|ANO|ГОДУ|С)\s"
         + _YEAR
@@ -54,6 +56,11 @@ _FORMS: Final = tuple(
 )
 _CLOCK_AFTER: Final = re.compile(_CLOCK)
 _OFFSET: Final = re.compile(r"Z$|[+-]\d\d:?\d\d$")
+_WEEKDAY: Final = re.compile(
+    r"\b(?:MON|TUES?|WED(?:NES)?|THU(?:RS)?|FRI|SAT(?:UR)?|SUN)(?:DAY)?\.?,?\s$"
+    r"|\b(?:MONTAG|DIENSTAG|MITTWOCH|DONNERSTAG|FREITAG|SAMSTAG|SONNTAG|LUNDI|MARDI|MERCREDI|JEUDI|VENDREDI|SAMEDI"
+    r"|DIMANCHE|LUNES|MARTES|MIERCOLES|JUEVES|VIERNES|SABADO|DOMINGO),?\s$"
+)
 _BORN: Final = re.compile(
     r"(?:\bBORN\b|\bDOB\b|\bD\.O\.B|BIRTH|\bGEB\b|GEBOREN|GEBURT|\bNEE?\(?E?\)? LE|NAISSANCE|NACID|NACIMIENTO|NASCIT"
     r"|出生|生年月日|生日|생년월일|РОД|ΓΕΝΝΗ|الميلاد)[^\d]{0,24}$"
@@ -79,7 +86,10 @@ class Dates:
                 clock = _CLOCK_AFTER.match(text, end)
                 if clock is not None and _OFFSET.search(clock[0]):
                     end = clock.end()  # an offset from UTC tells the region: the time goes with it
+                weekday = _WEEKDAY.search(text, max(0, start - 14), start)
                 yield Find(*folded.span(start, end), Category.DATE, self._kept(found, day_first))
+                if weekday is not None:
+                    yield Find(*folded.span(weekday.start(), start), Category.DATE)
 
     def _kept(self, found: re.Match[str], day_first: bool | None) -> str:
         value = _dicom_date(found.groupdict(), day_first)

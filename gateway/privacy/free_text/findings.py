@@ -37,12 +37,12 @@ def merged(finds: Iterable[Find], text: str) -> list[Find]:
     """In order and apart. Where finds overlap the first given keeps its whole; of the others the rest is cut too."""
     taken: list[Find] = []
     for find in finds:
-        taken[:] = _painted(taken, find, text)
+        _paint(taken, find, text)
     return _joined(taken)
 
 
-def _painted(taken: list[Find], find: Find, text: str) -> list[Find]:
-    """`taken`, in order, and those parts of `find` that nothing covers yet."""
+def _paint(taken: list[Find], find: Find, text: str) -> None:
+    """Puts into `taken`, in order, those parts of `find` that nothing covers yet."""
     first = bisect_left(taken, find.start, key=lambda one: one.end)
     last = bisect_left(taken, find.end, key=lambda one: one.start)
     covered = taken[first:last]
@@ -51,8 +51,7 @@ def _painted(taken: list[Find], find: Find, text: str) -> list[Find]:
         parts += [Find(at, one.start, find.category), one]
         at = max(at, one.end)
     parts.append(find if not covered else Find(at, find.end, find.category))
-    said = [one for one in parts if one.end > one.start and any(map(str.isalnum, text[one.start : one.end]))]
-    return [*taken[:first], *said, *taken[last:]]
+    taken[first:last] = [one for one in parts if one.end > one.start and any(map(str.isalnum, text[one.start : one.end]))]
 
 
 def _joined(finds: list[Find]) -> list[Find]:

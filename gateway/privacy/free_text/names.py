@@ -23,13 +23,14 @@ _MOST_TOKENS: Final = 5
 _LEAST_REPEATED: Final = 4  # letters of a name that is looked for again where nothing announces it
 _MOST_REPEATED: Final = 64
 _SPACELESS: Final = (
-    *(cues.HAN_LABEL, cues.HAN_TITLED, cues.HAN_PATIENT),
+    *(cues.HAN_LABEL, cues.HAN_SIGNED, cues.HAN_TITLED, cues.HAN_ALONE, cues.HAN_PATIENT),
     *(cues.KANA_LABEL, cues.KANA_TITLED, cues.HANGUL_LABEL, cues.HANGUL_TITLED, cues.HANGUL_PATIENT),
 )
 _ABBREVIATED: Final = frozenset({"prof", "med", "dipl", "priv", "doz", "mrs"})
 _NOT_NAMED: Final = frozenset(
     {"患者", "病人", "医师", "医生", "报告", "检查", "审核", "主治", "本院", "我院", "高血压", "方面", "常规"}
 )
+_SMALL_BEFORE: Final = re.compile(r"(?<=[a-z,])[ \t]$")
 _LATIN_START: Final = re.compile(r"(?<![\w'])[A-Z][\w'’\-]{2,20}")
 
 
@@ -43,7 +44,7 @@ def name_finds(folded: Folded) -> list[Find]:
 
 def _announced(text: str) -> Iterator[tuple[int, int]]:
     """Behind labels, titles and words like `signed by`."""
-    for pattern, small_too in ((cues.LABEL, True), (cues.TITLE, False), (cues.BEFORE, False)):
+    for pattern, small_too in ((cues.LABEL, True), (cues.TITLE, False), (cues.BEFORE, False), (cues.CLOSING, False)):
         for found in pattern.finditer(text):
             place = _name_from(text, found.end(), small_too=small_too)
             if place is not None:
@@ -55,7 +56,7 @@ def _name_from(text: str, start: int, *, small_too: bool) -> tuple[int, int] | N
     end, at, tokens = start, start, 0
     while tokens < _MOST_TOKENS:
         found = _TOKEN.match(text, at)
-        if found is None or not _may_be_name(found[0], small_too=small_too, first=tokens == 0):
+        if found is None or not _may_be_name(found[0], small_too=small_too and tokens < 2, first=tokens == 0):
             break
         if found[0] not in cues.PARTICLES:
             end = found.end()
@@ -80,7 +81,7 @@ def _may_be_name(token: str, *, small_too: bool, first: bool) -> bool:
     if token.lower() in cues.STOP:
         return False
     if token[0].islower():
-        return small_too and first
+        return small_too
     return not (is_technical(token) and len(token) > 1)
 
 
@@ -100,13 +101,14 @@ def _credentialled(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _begun(text: str) -> Iterator[tuple[int, int]]:
-    """A frequent given name and the capitalised word or words behind it."""
+    """A frequent given name, with the capitalised words behind it or alone within a sentence."""
     given = _given_names()
     for found in _LATIN_START.finditer(text):
         if bare_text(found[0]) not in given:
             continue
         place = _name_from(text, found.start(), small_too=False)
-        if place is not None and place[1] > found.end():
+        # alone it may begin a sentence or be half of a term: then a small word has to go before it
+        if place is not None and (place[1] > found.end() or _SMALL_BEFORE.search(text, 0, found.start())):
             yield place
 
 

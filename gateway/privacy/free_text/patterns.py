@@ -171,12 +171,23 @@ _PLACES: Final = (
         _SURE,
     ),
     (
+        Category.ADDRESS,
+        r"\b(?:teacher|farmer|worker|engineer|nurse|retiree|man|woman|lady|gentleman|male|female|patient|resident|native|visitor"
+        rf"|student|driver|veteran|refugee|tourist)\s(?:from|of)\s(?P<one>{_UPPER_WORD}(?:\s{_UPPER_WORD}){{0,2}})",
+        _AS_WRITTEN,
+    ),
+    (
+        Category.ADDRESS,
+        rf"\b(?:Hausarzt|Hausärztin|Praxis|Arzt|Ärztin|Dr\.?|GP|PCP)\s{_UPPER_WORD}\s(?:in|aus|from)\s(?P<one>{_UPPER_WORD})",
+        _AS_WRITTEN,
+    ),
+    (
         Category.INSTITUTION,
         rf"(?<![\w'])(?:{_UPPER_WORD}\s(?:(?:of|the|and|&|de|del|la|der|für|am|im)\s){{0,2}}){{1,5}}(?:Hospital|Hospitals|Clinic"
         r"|Clinics|Infirmary|Healthcare|Sanatorium|Hospice|University|College|Krankenhaus|Klinik|Klinikum|Laboratories"
         r"|Medical\s(?:Cent(?:er|re)|Group|Associates|College)|Health\s(?:System|Cent(?:er|re)|Network|Services)"
         r"|(?:Imaging|Cancer|Heart|Diagnostic|Trauma|Surgery|Nursing|Rehab(?:ilitation)?)\s(?:Cent(?:er|re)|Institute|Home)"
-        r"|Nursing\sHome|NHS\s(?:Foundation\s)?Trust)\b(?:\s(?:of|in|at)\s[A-Z][\w\-]{2,20})?",
+        r"|Imaging|Radiology|Diagnostics|Nursing\sHome|NHS\s(?:Foundation\s)?Trust)\b(?:\s(?:of|in|at)\s[A-Z][\w\-]{2,20})?",
         _AS_WRITTEN,
     ),
     (
