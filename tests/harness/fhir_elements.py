@@ -46,8 +46,8 @@ def elements(name: str, near: str = "") -> dict[str, Element]:
             continue
         told = str(info.annotation)
         types = re.findall(r"abc\.(\w+)Type\b|,\s*(\w+)\(", told)
-        if types:
-            found[info.alias or field] = Element(types[0][0] or types[0][1], "List[" in told)
+        if types or "bool" in told:
+            found[info.alias or field] = Element((types[0][0] or types[0][1]) if types else "Boolean", "List[" in told)
     return found
 
 
