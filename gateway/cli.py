@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     _work(commands)
     _held(commands)
     _models(commands)
+    _files(commands)
     return top
 
 
@@ -213,6 +214,31 @@ def _models(commands: Group) -> None:
     activate.add_argument("name")
     activate.add_argument("version")
     activate.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+
+
+def _files(commands: Group) -> None:
+    made = _json(_command(commands, "deidentify", "deidentify:deidentify", "de-identify DICOM, FHIR and HL7 v2 files"))
+    made.add_argument("files", nargs="+", metavar="FILE")
+    made.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where the copies go; nothing there is overwritten"
+    )
+    made.add_argument("--profile", choices=("inference", "export"), default="inference", help="how much is kept")
+    made.add_argument(
+        "--dates", choices=("shift", "year", "remove"), help="instead of what the profile does with dates"
+    )
+    made.add_argument(
+        "--patient-key",
+        metavar="ISSUER|ID",
+        help="whose files these are where they do not say it; - reads it from standard input",
+    )
+    made.add_argument(
+        "--issuer",
+        action="append",
+        default=[],
+        metavar="SYSTEM=ISSUER",
+        help="a FHIR system or HL7 authority and the issuer it is in DICOM; may be repeated",
+    )
+    made.add_argument("--throw-away", action="store_true", help="a key that is forgotten at once, instead of the vault")
 
 
 def _json(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
