@@ -51,10 +51,12 @@ def _has_any(*programs: str) -> Callable[[], bool]:
 
 PEERS: dict[str, Callable[[], bool]] = {
     "dcmtk": _has_any("storescu"),
+    "dciodvfy": _has_any("dciodvfy"),
     "orthanc": lambda: bool(shutil.which("Orthanc") or Path("/usr/sbin/Orthanc").exists()),
     "postgresql": _has_postgresql,
     "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),
     "redis": _has_any("redis-server", "valkey-server"),
+    "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }
 _absent: dict[str, int] = {}
 

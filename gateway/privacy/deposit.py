@@ -26,6 +26,8 @@ _MAGIC: Final = b"DXGD"
 _VERSION: Final = 1
 _ENCRYPTED_KEY: Final = 32 + 32 + 16  # encapsulated key, key, tag
 _BODY: Final = _HEAD.size + _ENCRYPTED_KEY
+HEAD: Final = _BODY
+"""Bytes of a deposit that name its pair."""
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _INNER: Final = "deposit"
 

@@ -9,7 +9,8 @@ import pytest
 from gateway.domain.errors import Conflict, Invalid, Missing
 from gateway.privacy import deposit
 from gateway.privacy.deposit import deposit_fingerprint, new_pair, open_deposit, seal_deposit
-from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, KeyRing, Purpose, _write, add_key, create, load
+from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, KeyRing, Purpose, create, file_of, load, save
+from gateway.privacy.providers.file import FileProvider
 
 AAD = b"removed|instance-1"
 
@@ -71,17 +72,17 @@ def test_a_worker_seals_and_cannot_open(tmp_path: Path) -> None:
 
 def test_a_folder_from_before_gets_its_pair(tmp_path: Path) -> None:
     """Creating again adds a matching pair to rings that have none, also after a crash between the two files."""
-    folder = tmp_path / "keys"
-    create(folder, "p")
+    folder, provider = tmp_path / "keys", FileProvider("p")
+    create(folder, lambda _name: provider)
     for without in ({OBJECTS_FILE, IDENTITY_FILE}, {OBJECTS_FILE}):
         for name in without:
-            ring = load(folder, name, "p")
+            ring = load(folder, name, provider)
             keys = {kid: key for kid, key in ring.keys.items() if not kid.startswith("deposit")}
             current = {purpose: kid for purpose, kid in ring.current.items() if kid in keys}
-            _write(folder / name, KeyRing(keys, current), "p", replace_existing=True)
-        before = load(folder, OBJECTS_FILE, "p").keys
-        create(folder, "p")
-        objects, identity = load(folder, OBJECTS_FILE, "p"), load(folder, IDENTITY_FILE, "p")
+            save(folder, name, KeyRing(keys, current), provider)
+        before = load(folder, OBJECTS_FILE, provider).keys
+        create(folder, lambda _name: provider)
+        objects, identity = load(folder, OBJECTS_FILE, provider), load(folder, IDENTITY_FILE, provider)
         assert before.items() <= objects.keys.items()
         private = identity.key(Purpose.DEPOSIT_PRIVATE).key
         assert deposit.public_half(private) == objects.key(Purpose.DEPOSIT_PUBLIC).key
@@ -92,4 +93,4 @@ def test_half_a_pair_is_not_rotated(purpose: Purpose, tmp_path: Path) -> None:
     """A new half alone would seal what nobody can open."""
     create(tmp_path / "keys")
     with pytest.raises(Conflict, match="pair"):
-        add_key(tmp_path / "keys", purpose)
+        load(tmp_path / "keys", file_of(purpose)).with_new_key(purpose)
