@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from gateway.domain.clearance import MaskedContent, PixelFinding, PixelTask
-from gateway.domain.errors import Category, GatewayError
+from gateway.domain.errors import Category, Erased, GatewayError
 from gateway.domain.ids import BlobKey, InstanceId, derive_id
 from gateway.domain.study import Instance, Study
 from gateway.ports import BlobStore, Database, ObjectSeal, PixelSearch, SearchedPixels
@@ -71,7 +71,7 @@ class MaskPixels:
             try:
                 searched = self._search(task)
             except GatewayError as error:
-                if error.category in _HOPELESS:
+                if error.category in _HOPELESS or isinstance(error, Erased):
                     return self._end(task, "fail", str(error))
                 return self._end(task, "release", f"{error.category.value}: {error}")
             except Exception as error:

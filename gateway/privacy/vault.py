@@ -16,7 +16,7 @@ from functools import cached_property
 from threading import Lock
 from typing import Final, Literal
 
-from gateway.domain.errors import Erased, Unavailable
+from gateway.domain.errors import Erased, Missing, Unavailable
 from gateway.domain.identity import Purpose as OpeningPurpose
 from gateway.domain.identity import StudyIdentity
 from gateway.domain.study import Study

@@ -12,7 +12,7 @@ from harness.ward import ScriptedOutlet, Ward
 
 from gateway.domain.errors import Busy, Fault, Forbidden, Invalid, Unavailable, Unsupported
 from gateway.domain.identity import StudyIdentity
-from gateway.domain.ids import BlobKey, StudyId, TaskId
+from gateway.domain.ids import BlobKey, InstanceId, StudyId, TaskId
 from gateway.domain.model import AppliesTo
 from gateway.domain.report import report_id
 from gateway.flow.deliver import DeliverReports, Destination
@@ -234,6 +234,9 @@ class RecordingDoorbell:
         if self.broken:
             raise Unavailable("the broker is out")
         self.rung.append((task_id, priority))
+
+    def ring_pixels(self, instance_id: InstanceId, priority: str) -> None:
+        self.ring(TaskId(instance_id), priority)
 
 
 def test_stat_tasks_are_rung_for_first_and_each_once(ward: Ward) -> None:
