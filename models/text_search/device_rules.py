@@ -56,7 +56,7 @@ def _read(path: Path) -> list[DeviceRule]:
         if path.stat().st_size > _LARGEST:
             raise Invalid(f"device rules {path.name} are longer than {_LARGEST} bytes")
         document = json.loads(path.read_text("utf-8"))
-        rules = document["rules"]
+        rules = list(document["rules"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Invalid(f"device rules {path.name} cannot be read ({type(error).__name__})") from error
     return [_rule(told, f"device rule {number} of {path.name}") for number, told in enumerate(rules, 1)]
