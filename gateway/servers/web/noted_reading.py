@@ -16,7 +16,9 @@ from gateway.ports import (
     AuditTrail,
     Clearances,
     Deliveries,
+    Erasures,
     Identities,
+    KeyRows,
     Models,
     PixelTasks,
     Reports,
@@ -98,6 +100,14 @@ class NotedReading:
     @property
     def identities(self) -> Identities:
         return self._unit.identities
+
+    @property
+    def key_rows(self) -> KeyRows:
+        return self._unit.key_rows
+
+    @property
+    def erasures(self) -> Erasures:
+        return self._unit.erasures
 
     @property
     def access(self) -> Access:
