@@ -61,19 +61,39 @@ CID_7050 = MappingProxyType(
 
 @dataclass(frozen=True)
 class Profile:
-    """A named choice of options on top of the Basic Application Level Confidentiality Profile."""
+    """A named choice of options on top of the Basic Application Level Confidentiality Profile.
+
+    `allow_list`: only attributes of the object's own IOD that hold no free text stay (allow_list.py), times of day
+    are cut to the hour, and an object of an unknown class is refused.
+    """
 
     name: str
     options: frozenset[Option] = field(default_factory=frozenset)
+    allow_list: bool = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The CID 7050 codes of what this profile does."""
+        return tuple(sorted(CID_7050[option][0] for option in (None, *self.options)))
 
 
 BASIC = Profile("basic")
 INFERENCE = Profile(
     "inference",
-    frozenset({Option.CLEAN_DESCRIPTORS, Option.RETAIN_MODIFIED_DATES, Option.RETAIN_PATIENT_CHARACTERISTICS}),
+    frozenset(
+        {
+            Option.CLEAN_DESCRIPTORS,
+            Option.CLEAN_STRUCTURED_CONTENT,
+            Option.CLEAN_GRAPHICS,
+            Option.RETAIN_MODIFIED_DATES,
+            Option.RETAIN_PATIENT_CHARACTERISTICS,
+        }
+    ),
 )
 """What a model may see. Manufacturer and model name are kept because the table does not list them; serial
 numbers and station names go, so the device option, which would keep them, is not claimed."""
+EXPORT = Profile("export", frozenset({Option.CLEAN_STRUCTURED_CONTENT, Option.CLEAN_GRAPHICS}), allow_list=True)
+"""What may leave for research: no dates, no descriptions, and nothing that its IOD does not name."""
 
 
 class Action(StrEnum):
@@ -86,9 +106,11 @@ class Action(StrEnum):
     DUMMY = "dummy"
     UID = "uid"  # replaced by its keyed pseudonym, well-known UIDs excepted
     SHIFT = "shift"  # a date moved by the patient's shift
+    HOUR = "hour"  # a time of day cut to the hour
     TIME = "time"  # a time of day (or a date, where dates stay), kept where it is nothing but that
     NUMBER = "number"  # kept where it is nothing but a number
     PLAIN_UID = "plain_uid"  # kept where it is nothing but a UID
+    TERM = "term"  # kept where it is a term of PS3.3
     SCAN = "scan"  # text kept where it holds none of this patient's identifiers
     CLEAN = "clean"  # text kept where every word is known to be technical
     AGE = "age"  # an age, capped at 90 years
@@ -102,6 +124,9 @@ class Action(StrEnum):
 _TEXT = frozenset({"CS", "LO", "SH", "ST", "LT", "UC", "UT"})
 _DATES = frozenset({"DA", "DT"})
 _NUMERIC = frozenset(["AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OD", "OF", "OL", "OV"])
+
+_TEXT_VALUE = 0x0040A160
+_ACCESSION = 0x00080050
 
 _BINARY_KEPT = frozenset(
     {0x7FE00010, 0x7FE00020, 0x7FE00030, 0x7FE00040, 0x00283006}
@@ -120,7 +145,7 @@ _CLASS_UIDS = frozenset(
 _OWN = MappingProxyType(
     {
         0x00080005: Action.CHARSET,
-        0x00080050: Action.ACCESSION,
+        _ACCESSION: Action.ACCESSION,
         0x00100010: Action.PATIENT_ID,
         0x00100020: Action.PATIENT_ID,
         0x00120062: Action.STAMP,
@@ -130,6 +155,12 @@ _OWN = MappingProxyType(
     }
 )
 """Attributes with a treatment of their own: pseudonyms in place of dummies, and the stamps."""
+
+_NEVER_EMPTY = frozenset({0x00080100, 0x00080102, 0x00080104, 0x00080119, 0x00080120})
+"""Code values, schemes and meanings: Type 1 wherever they stand (PS3.3 8.8), so what may not stay gets a dummy."""
+
+_TERMS = frozenset({0x0040A010, 0x0040A040, 0x0040A050})
+"""Relationship Type, Value Type and Continuity of Content: the frame of a report, never searched for words."""
 
 _BASIC = MappingProxyType(
     {
@@ -170,14 +201,15 @@ class Rules:
         return self.by_vr.get(vr, Action.REMOVE) if vr != "SQ" else Action.REMOVE
 
     def chosen(self, tag: int, sop_class: str, *, nested: bool) -> Action:
-        """A compound code resolved: D for Type 1, Z for Type 2, else the first code (PS3.15 E.1.1)."""
+        """A compound code resolved: D or Z for Type 1, Z or D for Type 2, else the first code (PS3.15 E.1.1)."""
         codes = self.compound[tag].split("/")
-        wanted = {"1": "D", "2": "Z"}.get(_attribute_types(sop_class, nested).get(tag, ""), "")
-        return _BASIC[wanted if wanted in codes else codes[0]]
+        wanted = {"1": "DZ", "2": "ZD"}.get(_attribute_types(sop_class, nested).get(tag, ""), "")
+        return _BASIC[next((code for code in wanted if code in codes), codes[0])]
 
 
 @cache
-def _table() -> Mapping[str, object]:
+def published_table() -> Mapping[str, object]:
+    """The file of PS3.15 tables as it was published (data/ps315_SOURCE.md)."""
     text = files("gateway.privacy").joinpath("data", "ps315_2026d.json").read_text("utf-8")
     return MappingProxyType(json.loads(text))
 
@@ -187,6 +219,7 @@ class Row:
     """One row of Table E.1-1 with an exact tag."""
 
     tag: int
+    name: str
     basic: str
     options: Mapping[Option, str]
 
@@ -194,10 +227,10 @@ class Row:
 @cache
 def table_rows() -> tuple[Row, ...]:
     """The rows with exact tags; repeating groups and private attributes are removed by being unknown."""
-    raw = _table()["rules"]
+    raw = published_table()["rules"]
     assert isinstance(raw, list)  # noqa: S101 - the file's hash is pinned by a test
     return tuple(
-        Row(int(row["tag"], 16), row["basic"], {Option(key): code for key, code in row["options"].items()})
+        Row(int(row["tag"], 16), row["name"], row["basic"], {Option(key): code for key, code in row["options"].items()})
         for row in raw
         if len(row["tag"]) == 8 and all(char in "0123456789ABCDEF" for char in row["tag"])
     )
@@ -227,30 +260,41 @@ def compile_rules(profile: Profile) -> Rules:
     options = profile.options
     if {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES} <= options:
         raise Invalid("full and modified dates exclude each other (PS3.15 E.3.6)")
-    by_vr = _net(options)
+    by_vr = _net(profile)
     actions = {tag: _unlisted(tag, by_vr) for tag in VR_OF}
-    fallback: dict[int, Action] = {}
+    fallback = dict.fromkeys(_NEVER_EMPTY, Action.DUMMY)
     compound: dict[int, str] = {}
     for row in table_rows():
         basic = _BASIC.get(row.basic, Action.BY_TYPE)
         if basic is Action.BY_TYPE:
             compound[row.tag] = row.basic
         fallback[row.tag] = basic
-        actions[row.tag] = _with_options(row, options, basic)
+        actions[row.tag] = _with_options(row, profile, basic)
+    if Option.CLEAN_STRUCTURED_CONTENT in options:
+        # outside a content item, whose own rules are in content_items.py
+        actions[_TEXT_VALUE] = Action.CLEAN if Option.CLEAN_DESCRIPTORS in options else Action.EMPTY
     actions.update(_OWN)
-    retained = frozenset(tag for tag in fallback if actions[tag] is Action.SCAN)
+    if profile.allow_list:
+        actions[_ACCESSION] = Action.EMPTY  # nothing outside the house is to be joined by it
+    retained = frozenset(tag for tag in fallback.keys() - _NEVER_EMPTY if actions[tag] is Action.SCAN)
     return Rules(profile, actions, fallback, by_vr, compound, retained)
 
 
-def _net(options: frozenset[Option]) -> dict[str, Action]:
+def _dates(profile: Profile) -> dict[str, Action]:
+    """What becomes of dates and times that are moved with the patient's shift."""
+    return {"DA": Action.SHIFT, "DT": Action.SHIFT, "TM": Action.HOUR if profile.allow_list else Action.TIME}
+
+
+def _net(profile: Profile) -> dict[str, Action]:
     """What becomes of an unlisted attribute, by VR."""
+    options = profile.options
     net = dict.fromkeys(_NUMERIC, Action.KEEP) | dict.fromkeys(_TEXT, Action.SCAN)
     net |= dict.fromkeys(("DS", "IS"), Action.NUMBER) | dict.fromkeys(("AE", "PN", "AS"), Action.EMPTY)
     net |= dict.fromkeys(("OB", "OW", "UR", "UN"), Action.REMOVE)
     net["SQ"] = Action.DESCEND
     net["UI"] = Action.PLAIN_UID if Option.RETAIN_UIDS in options else Action.UID
     if Option.RETAIN_MODIFIED_DATES in options:
-        net |= {"DA": Action.SHIFT, "DT": Action.SHIFT, "TM": Action.TIME}
+        net |= _dates(profile)
     elif Option.RETAIN_FULL_DATES in options:
         net |= {"DA": Action.TIME, "DT": Action.TIME, "TM": Action.TIME}
     else:
@@ -266,20 +310,26 @@ def _unlisted(tag: int, by_vr: Mapping[str, Action]) -> Action:
         return Action.KEEP
     if tag in _CLASS_UIDS:
         return Action.PLAIN_UID
+    if tag in _TERMS:
+        return Action.TERM
     choices = CHOICES[tag]
     if choices <= _NUMERIC | {"OW"} and choices & _NUMERIC:
         return Action.KEEP
     return by_vr[writable_vr(tag)]
 
 
-def _with_options(row: Row, options: frozenset[Option], basic: Action) -> Action:
+def _with_options(row: Row, profile: Profile, basic: Action) -> Action:
     """The row's action under the options: modified dates, then K, then the cleaning options."""
-    chosen = {option: code for option, code in row.options.items() if option in options}
+    chosen = {option: code for option, code in row.options.items() if option in profile.options}
     vr = writable_vr(row.tag)
     if Option.RETAIN_MODIFIED_DATES in chosen:
-        return {"DA": Action.SHIFT, "DT": Action.SHIFT, "TM": Action.TIME}.get(vr, basic)
+        return _dates(profile).get(vr, basic)
     if "K" in chosen.values():
         return _kept(row.tag, vr)
+    if Option.CLEAN_STRUCTURED_CONTENT in chosen:
+        return Action.DESCEND
+    if Option.CLEAN_GRAPHICS in chosen:
+        return Action.REMOVE  # drawings can be handwriting; PS3.15 E.3.3 lets all of them go
     if "C" in chosen.values() and vr in _TEXT:
         return Action.CLEAN
     return basic
