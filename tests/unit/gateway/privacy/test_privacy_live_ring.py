@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.domain.errors import Forbidden, Missing, Unavailable
+from gateway.domain.errors import Forbidden, GatewayError, Missing, Unavailable
 from gateway.privacy import keyring
 from gateway.privacy.keyring import OBJECTS_FILE, KeyRing, Purpose, create, load, save
 from gateway.privacy.live_ring import LOOK_SECONDS, RETRY_SECONDS, LiveRing
@@ -19,13 +19,16 @@ class Process:
     """A live ring with a clock that the test moves; counts how often the file was opened."""
 
     def __init__(self, folder: Path) -> None:
-        self.now, self.loads, self.passphrase = 0.0, 0, None
+        self.now, self.loads = 0.0, 0
+        self.failure: GatewayError | None = None
         self.folder = folder
         self.ring = LiveRing([folder / OBJECTS_FILE], self.load, clock=lambda: self.now)
 
     def load(self) -> KeyRing:
         self.loads += 1
-        return load(self.folder, OBJECTS_FILE, FileProvider(self.passphrase))
+        if self.failure:
+            raise self.failure
+        return load(self.folder, OBJECTS_FILE)
 
 
 @pytest.fixture
@@ -34,11 +37,11 @@ def process(tmp_path: Path) -> Process:
     return Process(tmp_path / "keys")
 
 
-def rotate(folder: Path, passphrase: str | None = None) -> tuple[str, str]:
+def rotate(folder: Path) -> tuple[str, str]:
     """The former and the new current key of objects."""
     before = load(folder, OBJECTS_FILE)
     after = before.with_new_key(Purpose.OBJECTS)
-    save(folder, OBJECTS_FILE, after, FileProvider(passphrase))
+    save(folder, OBJECTS_FILE, after, FileProvider())
     return before.current[Purpose.OBJECTS], after.current[Purpose.OBJECTS]
 
 
@@ -70,20 +73,33 @@ def test_unchanged_files_are_not_opened_again(process: Process) -> None:
     assert process.loads == 1
 
 
-def test_a_ring_that_does_not_open_leaves_the_process_at_work(
-    process: Process, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It goes on with what it has, warns without naming a key, tries again after a pause, and takes up what opens."""
-    former, new = rotate(process.folder, "a passphrase that this process lacks")
+def test_a_provider_that_is_away_leaves_the_process_at_work(process: Process, caplog: pytest.LogCaptureFixture) -> None:
+    """It goes on with what it has, warns once, tries again after a pause, and takes up what opens then."""
+    former, new = rotate(process.folder)
+    process.failure = Unavailable("Vault is sealed or in maintenance")
     with caplog.at_level(logging.WARNING):
         for second in range(1, int(RETRY_SECONDS)):
             process.now = float(second)
             assert process.ring.key(Purpose.OBJECTS).kid == former
     assert process.loads == 2
     assert len(caplog.records) == 1
-    process.passphrase = "a passphrase that this process lacks"  # type: ignore[assignment]
+    process.failure = None
     process.now = 1 + RETRY_SECONDS
     assert process.ring.key(Purpose.OBJECTS).kid == new
+
+
+def test_a_refused_secret_is_tried_once(process: Process) -> None:
+    """A wrong PIN or passphrase is not tried again before the file changes: an HSM would lock itself."""
+    former, _ = rotate(process.folder)
+    process.failure = Forbidden("the HSM refuses the PIN")
+    for second in range(1, 100):
+        process.now = float(second)
+        assert process.ring.key(Purpose.OBJECTS).kid == former
+    assert process.loads == 2
+    process.failure = None
+    _, newest = rotate(process.folder)
+    process.now = 200.0
+    assert process.ring.key(Purpose.OBJECTS).kid == newest
 
 
 def test_nothing_is_confirmed_under_a_destroyed_key(process: Process) -> None:
