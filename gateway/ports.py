@@ -297,6 +297,16 @@ class Identities(Protocol):
     def original_headers(self, study_id: StudyId) -> list[tuple[InstanceId, bytes]]: ...
 
 
+class Quotas(Protocol):
+    """How much identity each actor has opened, by windows of time."""
+
+    def take(self, actor: str, window_start: datetime, count: int, most: int) -> bool:
+        """Counts `count` openings; False, and nothing is counted, where the window would then hold more than `most`."""
+        ...
+
+    def used(self, actor: str, window_start: datetime) -> int: ...
+
+
 class Access(Protocol):
     """Clients, persons and their grants."""
 
@@ -361,6 +371,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def deliveries(self) -> Deliveries: ...
     @property
     def identities(self) -> Identities: ...
+    @property
+    def quotas(self) -> Quotas: ...
     @property
     def access(self) -> Access: ...
     @property

@@ -29,10 +29,16 @@ from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.object_seal import PatientObjectSeal
 
 if TYPE_CHECKING:
+    from gateway.flow.choose_studies import ChooseStudies
+    from gateway.flow.export_studies import ExportStudies
+    from gateway.flow.grant_access import GrantAccess
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.reidentify import Reidentify
+    from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
+    from gateway.storage.export_keys import ExportKeys
 
 log = logging.getLogger(__name__)
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
@@ -84,6 +90,50 @@ def read_reports(settings: Settings, opened: Database) -> ReadReports:
     from gateway.flow.read_reports import ReadReports
 
     return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+
+
+def access(settings: Settings, opened: Database) -> GrantAccess:
+    from gateway.flow.grant_access import GrantAccess
+
+    return GrantAccess(
+        opened,
+        token_life=timedelta(seconds=settings.web.token_seconds),
+        session_life=timedelta(seconds=settings.web.session_seconds),
+    )
+
+
+def export_keys(settings: Settings) -> ExportKeys:
+    from gateway.storage.export_keys import ExportKeys
+
+    return ExportKeys(settings.home / "exports", all_keys(settings))
+
+
+def choose_studies(settings: Settings, opened: Database) -> ChooseStudies:
+    from gateway.flow.choose_studies import ChooseStudies
+
+    return ChooseStudies(opened, vault(settings, opened))
+
+
+def export_folder(target: Path) -> ExportFolder:
+    from gateway.outlets.export_folder import ExportFolder
+
+    return ExportFolder(target)
+
+
+def export_studies(settings: Settings, opened: Database) -> ExportStudies:
+    from gateway.flow.export_studies import ExportStudies
+
+    return ExportStudies(
+        opened, blobs(settings), object_seal(settings, opened), vault(settings, opened), export_keys(settings)
+    )
+
+
+def reidentify(settings: Settings, opened: Database) -> Reidentify:
+    """For the console and the command line."""
+    from gateway.flow.reidentify import Reidentify
+
+    most = settings.privacy.reidentifications_per_hour
+    return Reidentify(opened, vault(settings, opened), export_keys(settings), most)
 
 
 def anchor_file(settings: Settings) -> AnchorFile:
@@ -187,6 +237,7 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         database=opened,
         vault=vault(settings, opened),
         reports=read_reports(settings, opened),
+        reidentify=reidentify(settings, opened),
         page_key=keys.key(Purpose.TOKENS).key,
         check_audit=lambda: _check_chain(settings, opened),
     )

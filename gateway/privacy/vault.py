@@ -23,7 +23,7 @@ from gateway.ports import Database, PatientRow, UnitOfWork
 from gateway.privacy.identity import OriginalIdentity
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.memory import forget_all
-from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form
+from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form, recipient_domain
 from gateway.privacy.sealing import WrappingKey, open_column, seal_column
 
 _CACHED: Final = 4096  # patients kept in memory by one process
@@ -151,6 +151,13 @@ class Vault:
         """What an instance's header lost, for `engine.restore`."""
         return _opened(patient, sealed, "instance_identity", instance_id).split(b"\n", 2)[2]
 
+    def for_recipient(self, unit: UnitOfWork, pseudonym: str, recipient: str) -> Pseudonymiser:
+        """What stands in for a patient in the copies of one recipient; opens no identity."""
+        row = unit.identities.patient(pseudonym)
+        if row is None:
+            raise Missing("this patient was erased: nothing of it can be exported")
+        return Pseudonymiser(self._secret(row), recipient_domain(self._domain_key, recipient))
+
     def patients(self, unit: UnitOfWork, issuer: str | None, patient_id: str) -> list[str]:
         """Pseudonyms of the patients known by this identifier, of any issuer where none is named."""
         if issuer is None:
@@ -184,8 +191,10 @@ class Vault:
         return kept
 
     def _record(self, row: PatientRow) -> PatientRecord:
-        secret = open_column(row.sealed_secret, self._ring.by_id, "patient", "secret", row.pseudonym)
-        return PatientRecord(row.pseudonym, Pseudonymiser(secret, self._domain_key))
+        return PatientRecord(row.pseudonym, Pseudonymiser(self._secret(row), self._domain_key))
+
+    def _secret(self, row: PatientRow) -> bytes:
+        return open_column(row.sealed_secret, self._ring.by_id, "patient", "secret", row.pseudonym)
 
     def _remember(self, index: bytes, record: PatientRecord) -> None:
         with self._lock:

@@ -24,6 +24,7 @@ from gateway.storage.failures import translated
 from gateway.storage.identities import SqlIdentities
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
+from gateway.storage.quotas import SqlQuotas
 from gateway.storage.reports import SqlReports
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
@@ -111,6 +112,10 @@ class SqlUnitOfWork:
     @cached_property
     def identities(self) -> SqlIdentities:
         return SqlIdentities(self._transaction)
+
+    @cached_property
+    def quotas(self) -> SqlQuotas:
+        return SqlQuotas(self._transaction)
 
     @cached_property
     def access(self) -> SqlAccess:

@@ -1,0 +1,93 @@
+"""The key tables of exports: which name of an export stands for which pseudonym, sealed under the identity key.
+
+One file for each export in the gateway's own home, never in the exported folder. Without `identity.json` a table
+does not open, and what it leads to is a pseudonym, which only the vault leads back to a patient.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.domain.errors import Conflict, Invalid, Missing, Unavailable
+from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.sealing import open_sealed, seal
+
+EXPORT_ID: Final = re.compile(r"[0-9a-f]{16}")
+_LARGEST: Final = 1 << 28
+_NAMES: Final = "names"
+
+
+class ExportKeys:
+    """Files of 0600 in a folder of 0700."""
+
+    def __init__(self, folder: Path, ring: KeyRing) -> None:
+        """`ring` holds the identity key."""
+        self._folder = folder
+        self._ring = ring
+
+    def keep(self, export_id: str, told: Mapping[str, str], names: Mapping[str, str]) -> None:
+        """`names` of the export to pseudonyms, with what is `told` of the export; durable when it returns."""
+        table = json.dumps({"export": export_id, **told, _NAMES: dict(names)}).encode()
+        sealed = seal([table], self._ring.key(Purpose.IDENTITY), _bound(export_id))
+        path = self._path(export_id)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.writelines(sealed)
+                file.flush()
+                os.fsync(file.fileno())
+            path.hardlink_to(temporary)
+            folder = os.open(self._folder, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        except FileExistsError:
+            raise Conflict("there is a key table of this export already") from None
+        except OSError as error:
+            raise Unavailable(f"cannot keep the key table of the export: {error.strerror}") from None
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+    def drop(self, export_id: str) -> None:
+        """Of an export that was not released after all."""
+        self._path(export_id).unlink(missing_ok=True)
+
+    def internal(self, export_id: str, name: str) -> str:
+        """The pseudonym that a patient id or study UID of an export stands for; Missing where there is none."""
+        found = self._table(export_id)[_NAMES].get(name)
+        if not isinstance(found, str):
+            raise Missing("this export has no patient or study of this name")
+        return found
+
+    def _table(self, export_id: str) -> dict[str, Any]:
+        path = self._path(export_id)
+        try:
+            if path.stat().st_size > _LARGEST:
+                raise Invalid("the key table of this export is larger than one can be")
+            sealed = path.read_bytes()
+        except FileNotFoundError:
+            raise Missing("there is no key table of this export here") from None
+        except OSError as error:
+            raise Unavailable(f"the key table of this export cannot be read: {error.strerror}") from None
+        table = json.loads(open_sealed(sealed, self._ring.unwrap, _bound(export_id)))
+        if not isinstance(table, dict) or not isinstance(table.get(_NAMES), dict):
+            raise Invalid("the key table of this export is damaged")
+        return table
+
+    def _path(self, export_id: str) -> Path:
+        if not EXPORT_ID.fullmatch(export_id):
+            raise Invalid("an export id has 16 hexadecimal digits")
+        return self._folder / f"{export_id}.sealed"
+
+
+def _bound(export_id: str) -> bytes:
+    return f"export\x1f{export_id}".encode()
