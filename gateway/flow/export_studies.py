@@ -13,23 +13,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from io import BytesIO
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from gateway.domain.errors import Conflict, Invalid
+from gateway.domain.errors import Invalid
 from gateway.domain.export import Exported, ExportedStudy, ExportPlan
-from gateway.domain.identity import StudyIdentity
 from gateway.domain.study import Instance, Study
+from gateway.flow.check_copy import CheckCopy
 from gateway.formats.export_documents import manifest, report
 from gateway.ports import BlobStore, Database, ObjectSeal
 from gateway.privacy.age_band import with_banded_ages
-from gateway.privacy.checker.check import check
-from gateway.privacy.checker.residue import Residue
-from gateway.privacy.checker.verdict import Claim
 from gateway.privacy.engine import deidentify
 from gateway.privacy.export_rules import export_rules, method_codes
-from gateway.privacy.instance_header import InstanceHeader
 from gateway.privacy.inventory import Inventory
 from gateway.privacy.part10 import split
 from gateway.privacy.pseudonyms import Pseudonymiser
@@ -99,17 +94,16 @@ class ExportStudies:
     ) -> None:
         with self.database.read() as unit:
             pseudonymiser = self.vault.for_recipient(unit, one.study.patient, plan.request.recipient)
-        residue = Residue(_own_names(one.study))
+        checked = CheckCopy(one.study, one.instances, pseudonymiser, method_codes(export_rules(plan.request.dates)))
         made.names[pseudonymiser.patient_id()] = one.study.patient
         made.names[pseudonymiser.uid(one.study.study_uid)] = one.study.study_uid
         for instance in one.instances:
             opened = self._opened(one.study, instance)
-            header, file = _cleaned(plan, opened, pseudonymiser, made.counts)
-            _checked(plan, header, file, pseudonymiser, residue)
+            file = _cleaned(plan, opened, pseudonymiser, made.counts)
+            names = checked(instance, file)
             made.inventory.add(file)
-            series, name = header.series_instance_uid, header.sop_instance_uid
-            place = f"dicom/{pseudonymiser.patient_id()}/{header.study_instance_uid}/{series}/{name}.dcm"
-            folder.write(place, [file])
+            place = f"{names.patient}/{names.study_uid}/{names.series_uid}/{names.sop_instance_uid}"
+            folder.write(f"dicom/{place}.dcm", [file])
             made.objects += 1
             made.bytes += len(file)
             if made.objects % _TELL_EVERY == 0:
@@ -163,49 +157,11 @@ def _exported(export_id: str, plan: ExportPlan, made: _Made) -> Exported:
     )
 
 
-def _cleaned(
-    plan: ExportPlan, opened: bytes, pseudonymiser: Pseudonymiser, counts: Counter[str]
-) -> tuple[InstanceHeader, bytes]:
-    """The object under the export's rules, with what its header now says."""
+def _cleaned(plan: ExportPlan, opened: bytes, pseudonymiser: Pseudonymiser, counts: Counter[str]) -> bytes:
+    """The object under the export's rules."""
     transfer_syntax, body = split(opened)
     banded = with_banded_ages(body, transfer_syntax, plan.band_years)
     rules = export_rules(plan.request.dates)
     cleaned = deidentify(banded, transfer_syntax, rules, lambda _: pseudonymiser)
     counts.update(cleaned.counts)
-    return cleaned.header, b"".join(cleaned.parts)
-
-
-def _checked(
-    plan: ExportPlan, header: InstanceHeader, file: bytes, pseudonymiser: Pseudonymiser, residue: Residue
-) -> None:
-    claim = Claim(
-        methods=method_codes(export_rules(plan.request.dates)),
-        patient=pseudonymiser.patient_id(),
-        study_uid=header.study_instance_uid,
-        series_uid=header.series_instance_uid,
-        sop_instance_uid=header.sop_instance_uid,
-        sop_class_uid=header.sop_class_uid,
-        transfer_syntax_uid=split(file)[0],
-    )
-    verdict = check(BytesIO(file), len(file), claim, residue)
-    if not verdict.passed:
-        raise Conflict(f"nothing was exported: of one object {verdict.reason}")
-
-
-def _own_names(study: Study) -> StudyIdentity:
-    """The pseudonyms of this gateway in the place of an identity: none of them may stand in the copy."""
-    return StudyIdentity(
-        patient_id=study.patient,
-        issuer_of_patient_id="",
-        patient_name="",
-        birth_date="",
-        sex="",
-        study_instance_uid=study.study_uid,
-        accession_number="",
-        study_date=study.study_date or "",
-        study_time="",
-        study_id=study.id,
-        study_description="",
-        referring_physician="",
-        institution="",
-    )
+    return b"".join(cleaned.parts)

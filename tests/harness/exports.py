@@ -40,7 +40,13 @@ def patients(count: int, **changes: Any) -> list[Given]:
 
 
 def cleared_studies(
-    hospital: Hospital, folder: Path, given: Sequence[Given], *, pixels: Pixels = "clean", instances: int = 2
+    hospital: Hospital,
+    folder: Path,
+    given: Sequence[Given],
+    *,
+    pixels: Pixels = "clean",
+    instances: int = 2,
+    settled: bool = True,
 ) -> list[StudyId]:
     """Received through the receive step, decided about through the ports, settled."""
     commits = GroupCommitter(hospital.database, "receive")
@@ -68,15 +74,20 @@ def cleared_studies(
     commits.stop()
     for study_id in found:
         clear(hospital, study_id, pixels)
+        if settled:
+            settle(hospital, study_id)
     return found
 
 
 def clear(hospital: Hospital, study_id: StudyId, pixels: Pixels) -> None:
-    """Every object of the study cleared, and the study settled."""
+    """Every object of the study passes as if the checker had decided so."""
     with hospital.database.begin("test") as unit:
         for instance in unit.studies.instances(study_id):
             assert unit.clearances.decide(instance, "clear", pixels=pixels)
         unit.commit()
+
+
+def settle(hospital: Hospital, study_id: StudyId) -> None:
     with hospital.database.read() as unit:
         study = unit.studies.get(study_id)
     SettleStudies(hospital.database).settle(study, "operator")

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.domain.access import Person
 from gateway.domain.errors import Category, GatewayError, Missing
+from gateway.domain.reidentification import MAY_REIDENTIFY
 from gateway.servers.web.body import Fields, query_fields
 from gateway.servers.web.console.form_token import FormTokens
 from gateway.servers.web.console.wording import FILTERS
@@ -35,7 +36,7 @@ PAGE_HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_STATUS = {
+STATUS = {
     Category.INVALID: 400,
     Category.FORBIDDEN: 403,
     Category.UNSUPPORTED: 400,
@@ -135,12 +136,13 @@ class Pages:
             person=person,
             here=here,
             organization=self.services.settings.gateway.organization,
+            may_open_identity=person is not None and person.role in MAY_REIDENTIFY,
             sign_out_token=self.forms.token("sign-out", session) if person else "",
         )
         return HTMLResponse(page, status, PAGE_HEADERS)
 
     def failed(self, request: Request, error: GatewayError) -> HTMLResponse:
-        status = getattr(error, "status", None) or _STATUS[error.category]
+        status = getattr(error, "status", None) or STATUS[error.category]
         if error.category is Category.FAULT:
             log.error("console.fault", exc_info=error)
         text = "Something went wrong here." if error.category is Category.FAULT else str(error)

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from gateway.domain.errors import GatewayError
 from gateway.servers.web.console.audit import audit
+from gateway.servers.web.console.identity import IdentityPage
 from gateway.servers.web.console.login import SignIn
 from gateway.servers.web.console.models import models
 from gateway.servers.web.console.page import PAGE_HEADERS, Pages
@@ -24,6 +25,7 @@ from gateway.servers.web.services import WebServices
 def console_routes(services: WebServices) -> list[Route | Mount]:
     pages = Pages(services)
     sign_in = SignIn(pages)
+    identity = IdentityPage(pages)
     return [
         Route("/console", _to_studies),
         Route("/console/login", sign_in.form, methods=["GET"]),
@@ -34,6 +36,8 @@ def console_routes(services: WebServices) -> list[Route | Mount]:
         Route("/console/studies/{study}/pictures/{finding}/{number}", _Pictures(pages).show),
         Route("/console/models", pages.endpoint("models", models)),
         Route("/console/audit", pages.endpoint("audit", audit)),
+        Route("/console/identity", identity.form, methods=["GET"]),
+        Route("/console/identity", identity.open, methods=["POST"]),
         Mount("/console/static", _Static(directory=Path(__file__).parent / "static")),
     ]
 
