@@ -42,6 +42,7 @@ class CleanInstance:
             requested_priority=header.requested_procedure_priority,
             expected_count=header.number_of_study_related_instances,
             header=_by_keyword(header),
+            deidentification=cleaned.record,
             accession_index=self._accession_index(cleaned),
             study_uid_index=self.vault.search_index("study-uid", identity.study_instance_uid),
             sealed_study_identity=self.vault.seal_study(patient, header.study_instance_uid, identity),

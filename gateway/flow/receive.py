@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
+from gateway.domain.clearance import Deidentification
 from gateway.domain.errors import Conflict
 from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId, derive_id, new_id
 from gateway.domain.study import Arrival, Instance, Priority
@@ -49,6 +50,7 @@ class CleanedObject:
     requested_priority: str
     expected_count: int | None
     header: dict[str, str | int | None]
+    deidentification: Deidentification
     accession_index: bytes | None
     study_uid_index: bytes
     sealed_study_identity: bytes
@@ -97,6 +99,7 @@ class ReceiveInstance:
             size=sum(len(part) for part in cleaned.parts),
             digest=_digest(cleaned.parts),
             header=cleaned.header,
+            deidentification=cleaned.deidentification,
             received_at=self.now(),
             received_from=received.sender,
         )
