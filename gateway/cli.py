@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     _operation(commands)
     _access(commands)
     _work(commands)
+    _held(commands)
     _models(commands)
     _release(commands)
     return top
@@ -148,10 +149,32 @@ def _work(commands: Group) -> None:
     show.add_argument("id")
     retry = _command(study, "retry", "study:retry", "try again what failed, was refused or found no model")
     retry.add_argument("id")
+    recheck = _command(study, "recheck", "study:recheck", "let the checker look again at quarantined objects")
+    recheck.add_argument("id")
+    recheck.add_argument("--reason", required=True, help="why, without a word about the patient")
     delivery = _group(commands, "delivery", "report versions on their way to destinations")
     _limit(_json(_command(delivery, "list", "delivery:list_deliveries", "list deliveries of the newest reports")))
     replay = _command(delivery, "replay", "delivery:replay", "send a delivery again")
     replay.add_argument("id")
+
+
+def _held(commands: Group) -> None:
+    held = _group(commands, "held", "objects that wait for a person's decision")
+    waiting = _limit(_json(_command(held, "list", "held:list_held", "list the objects that are held, oldest first")))
+    waiting.add_argument("--quarantined", action="store_true", help="and those that are quarantined")
+    _json(_command(held, "show", "held:show", "show an object and what was found in its pixels")).add_argument("id")
+    decisions = {
+        "release": "the object shows nobody: let it pass",
+        "reject": "never let a model read the object",
+        "mask": "let a worker mask boxes of the object's pixels",
+    }
+    for name, help_ in decisions.items():
+        decide = _command(held, name, f"held:{name}", help_)
+        decide.add_argument("id")
+        decide.add_argument("--reason", required=True, help="why, without a word about the patient")
+        if name == "mask":
+            box = "left, top, width, height in pixels; frame from 0, all where it is left out"
+            decide.add_argument("--box", action="append", required=True, metavar="L,T,W,H[,FRAME]", help=box)
 
 
 def _models(commands: Group) -> None:

@@ -29,6 +29,7 @@ from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.object_seal import PatientObjectSeal
 
 if TYPE_CHECKING:
+    from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
     from gateway.flow.export_studies import ExportStudies
     from gateway.flow.grant_access import GrantAccess
@@ -253,15 +254,21 @@ def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
     return ChainCheck(verdict.rows, broken_at, datetime.now(UTC))
 
 
+def check(settings: Settings, opened: Database) -> CheckInstances:
+    from gateway.flow.check import CheckInstances
+    from gateway.storage.sealed_file import SealedFiles
+
+    files = SealedFiles(blobs(settings), object_seal(settings, opened))
+    return CheckInstances(opened, vault(settings, opened), files)
+
+
 def sweep(settings: Settings, stop: threading.Event) -> None:
     """Check, settle, publish, deliver, anchor: everything that nobody else would notice."""
-    from gateway.flow.check import CheckInstances
     from gateway.flow.deliver import DeliverReports, Destination
     from gateway.flow.publish import PublishTasks
     from gateway.flow.settle import SettleStudies
     from gateway.flow.sweep import Chore, Sweeper
     from gateway.outlets.celery_queue import CeleryDoorbell
-    from gateway.storage.sealed_file import SealedFiles
 
     opened = database(settings)
     pause = settings.sweep.interval_seconds
@@ -269,9 +276,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         opened, CeleryDoorbell(settings.broker_url), timedelta(seconds=settings.sweep.republish_seconds)
     )
     anchor = _anchoring(settings, opened)
-    files = SealedFiles(blobs(settings), object_seal(settings, opened))
     chores = [
-        Chore("check", CheckInstances(opened, vault(settings, opened), files), pause),
+        Chore("check", check(settings, opened), pause),
         Chore("settle", SettleStudies(opened), pause),
         Chore("publish", publish, pause),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),

@@ -20,6 +20,7 @@ _NEW_COLUMNS = (
     "deidentification",
     "content_digest",
     "removed_pixels_key",
+    "checked_at",
 )
 _UNCLEARED = sa.text("clearance != 'cleared'")
 
@@ -65,6 +66,7 @@ def _clear_instances() -> None:
         table.add_column(sa.Column("deidentification", sa.Text(), nullable=True))
         table.add_column(sa.Column("content_digest", sa.LargeBinary(), nullable=True))
         table.add_column(sa.Column("removed_pixels_key", sa.Text(), nullable=True))
+        table.add_column(sa.Column("checked_at", sa.BigInteger(), nullable=True))
         table.create_check_constraint(op.f("ck_instance_clearance"), f"clearance IN {_CLEARANCES}")
         table.create_check_constraint(op.f("ck_instance_pixels"), f"pixels IN {_PIXELS}")
     with op.batch_alter_table("instance") as table:

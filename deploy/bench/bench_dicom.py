@@ -153,13 +153,13 @@ def measure(
 def main() -> None:
     """Parses the command line, makes the objects in memory and measures."""
     parser = argparse.ArgumentParser(description="C-STORE receivers side by side")
-    parser.add_argument("--receiver", action="append", choices=list(RECEIVERS), help="default: all but dxgate")
+    parser.add_argument("--receiver", action="append", choices=list(RECEIVERS), help="default: all")
     parser.add_argument("--sender", choices=list(SENDERS), default="storescu")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workdir", type=Path, help="where receivers write (default: the temporary folder)")
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     arguments = parser.parse_args()
-    names = arguments.receiver or [name for name in RECEIVERS if name != "dxgate"]
+    names = arguments.receiver or list(RECEIVERS)
     for absent in [name for name in names if not is_available(name)]:
         print(f"left out, not installed: {absent}")
         names.remove(absent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from gateway.commands.output import Row, actor, print_json, print_rows, row_of, tell
 from gateway.config import LoadedSettings
@@ -11,6 +12,8 @@ from gateway.domain.ids import StudyId
 from gateway.domain.report import Delivery, Report, report_id
 from gateway.domain.study import Study
 from gateway.domain.task import Task
+from gateway.flow.decide_held import DecideHeld
+from gateway.flow.privacy_record import PrivacyRecord, privacy_record
 from gateway.ports import UnitOfWork
 
 STUDY_COLUMNS = ("id", "state", "revision", "priority", "modalities", "instance_count", "last_received_at")
@@ -36,10 +39,13 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         tasks = unit.tasks.of_study(study.id, study.revision)
         report = _report(unit, study)
         deliveries = unit.deliveries.of_report(report.id) if report else []
+        record = privacy_record(unit, study.id)
     if arguments.json:
-        print_json(_document(study, tasks, report, deliveries))
+        print_json({**_document(study, tasks, report, deliveries), "privacy": _privacy(record)})
         return 0
     print_rows([row_of(study)], STUDY_COLUMNS, as_json=False)
+    tell("")
+    _tell_privacy(record)
     tell("")
     print_rows([row_of(task) for task in tasks], TASK_COLUMNS, as_json=False)
     if report:
@@ -68,6 +74,45 @@ def retry(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         unit.commit()
     tell(f"{count} task(s) to do again")
     return 0
+
+
+def recheck(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """Every quarantined object of a study goes to the checker again."""
+    from gateway import wiring
+
+    opened = wiring.database(loaded.settings)
+    with opened.read() as unit:
+        instances = unit.studies.instances(unit.studies.get(StudyId(arguments.id)).id)
+    quarantined = [one for one in instances if one.clearance == "quarantined"]
+    if not quarantined:
+        raise Conflict("this study has no quarantined object")
+    decider = DecideHeld(opened, wiring.blobs(loaded.settings))
+    for instance in quarantined:
+        decider.recheck(instance.id, actor(), arguments.reason)
+    tell(f"{len(quarantined)} object(s) to check again")
+    return 0
+
+
+def _tell_privacy(record: PrivacyRecord) -> None:
+    """The record in a few lines; then, for each reason, how many objects no model reads."""
+    profile = f"{', '.join(record.profiles)} ({', '.join(record.editions)})" if record.profiles else "not recorded"
+    tell(f"privacy: profile {profile}, methods {', '.join(code for code, _ in record.methods) or '-'}")
+    tell(f"  objects   {_counts(record.clearances)}")
+    tell(f"  pixels    {_counts(record.pixels)}")
+    tell(f"  elements  {_counts(record.actions)}")
+    when = f", last {record.checked_at:%Y-%m-%d %H:%M:%S}" if record.checked_at else ""
+    tell(f"  checker   {record.verdict}{when}")
+    for each in record.not_cleared:
+        tell(f"  {each.count} {each.state}: {each.reason or 'no reason given'}")
+
+
+def _counts(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counted.items()) or "-"
+
+
+def _privacy(record: PrivacyRecord) -> Row:
+    methods = [{"code": code, "meaning": meaning} for code, meaning in record.methods]
+    return {**row_of(record), "methods": methods, "not_cleared": [row_of(each) for each in record.not_cleared]}
 
 
 def _report(unit: UnitOfWork, study: Study) -> Report | None:

@@ -42,7 +42,7 @@ class Instance:
     """One stored SOP instance. `header` holds de-identified attributes by DICOM keyword.
 
     `digest` is of the file as it came out of the header's cleaning; `content_digest` of the one that replaced it
-    when text in its pixels was masked.
+    when text in its pixels was masked. `checked_at` is when the checker last gave its verdict.
     """
 
     id: InstanceId
@@ -64,6 +64,7 @@ class Instance:
     deidentification: Deidentification | None = None
     content_digest: bytes | None = None
     removed_pixels_key: BlobKey | None = None
+    checked_at: datetime | None = None
 
     @property
     def read_digest(self) -> bytes:

@@ -138,9 +138,7 @@ def decision_on(instance: Instance, verdict: Verdict) -> Decision:
     if not verdict.passed:
         return Decision("quarantine", verdict.reason)
     facts = verdict.facts
-    rule = dispose(
-        instance.sop_class_uid, instance.modality, facts.image_type, facts.burned_in, has_pixels=facts.has_pixels
-    )
+    rule = dispose(instance.sop_class_uid, instance.modality, facts.image_type, facts.burned_in, facts.has_pixels)
     if rule.action == "quarantine":
         return Decision("quarantine", rule.reason)
     if instance.pixels in ("clean", "masked", "released"):

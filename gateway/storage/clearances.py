@@ -62,6 +62,8 @@ class SqlClearances:
             changes["pixels"] = details["pixels"] = pixels
         if reason is not None:
             details["reason"] = reason
+        if instance.clearance == "unchecked":
+            changes["checked_at"] = self._transaction.now()
         same = _instance.blob_key == instance.blob_key
         decided = move(
             self._transaction,

@@ -175,6 +175,7 @@ instance = Table(
     Column("deidentification", Json(Deidentification)),
     Column("content_digest", LargeBinary),
     Column("removed_pixels_key", Text),
+    Column("checked_at", UtcTime),
     _one_of("clearance", INSTANCE.states),
     _one_of("pixels", get_args(Pixels)),
     UniqueConstraint("study_id", "sop_instance_uid", "digest"),

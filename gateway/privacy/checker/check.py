@@ -5,10 +5,13 @@ It proves what PS3.15 annex E asks of the result, whoever made it. What cannot b
 
 from __future__ import annotations
 
+import struct
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO, Final
 
+from gateway.privacy.checker.content import CONTENT_SEQUENCES, content_problem
 from gateway.privacy.checker.judge import TEXT, Judge
 from gateway.privacy.checker.marks import CODES, METHOD, STAMPS, check_stamps, is_our_method, read_meta
 from gateway.privacy.checker.read import PIXELS, Found, Limits, Reader, Unreadable
@@ -17,6 +20,11 @@ from gateway.privacy.checker.table import FULL_DATES
 from gateway.privacy.checker.values import holds_address, is_neutral, stripped
 from gateway.privacy.checker.verdict import MOST_PROBLEMS, Claim, Facts, Problem, Verdict
 
+_PARSER_ERRORS: Final = (
+    struct.error, ValueError, LookupError, TypeError, AttributeError,
+    EOFError, OverflowError, NotImplementedError, RecursionError,
+)  # fmt: skip
+"""What pydicom raises on a damaged file; an outage of the store is none of these and goes through."""
 _SEARCHED: Final = TEXT | {"AE", "AS", "PN", "UR", "IS", "DS", "UN", "OB", "OW"}
 _APART: Final = frozenset({"IS", "DS", "UN", "OB", "OW"})
 """Numbers are compared whole and bytes searched as bytes, so neither stands in the text that is searched at once."""
@@ -32,19 +40,26 @@ _OWN_IDENTITY: Final = {0x00080016: "sop_class_uid", 0x00080018: "sop_instance_u
 def check(file: BinaryIO, size: int, claim: Claim, residue: Residue | None, limits: Limits | None = None) -> Verdict:
     """The verdict on a Part 10 file of `size` bytes; `residue` searches for the study's identity.
 
-    Raises nothing for what is in the file: what cannot be read is a problem like any other.
+    Raises nothing for what is in the file: what cannot be read is a problem like any other. pydicom's warnings quote
+    what they are about, so none is shown.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _checked(file, size, claim, residue, limits or Limits())
+
+
+def _checked(file: BinaryIO, size: int, claim: Claim, residue: Residue | None, limits: Limits) -> Verdict:
     root: dict[int, Found] = {}
     problems: list[Problem] = []
     try:
         meta, transfer_syntax = read_meta(file, claim)
-        reader = Reader(file, size, transfer_syntax, limits or Limits())
+        reader = Reader(file, size, transfer_syntax, limits)
         problems += islice(_Check(claim, residue).run(reader, root), MOST_PROBLEMS - len(meta))
         problems = meta + problems
     except Unreadable as error:
         problems.append(Problem(f"unreadable ({error})", "file"))
-    except RecursionError:
-        problems.append(Problem("unreadable (sequences are nested too deep to check)", "file"))
+    except _PARSER_ERRORS as error:
+        problems.append(Problem(f"unreadable ({type(error).__name__})", "file"))
     return Verdict(tuple(problems[:MOST_PROBLEMS]), _facts(root))
 
 
@@ -74,11 +89,17 @@ class _Check:
             yield Problem(code, found.path)
             return
         if found.items is not None:
-            for item in found.items:
-                for one in item:
-                    yield from self._element(one)
+            yield from self._items(found)
         elif found.value and found.vr in _SEARCHED and not is_neutral(found):
             self._texts.append(found)
+
+    def _items(self, found: Found) -> Iterator[Problem]:
+        for number, item in enumerate(found.items or ()):
+            named = content_problem(item, self._claim.methods) if found.tag in CONTENT_SEQUENCES else None
+            if named is not None and not is_neutral(found):
+                yield Problem(named, f"{found.path}[{number}]")
+            for one in item:
+                yield from self._element(one)
 
     def _stamp(self, found: Found) -> Iterator[Problem]:
         """Our own words are known; what an earlier de-identification has written is searched like any text."""

@@ -37,7 +37,7 @@ MEANINGS: Final = MappingProxyType(
         "113112": "Retain Institution Identity Option",
     }
 )
-_OURS: Final = re.compile(r"dxgate PS3\.15 \d{4}[a-e] [a-z-]{1,32}")
+_OURS: Final = re.compile(r"dxgate PS3\.15 \d{4}[a-e] [a-z_-]{1,48}")
 _META: Final = frozenset({0x00020000, 0x00020001, 0x00020002, 0x00020003, 0x00020010, 0x00020012, 0x00020013})
 _IMPLEMENTATION: Final = re.compile(rb"2\.25\.\d{1,39}")
 _VERSION: Final = re.compile(rb"DXGATE_[0-9]{1,8}")

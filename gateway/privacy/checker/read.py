@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import io
 import time
-import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import BinaryIO, Final, NamedTuple
@@ -79,12 +78,10 @@ class Found(NamedTuple):
         value = self.value or b""
         if value.isascii() and b"\x1b" not in value:
             return value.decode("ascii").strip(" \0")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                return str(decode_bytes(value, list(self.charset), _DELIMITERS)).strip(" \0")
-            except (UnicodeError, LookupError, ValueError):
-                return value.decode("latin-1").strip(" \0")
+        try:
+            return str(decode_bytes(value, list(self.charset), _DELIMITERS)).strip(" \0")
+        except (UnicodeError, LookupError, ValueError):
+            return value.decode("latin-1").strip(" \0")
 
 
 @dataclass
@@ -109,8 +106,8 @@ class Reader:
 
     def elements(self) -> Iterator[Found]:
         """The root's elements; Unreadable where anything is left over or cut short."""
-        yield from self._run(self.file, self.size, Place(("iso8859",), "", 0))
-        if self.file.tell() != self.size:
+        ended = yield from self._run(self.file, self.size, Place(("iso8859",), "", 0))
+        if ended != self.size:
             raise Unreadable("bytes that belong to no element")
 
     def _inflated(self) -> tuple[BinaryIO, int]:
@@ -123,15 +120,15 @@ class Reader:
             raise Unreadable("a deflated data set is cut short or too large to check")
         return io.BytesIO(plain), len(plain)
 
-    def _run(self, file: BinaryIO, end: int, place: Place) -> Iterator[Found]:
-        """The elements up to the end of the file or to the delimiter of an item."""
+    def _run(self, file: BinaryIO, end: int, place: Place) -> Generator[Found, None, int]:
+        """The elements up to the end of the file or to the delimiter of an item; where the last one has ended."""
         if place.depth > self.limits.depth:
             raise Unreadable("sequences are nested too deep to check")
         stopped: list[tuple[int, str | None]] = []
-        stop = _stop_into(stopped)
+        stop, ended = _stop_into(stopped), file.tell()
         while True:
             for raw in data_element_generator(file, self._implicit, self._little, stop, _DEFERRED):
-                tag, length = int(raw.tag), raw.length
+                tag, length, ended = int(raw.tag), raw.length, file.tell()
                 is_pixels = tag in PIXELS and place.depth == 0
                 value = (
                     self._long_value(file, raw, end) if raw.value is None and length and not is_pixels else raw.value
@@ -142,9 +139,11 @@ class Reader:
                     place = place._replace(charset=_charset(value or b""))
                 yield self._found(tag, self._vr(tag, raw.VR), None if is_pixels else value or b"", place)
             if not stopped:
-                break
+                return ended
             tag, vr = stopped.pop()
-            yield self._undefined(file, end, tag, self._vr(tag, vr), place)
+            found = self._undefined(file, end, tag, self._vr(tag, vr), place)
+            ended = file.tell()
+            yield found
 
     def _found(self, tag: int, vr: str, value: bytes | None, place: Place) -> Found:
         self._count()
@@ -201,8 +200,8 @@ class Reader:
         if length != UNDEFINED:
             content = file.read(length)
             part = io.BytesIO(content)
-            yield from self._run(part, length, place)
-            if len(content) != length or part.tell() != length:
+            ended = yield from self._run(part, length, place)
+            if len(content) != length or ended != length:
                 raise Unreadable("an item is cut short")
             return
         yield from self._run(file, end, place)
@@ -247,9 +246,7 @@ def _stop_into(stopped: list[tuple[int, str | None]]) -> Callable[[int, str | No
 
 def _charset(value: bytes) -> tuple[str, ...]:
     terms = [term.strip() for term in value.decode("latin-1").strip(" \0").split("\\")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return tuple(convert_encodings(terms))
-        except (LookupError, ValueError):
-            return ("iso8859",)
+    try:
+        return tuple(convert_encodings(terms))
+    except (LookupError, ValueError):
+        return ("iso8859",)

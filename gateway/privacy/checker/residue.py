@@ -91,10 +91,9 @@ def _name_words(name: str) -> Iterator[str]:
     """Parts of all component groups, hyphenated parts too, and, where no blank divides a name, the parts joined."""
     for group in re.split(r"[=\\]", name):
         parts = [part for part in _PARTS.split(group) if part]
-        for part in parts:
-            yield part
-            yield from part.split("-")
-            yield part.upper().translate(_UMLAUTS)
+        for word in (word for part in parts for word in (part, *part.split("-"))):
+            yield word
+            yield word.upper().translate(_UMLAUTS)
         if len(parts) > 1 and not group.isascii():
             yield parts[0] + parts[1]
             yield parts[1] + parts[0]

@@ -24,6 +24,7 @@ from harness.studies import PLANTED, Planted, planted_study
 from gateway import config, wiring
 from gateway.config import Settings
 from gateway.domain.access import Client, Person
+from gateway.domain.clearance import PixelFinding
 from gateway.domain.finding import Label
 from gateway.domain.ids import ClientId, ModelId, PersonId, StudyId, new_id
 from gateway.domain.prediction import Prediction, ScoredImage
@@ -112,6 +113,7 @@ class Hospital:
         """Settles the study and runs its tasks to a report."""
         with self.database.read() as unit:
             study = unit.studies.get(study_id)
+        self.clear(study_id)
         SettleStudies(self.database).settle(study, "operator")
         with self.database.read() as unit:
             tasks = unit.tasks.of_study(study_id, study.revision)
@@ -129,6 +131,21 @@ class Hospital:
         assert [run(task.id) for task in tasks] == ["done"] * len(tasks)
         with self.database.read() as unit:
             return unit.reports.get(report_id(study_id))
+
+    def clear(self, study_id: StudyId) -> None:
+        """Every object passes the checker; a search for text in pixels, where one is due, finds none."""
+        check, now = wiring.check(self.settings, self.database), datetime.now(UTC)
+        check()
+        with self.database.begin("worker-1") as unit:
+            for one in unit.studies.instances(study_id):
+                task = unit.pixel_tasks.claim(one.id, "worker-1", now, now + timedelta(seconds=30))
+                if task is not None:
+                    unit.pixel_tasks.finish(task, PixelFinding(1, 1, (), 0.0, None, ("test",), "CPU"), None, None)
+            unit.commit()
+        check()
+        with self.database.read() as unit:
+            states = {one.clearance_reason or one.clearance for one in unit.studies.instances(study_id)}
+        assert states == {"cleared"}
 
     def events(self, event: str) -> list[Any]:
         """Audit entries of one event, newest first."""

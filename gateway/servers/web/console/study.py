@@ -1,4 +1,4 @@
-"""A study's page: state, findings with heat maps, report, deliveries, timeline; identity for those who may see it."""
+"""A study's page: state, findings, privacy, report, deliveries, timeline; identity for those who may see it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gateway.domain.identity import StudyIdentity
 from gateway.domain.ids import BlobKey, FindingId, StudyId
 from gateway.domain.report import ReportVersion
 from gateway.domain.study import Study
+from gateway.flow.privacy_record import privacy_record
 from gateway.ports import UnitOfWork
 from gateway.servers.web.console.page import View, Visit
 from gateway.servers.web.console.studies import StudyRow, study_row
@@ -41,6 +42,7 @@ def study(visit: Visit) -> View:
         "findings": version.content.findings if version and version.content else (),
         "not_analysed": version.content.not_analysed if version and version.content else (),
         "models": models,
+        "privacy": privacy_record(visit.unit, found.id),
         "timeline": _timeline(visit.unit, row),
         "shown_images": SHOWN_IMAGES,
     }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 TONES: dict[str, frozenset[str]] = {
     "good": frozenset(
-        {"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"} | {"cleared"}
+        {"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"}
+        | {"cleared", "passed"}
     ),
-    "busy": frozenset({"receiving", "settled", "analysing", "doing", "sending", "shadow"} | {"unchecked", "masking"}),
+    "busy": frozenset(
+        {"receiving", "settled", "analysing", "doing", "sending", "shadow"} | {"unchecked", "masking", "waiting"}
+    ),
     "wait": frozenset({"preliminary", "refused", "stat", "held"}),
     "bad": frozenset({"quarantined", "failed", "dead", "entered-in-error", "rejected"}),
     "quiet": frozenset(
@@ -41,6 +44,11 @@ def listed(values: Any) -> str:
     return ", ".join(str(value) for value in values)
 
 
+def counted(values: Mapping[str, int]) -> str:
+    """Counts by word: 3 cleared, 1 held."""
+    return ", ".join(f"{count} {name}" for name, count in values.items())
+
+
 def percent(value: float) -> str:
     return f"{value * 100:.1f} %"
 
@@ -67,6 +75,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "machine_time": machine_time,
     "short": short,
     "listed": listed,
+    "counted": counted,
     "percent": percent,
     "day": day,
     "person_name": person_name,
