@@ -25,19 +25,16 @@ _UID: Final = re.compile(rb"2\.25\.\d{1,39}")
 class CheckCopy:
     """The copies of one study under one recipient's pseudonyms."""
 
-    def __init__(
-        self, study: Study, instances: Sequence[Instance], pseudonymiser: Pseudonymiser, methods: frozenset[str]
-    ) -> None:
+    def __init__(self, study: Study, instances: Sequence[Instance], pseudonymiser: Pseudonymiser) -> None:
         self._study = study
         self._pseudonymiser = pseudonymiser
-        self._methods = methods
         self._residue = Residue(_own_names(study))
         uids = {study.study_uid, *(uid for one in instances for uid in (one.series_uid, one.sop_instance_uid))}
         self._our_uids = frozenset(uid.encode() for uid in uids)
 
-    def __call__(self, instance: Instance, file: bytes) -> Claim:
+    def __call__(self, instance: Instance, file: bytes, methods: frozenset[str]) -> Claim:
         """The names that the copy bears; Conflict where it is not as it must be."""
-        claim = self._claim(instance)
+        claim = self._claim(instance, methods)
         verdict = check(BytesIO(file), len(file), claim, self._residue)
         if not verdict.passed:
             raise Conflict(f"nothing was exported: of one object {verdict.reason}")
@@ -45,10 +42,10 @@ class CheckCopy:
             raise Conflict("nothing was exported: one object bears a pseudonym of this gateway")
         return claim
 
-    def _claim(self, instance: Instance) -> Claim:
+    def _claim(self, instance: Instance, methods: frozenset[str]) -> Claim:
         uid = self._pseudonymiser.uid
         return Claim(
-            methods=self._methods,
+            methods=methods,
             patient=self._pseudonymiser.patient_id(),
             study_uid=uid(self._study.study_uid),
             series_uid=uid(instance.series_uid),

@@ -16,19 +16,22 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Protocol, Self
 
+from gateway.domain.clearance import Pixels
 from gateway.domain.errors import Invalid
 from gateway.domain.export import Exported, ExportedStudy, ExportPlan
 from gateway.domain.study import Instance, Study
 from gateway.flow.check_copy import CheckCopy
+from gateway.flow.choose_studies import SEARCHED
 from gateway.formats.export_documents import manifest, report
 from gateway.ports import BlobStore, Database, ObjectSeal
 from gateway.privacy.age_band import with_banded_ages
 from gateway.privacy.engine import deidentify
-from gateway.privacy.export_rules import export_rules, method_codes
+from gateway.privacy.export_rules import export_rules
 from gateway.privacy.inventory import Inventory
 from gateway.privacy.part10 import split
 from gateway.privacy.pseudonyms import Pseudonymiser
 from gateway.privacy.rules import EDITION
+from gateway.privacy.stamps import PixelMethod
 from gateway.privacy.vault import Vault
 
 _TELL_EVERY: Final = 100  # objects
@@ -94,13 +97,13 @@ class ExportStudies:
     ) -> None:
         with self.database.read() as unit:
             pseudonymiser = self.vault.for_recipient(unit, one.study.patient, plan.request.recipient)
-        checked = CheckCopy(one.study, one.instances, pseudonymiser, method_codes(export_rules(plan.request.dates)))
+        checked = CheckCopy(one.study, one.instances, pseudonymiser)
         made.names[pseudonymiser.patient_id()] = one.study.patient
         made.names[pseudonymiser.uid(one.study.study_uid)] = one.study.study_uid
         for instance in one.instances:
             opened = self._opened(one.study, instance)
-            file = _cleaned(plan, opened, pseudonymiser, made.counts)
-            names = checked(instance, file)
+            file, methods = _cleaned(plan, opened, pseudonymiser, instance.pixels, made.counts)
+            names = checked(instance, file, methods)
             made.inventory.add(file)
             place = f"{names.patient}/{names.study_uid}/{names.series_uid}/{names.sop_instance_uid}"
             folder.write(f"dicom/{place}.dcm", [file])
@@ -152,16 +155,19 @@ def _exported(export_id: str, plan: ExportPlan, made: _Made) -> Exported:
         bytes=made.bytes,
         profile=rules.profile.name,
         edition=EDITION,
-        methods=tuple(sorted(method_codes(rules))),
+        methods=rules.profile.methods,
         counts=dict(sorted(made.counts.items())),
     )
 
 
-def _cleaned(plan: ExportPlan, opened: bytes, pseudonymiser: Pseudonymiser, counts: Counter[str]) -> bytes:
-    """The object under the export's rules."""
+def _cleaned(
+    plan: ExportPlan, opened: bytes, pseudonymiser: Pseudonymiser, pixels: Pixels, counts: Counter[str]
+) -> tuple[bytes, frozenset[str]]:
+    """The object under the export's rules, and the methods that it says of itself."""
     transfer_syntax, body = split(opened)
     banded = with_banded_ages(body, transfer_syntax, plan.band_years)
+    done_to_pixels = frozenset({PixelMethod.CLEAN_PIXEL_DATA} if pixels in SEARCHED else ())
     rules = export_rules(plan.request.dates)
-    cleaned = deidentify(banded, transfer_syntax, rules, lambda _: pseudonymiser)
-    counts.update(cleaned.counts)
-    return b"".join(cleaned.parts)
+    cleaned = deidentify(banded, transfer_syntax, rules, lambda _: pseudonymiser, pixels=done_to_pixels)
+    counts.update(cleaned.record.counts)
+    return b"".join(cleaned.parts), frozenset(cleaned.record.methods)

@@ -102,7 +102,6 @@ class ReceiveInstance:
             deidentification=cleaned.deidentification,
             received_at=self.now(),
             received_from=received.sender,
-            deidentification=cleaned.deidentification,
         )
         return Arrival(
             instance=instance,
