@@ -1,20 +1,30 @@
 """How often each actor has opened identity in an hour, as rows (port `Quotas`).
 
 One guarded statement counts and decides, so that processes which open at the same time cannot pass the limit
-together. One row for each actor: a new hour replaces the old one.
+together; it is all that happens but for an actor's first opening of the hour, which replaces the row of an earlier one.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Integer, bindparam, delete, select, update
 
+from gateway.storage.prepared import Prepared, Values, insert_new
 from gateway.storage.tables import vault_quota
 from gateway.storage.transaction import Transaction
 
 _quota = vault_quota.c
+_IS_ACTOR = _quota.actor == bindparam("of_actor")
+_then = _quota.openings + bindparam("added", type_=Integer)
+_ADD = Prepared(
+    update(vault_quota)
+    .where(_IS_ACTOR, _quota.window_start == bindparam("of_window"), _then <= bindparam("most", type_=Integer))
+    .values(openings=_then)
+)
+_FORGET = Prepared(delete(vault_quota).where(_IS_ACTOR, _quota.window_start < bindparam("of_window")))
+_BEGIN = insert_new(vault_quota)
+_USED = Prepared(select(_quota.openings).where(_IS_ACTOR, _quota.window_start == bindparam("of_window")))
 
 
 class SqlQuotas:
@@ -25,21 +35,15 @@ class SqlQuotas:
         """Nothing is counted where the limit would be passed."""
         if count > most:
             return False
-        self._transaction.execute(delete(vault_quota).where(_quota.actor == actor, _quota.window_start < window_start))
-        insert = postgresql.insert if self._transaction.is_postgresql else sqlite.insert
-        statement = (
-            insert(vault_quota)
-            .values(actor=actor, window_start=window_start, openings=count)
-            .on_conflict_do_update(
-                index_elements=[_quota.actor, _quota.window_start],
-                set_={"openings": _quota.openings + count},
-                where=_quota.openings + count <= most,
-            )
-            .execution_options(preserve_rowcount=True)
-        )
-        return self._transaction.execute(statement).rowcount == 1
+        place: Values = {"of_actor": actor, "of_window": window_start}
+        added = {**place, "added": count, "most": most}
+        if self._transaction.run(_ADD, added) == 1:
+            return True
+        self._transaction.run(_FORGET, place)
+        first = {"actor": actor, "window_start": window_start, "openings": count}
+        # where the hour has begun already, in this process or in another, the limit decides
+        return self._transaction.run(_BEGIN, first) == 1 or self._transaction.run(_ADD, added) == 1
 
     def used(self, actor: str, window_start: datetime) -> int:
-        found = select(_quota.openings).where(_quota.actor == actor, _quota.window_start == window_start)
-        row = self._transaction.first(found)
-        return 0 if row is None else int(row.openings)
+        row = self._transaction.row(_USED, {"of_actor": actor, "of_window": window_start})
+        return 0 if row is None else int(row[0])
