@@ -8,7 +8,18 @@ from struct import pack
 from typing import Any
 
 import pytest
-from harness.checked import INFERENCE_METHODS, WHO, at_depth, claim, clean, code, judged, part10, problems
+from harness.checked import (
+    BASIC_METHODS,
+    INFERENCE_METHODS,
+    WHO,
+    at_depth,
+    claim,
+    clean,
+    code,
+    judged,
+    part10,
+    problems,
+)
 
 from gateway.privacy.checker.marks import MEANINGS
 from gateway.privacy.checker.read import Limits
@@ -30,10 +41,11 @@ FOUND: dict[str, tuple[int, tuple[str, Any], str]] = {
     "another VR than the attribute's": (0x00180050, ("LO", b"ANYTHING"), "vr"),
     "unknown VR": (0x00181210, ("UN", b"ANYTHING"), "vr"),
     "original UID": (0x00080058, ("UI", ORIGINAL), "not-replaced"),
-    "original UID, unlisted": (0x00189346, ("UI", ORIGINAL), "vr"),
-    "UID of a random UUID": (0x00200052, ("UI", b"2.25.305828488182831875890203105390285383139"), "not-replaced"),
+    "original UID, unlisted": (0x00200242, ("UI", ORIGINAL), "uid"),
+    "UID of a random UUID": (0x00200052, ("UI", b"2.25.24197857161011619468533960706379782844"), "not-replaced"),
     "second of two UIDs": (0x00080058, ("UI", WHO.uid("1.2").encode() + b"\\" + ORIGINAL), "not-replaced"),
     "name, unlisted": (0x0040A123, ("PN", b"Quillfeather^Zebulon"), "not-replaced"),
+    "name, unlisted and seldom": (0x00142006, ("PN", b"Quillfeather^Zebulon"), "value"),
     "application entity": (0x00080054, ("AE", b"PACS1"), "not-removed"),
     "age above 90": (0x00101010, ("AS", b"094Y"), "age"),
     "text in a number": (0x00180050, ("DS", b"Quill"), "number"),
@@ -64,6 +76,13 @@ def test_a_problem_names_the_rule_and_no_value(name: str) -> None:
     found = problems({tag: (vr, value)})
     assert any(each.startswith(rule) for each in found), found
     assert not any("Quill" in each or "ANYTHING" in each or "1951" in each for each in found)
+
+
+def test_dates_pass_only_where_they_are_claimed() -> None:
+    """An unlisted date is allowed under an option for dates and refused under the basic profile."""
+    dated: dict[int, tuple[str, Any]] = {0x00141020: ("DA", b"20240105")}
+    assert problems(dated) == set()
+    assert problems(dated, claim(BASIC_METHODS)) == {"date at (0014,1020)"}
 
 
 STAMPS: dict[str, dict[int, tuple[str, Any] | None]] = {
