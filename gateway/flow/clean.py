@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.domain.clearance import Deidentification
 from gateway.domain.ids import InstanceId, Pseudonym
 from gateway.flow.receive import Buffer, CleanedObject
 from gateway.privacy.engine import Deidentified, deidentify
 from gateway.privacy.instance_header import InstanceHeader
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
-from gateway.privacy.rules import CID_7050, EDITION, Rules
+from gateway.privacy.rules import Rules
 from gateway.privacy.vault import Vault
 
 
@@ -43,18 +42,12 @@ class CleanInstance:
             requested_priority=header.requested_procedure_priority,
             expected_count=header.number_of_study_related_instances,
             header=_by_keyword(header),
-            deidentification=self._record(cleaned),
+            deidentification=cleaned.record,
             accession_index=self._accession_index(cleaned),
             study_uid_index=self.vault.search_index("study-uid", identity.study_instance_uid),
             sealed_study_identity=self.vault.seal_study(patient, header.study_instance_uid, identity),
             sealed_original_header=self.vault.seal_instance(patient, instance_id, identity, cleaned.removed),
         )
-
-    def _record(self, cleaned: Deidentified) -> Deidentification:
-        """What was claimed and done, for the checker and the auditor."""
-        profile = self.rules.profile
-        methods = sorted(CID_7050[option][0] for option in (None, *profile.options))
-        return Deidentification(profile.name, EDITION, tuple(methods), cleaned.counts)
 
     def _pseudonymiser(self, key: IdentityKey) -> Pseudonymiser:
         return self.vault.patient(key).pseudonymiser

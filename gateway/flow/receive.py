@@ -99,9 +99,9 @@ class ReceiveInstance:
             size=sum(len(part) for part in cleaned.parts),
             digest=_digest(cleaned.parts),
             header=cleaned.header,
+            deidentification=cleaned.deidentification,
             received_at=self.now(),
             received_from=received.sender,
-            deidentification=cleaned.deidentification,
         )
         return Arrival(
             instance=instance,

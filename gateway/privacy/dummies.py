@@ -5,6 +5,7 @@ One value for each VR, constant, so that nothing can be learned from it; sequenc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
@@ -29,14 +30,13 @@ _VALUES: Final = MappingProxyType(
     | dict.fromkeys(("AT", "FL", "SL", "UL", "OF", "OL"), bytes(4))
     | dict.fromkeys(("FD", "SV", "UV", "OD", "OV"), bytes(8))
 )
-_CONTENT: Final = 0x0040A730
 
 
 def dummy(tag: int, vr: str, encoding: Encoding) -> bytes:
     """A whole element with the dummy value of its VR."""
     if vr != "SQ":
         return encode(tag, vr, _VALUES.get(vr, bytes(2)), encoding)
-    item = _content_item(encoding) if tag == _CONTENT else code_item("DXGATE", "99DXGATE", "REMOVED", encoding)
+    item = _ITEMS[tag](encoding) if tag in _ITEMS else code_item("DXGATE", "99DXGATE", "REMOVED", encoding)
     return encode(tag, "SQ", item, encoding)
 
 
@@ -46,13 +46,45 @@ def code_item(value: str, scheme: str, meaning: str, encoding: Encoding) -> byte
     return encode_item(b"".join(encode(tag, vr, text.encode(), encoding) for tag, vr, text in fields), encoding)
 
 
-def _content_item(encoding: Encoding) -> bytes:
+def content_item(relationship: bytes, encoding: Encoding) -> bytes:
     """A TEXT content item, which is valid where a bare code would not be (PS3.3 C.17.3)."""
     concept = encode(0x0040A043, "SQ", code_item("121106", "DCM", "Comment", encoding), encoding)
     parts = (
-        encode(0x0040A010, "CS", b"CONTAINS", encoding),
+        encode(0x0040A010, "CS", relationship, encoding),
         encode(0x0040A040, "CS", b"TEXT", encoding),
         concept,
         encode(0x0040A160, "UT", TEXT, encoding),
     )
     return encode_item(b"".join(parts), encoding)
+
+
+def _observer(encoding: Encoding) -> bytes:
+    """A verifying observer (PS3.3 C.17.2)."""
+    parts = (
+        encode(0x0040A027, "LO", TEXT, encoding),
+        encode(0x0040A030, "DT", _VALUES["DT"], encoding),
+        encode(0x0040A075, "PN", TEXT, encoding),
+        encode(0x0040A088, "SQ", b"", encoding),
+    )
+    return encode_item(b"".join(parts), encoding)
+
+
+def _point(encoding: Encoding) -> bytes:
+    """A graphic annotation of one point (PS3.3 C.10.5)."""
+    graphic = (
+        encode(0x00700005, "CS", b"PIXEL", encoding),
+        encode(0x00700020, "US", encoding.short.pack(2), encoding),
+        encode(0x00700021, "US", encoding.short.pack(1), encoding),
+        encode(0x00700022, "FL", bytes(8), encoding),
+        encode(0x00700023, "CS", b"POINT", encoding),
+    )
+    objects = encode(0x00700009, "SQ", encode_item(b"".join(graphic), encoding), encoding)
+    return encode_item(encode(0x00700002, "CS", TEXT, encoding) + objects, encoding)
+
+
+_ITEMS: Final[dict[int, Callable[[Encoding], bytes]]] = {
+    0x0040A730: lambda encoding: content_item(b"CONTAINS", encoding),
+    0x0040A073: _observer,
+    0x00700001: _point,
+}
+"""Sequences in which one coded item would not be valid."""

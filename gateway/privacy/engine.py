@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from threading import BoundedSemaphore
 
+from gateway.domain.clearance import Deidentification
 from gateway.domain.errors import Invalid
 from gateway.privacy import edits as editing
+from gateway.privacy.allow_list import restricted
 from gateway.privacy.charset import DEFAULT
 from gateway.privacy.dataset import (
     DEFAULT_LIMITS,
@@ -36,8 +38,8 @@ from gateway.privacy.part10 import file_header, split
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
 from gateway.privacy.read_identity import read_identity
 from gateway.privacy.rewriter import Rewriter
-from gateway.privacy.rules import Profile, Rules
-from gateway.privacy.stamps import METHOD, METHOD_CODES, REMOVED_FLAG, TEMPORAL, stamps
+from gateway.privacy.rules import EDITION, Profile, Rules
+from gateway.privacy.stamps import ANSWERS, METHOD, METHOD_CODES, REMOVED_FLAG, TEMPORAL, PixelMethod, stamps
 
 _REQUIRED = {0x00080016: "SOP Class UID", 0x00080018: "SOP Instance UID", 0x0020000E: "Series Instance UID"}
 _STAMPED = frozenset({REMOVED_FLAG, METHOD, METHOD_CODES, TEMPORAL})
@@ -55,7 +57,7 @@ class Deidentified:
     identity: OriginalIdentity
     key: IdentityKey
     removed: bytes = field(repr=False)
-    counts: dict[str, int]
+    record: Deidentification
 
 
 def deidentify(
@@ -64,14 +66,17 @@ def deidentify(
     rules: Rules,
     pseudonymiser_for: Callable[[IdentityKey], Pseudonymiser],
     limits: Limits = DEFAULT_LIMITS,
+    *,
+    pixels: frozenset[PixelMethod] = frozenset(),
 ) -> Deidentified:
     """A complete Part 10 file of the data set without identity, in the same transfer syntax.
 
-    `data` is the data set as received, without group 0002; the parts may be slices of it. Raises Invalid where
-    it cannot be read whole, or names no study, series, instance or class.
+    `data` is the data set as received, without group 0002; the parts may be slices of it. `pixels` names what the
+    caller has done to the pixels, to be stamped. Raises Invalid where the data set cannot be read whole, or names
+    no study, series, instance or class; Unsupported where the profile has an allow-list without this class.
     """
     with _INFLATING if transfer_syntax in DEFLATED_SYNTAXES else nullcontext():
-        return _deidentify(data, transfer_syntax, rules, pseudonymiser_for, limits)
+        return _deidentify(data, transfer_syntax, rules, pseudonymiser_for, limits, pixels=pixels)
 
 
 def _deidentify(
@@ -80,6 +85,8 @@ def _deidentify(
     rules: Rules,
     pseudonymiser_for: Callable[[IdentityKey], Pseudonymiser],
     limits: Limits,
+    *,
+    pixels: frozenset[PixelMethod],
 ) -> Deidentified:
     data_set = parse(data, transfer_syntax, limits)
     top = {element.tag: element for element in data_set.elements}
@@ -89,19 +96,25 @@ def _deidentify(
     charset = charset_of(data_set, data_set.elements, DEFAULT)
     identity = read_identity(data_set, top, charset)
     key = identity_key(identity)
-    identifiers = harvest(data_set, charset, rules.retained)
     sop_class = data_set.value(top[0x00080016])[:64].tobytes().decode("latin-1").strip(" \0")
+    if rules.profile.allow_list:
+        rules = restricted(rules, sop_class)
+    identifiers = harvest(data_set, charset, rules.retained)
     rewriter = Rewriter(data_set, rules, pseudonymiser_for(key), key, identifiers, sop_class=sop_class)
-    rewriter.rewrite()
-    marks = _insertions(data_set, _stamps(data_set, top, rules.profile, identifiers))
+    answers = frozenset(ANSWERS[method] for method in pixels)
+    rewriter.rewrite(answers)
+    marks = _insertions(data_set, _stamps(data_set, top, rules.profile, identifiers, pixels))
+    marks += [Edit(top[tag].start, top[tag].end, b"") for tag in answers if tag in top]
     edits = editing.in_order(rewriter.edits + marks)
     body = editing.apply(data_set.source, edits)
     if transfer_syntax in DEFLATED_SYNTAXES:
         body = [deflate(body)]
     header = read_header(data_set, top, rewriter.values)
     meta = file_header(header.sop_class_uid, header.sop_instance_uid, transfer_syntax)
-    counts = {str(action): count for action, count in rewriter.counts.items()}
-    return Deidentified([meta, *body], header, identity, key, _inverse(data_set.source, edits), counts)
+    counts = {str(action): count for action, count in sorted(rewriter.counts.items()) if count}
+    methods = tuple(sorted({*rules.profile.methods, *(method.value[0] for method in pixels)}))
+    record = Deidentification(rules.profile.name, EDITION, methods, counts)
+    return Deidentified([meta, *body], header, identity, key, _inverse(data_set.source, edits), record)
 
 
 def restore(file: bytes | memoryview | list[bytes | memoryview], removed: bytes) -> bytes:
@@ -121,17 +134,21 @@ def restore(file: bytes | memoryview | list[bytes | memoryview], removed: bytes)
 
 
 def _stamps(
-    data_set: DataSet, top: dict[int, Element], profile: Profile, identifiers: re.Pattern[str]
+    data_set: DataSet,
+    top: dict[int, Element],
+    profile: Profile,
+    identifiers: re.Pattern[str],
+    pixels: frozenset[PixelMethod],
 ) -> list[tuple[int, bytes]]:
     """Always the same where the object bears no earlier stamps, as most do."""
     if _STAMPED.isdisjoint(top):
-        return _first_stamps(data_set.encoding, profile)
-    return stamps(data_set, top, profile, identifiers)
+        return _first_stamps(data_set.encoding, profile, pixels)
+    return stamps(data_set, top, profile, identifiers, pixels)
 
 
 @cache
-def _first_stamps(encoding: Encoding, profile: Profile) -> list[tuple[int, bytes]]:
-    return stamps(DataSet(memoryview(b""), encoding, []), {}, profile, NOTHING)
+def _first_stamps(encoding: Encoding, profile: Profile, pixels: frozenset[PixelMethod]) -> list[tuple[int, bytes]]:
+    return stamps(DataSet(memoryview(b""), encoding, []), {}, profile, NOTHING, pixels)
 
 
 def _insertions(data_set: DataSet, elements: list[tuple[int, bytes]]) -> list[Edit]:

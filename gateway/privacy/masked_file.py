@@ -31,8 +31,8 @@ from gateway.privacy.dictionary import CHOICES, LONG_VRS, writable_vr
 from gateway.privacy.dummies import code_item
 from gateway.privacy.edits import Edit
 from gateway.privacy.part10 import file_header, split
+from gateway.privacy.stamps import PixelMethod
 
-CLEAN_PIXEL_DATA: Final = ("113101", "Clean Pixel Data Option")
 TRANSFER_SYNTAX: Final = 0x00020010
 _SOP_CLASS, _SOP_INSTANCE, _METHOD_CODES, _BITS_ALLOCATED = 0x00080016, 0x00080018, 0x00120064, 0x00280100
 _BURNED_IN: Final = 0x00280301
@@ -151,13 +151,13 @@ def _method(data_set: DataSet, top: Mapping[int, Element]) -> list[Edit]:
             items += data_set.source[item.start : item.end]
             if any(_is_clean_pixel_data(data_set, inner) for inner in item.elements):
                 return []
-    code, meaning = CLEAN_PIXEL_DATA
+    code, meaning = PixelMethod.CLEAN_PIXEL_DATA.value
     items += code_item(code, "DCM", meaning, data_set.encoding)
     return [_put(data_set, element, _METHOD_CODES, encode(_METHOD_CODES, "SQ", items, data_set.encoding))]
 
 
 def _is_clean_pixel_data(data_set: DataSet, element: Element) -> bool:
-    code = CLEAN_PIXEL_DATA[0].encode()
+    code = PixelMethod.CLEAN_PIXEL_DATA.value[0].encode()
     return element.tag == _CODE_VALUE and bytes(data_set.value(element)).strip(b" \0") == code
 
 

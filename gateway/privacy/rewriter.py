@@ -11,14 +11,27 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.privacy.charset import DEFAULT, decode, is_defined
-from gateway.privacy.dataset import DataSet, Element, Encoding, encode
+from gateway.privacy.content_items import (
+    CONTENT_ONLY,
+    CONTENT_SEQUENCE,
+    RELATIONSHIP,
+    VALUES,
+    Concept,
+    concept_of,
+    has_references,
+    is_past_90,
+    treatments,
+    unlisted,
+)
+from gateway.privacy.dataset import DataSet, Element, Encoding, Item, encode
 from gateway.privacy.dictionary import CHOICES, writable_vr
-from gateway.privacy.dummies import dummy
+from gateway.privacy.dummies import content_item, dummy
 from gateway.privacy.edits import Edit
 from gateway.privacy.identifiers import charset_of, normal_text
 from gateway.privacy.memory import LONGEST, MOST_ELEMENTS, Outcome, memory_of
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser
-from gateway.privacy.rules import Action, Rules
+from gateway.privacy.rules import Action, Option, Rules
+from gateway.privacy.safe_private import signed
 from gateway.privacy.vocabulary import is_technical
 
 _PATIENT_ID: Final = 0x00100020
@@ -29,6 +42,8 @@ _MOMENT: Final = re.compile(rb"[0-9.:+\-\\ ]*\0?")
 _UID: Final = re.compile(rb"[0-9.\\ ]*\0?")
 _AGE: Final = re.compile(r"(\d{3})([DWMY])")
 _OLDEST: Final = 90
+_TO_THE_HOUR: Final = 10
+_SIZES: Final = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8}
 _LONGEST_TEXT: Final = 1 << 16
 _LONGEST_DESCRIPTION: Final = 1 << 10
 
@@ -64,14 +79,23 @@ class Rewriter:
         self._key = key
         self._identifiers = identifiers
         self._sop_class = sop_class
+        options = rules.profile.options
+        self._content = treatments(options) if Option.CLEAN_STRUCTURED_CONTENT in options else None
+        self._keeps_private = Option.RETAIN_SAFE_PRIVATE in options
+        self._holds_places: bool | None = None
         self._memory = memory_of(rules, pseudonymiser, identifiers, key=key, sop_class=sop_class)
 
-    def rewrite(self) -> None:
-        """Walk the whole data set."""
-        charset = charset_of(self._data_set, self._data_set.elements, DEFAULT)
-        self._level(self._data_set.elements, Place(self._data_set.encoding, charset, nested=False))
+    def rewrite(self, stamped: frozenset[int] = frozenset()) -> None:
+        """Walk the whole data set; the root's attributes in `stamped` are left to the caller."""
+        elements = self._data_set.elements
+        charset = charset_of(self._data_set, elements, DEFAULT)
+        if stamped:
+            elements = [element for element in elements if element.tag not in stamped]
+        self._level(elements, Place(self._data_set.encoding, charset, nested=False))
 
     def _level(self, elements: list[Element], place: Place) -> int:
+        if self._keeps_private and any(element.tag >> 16 & 1 for element in elements):
+            elements = self._without_safe_private(elements, place)
         seen, source, counts, edits = self._memory.at(place), self._source, self.counts, self.edits
         delta = 0
         for element in elements:
@@ -124,11 +148,20 @@ class Rewriter:
         change = self._pseudonymiser.shift_date if element.vr == "DA" else self._pseudonymiser.shift_datetime
         value = self._ascii(element)
         moved = change(value) if value else ""
+        if moved and element.vr == "DT" and self._rules.profile.allow_list:
+            moved = "\\".join(one[:_TO_THE_HOUR] for one in moved.split("\\"))
         return self._fall_back(element, place) if moved is None else self._put(element, place, moved.encode())
 
     def time(self, element: Element, place: Place) -> int:
         form = _TIME if element.vr == "TM" else _MOMENT
         return self._kept_if(form.fullmatch(self._value(element)) is not None, element, place)
+
+    def hour(self, element: Element, place: Place) -> int:
+        value = bytes(self._value(element))
+        if _TIME.fullmatch(value) is None:
+            return self._fall_back(element, place)
+        hours = [one.strip(b" \0")[:2] for one in value.split(b"\\")]
+        return self._put(element, place, b"\\".join(one + b"0000" if one else b"" for one in hours))
 
     def number(self, element: Element, place: Place) -> int:
         return self._kept_if(_NUMBER.fullmatch(self._value(element)) is not None, element, place)
@@ -176,14 +209,91 @@ class Rewriter:
         sequence = element.sequence
         if sequence is None:
             return self.remove(element, place)
-        delta = 0
+        delta, made, gone = 0, len(self.edits), 0
         for item in sequence.items:
             charset = charset_of(self._data_set, item.elements, place.charset)
-            change = self._level(item.elements, Place(sequence.encoding, charset, nested=True))
-            self._correct(item.length_at, item.end - item.value, change, sequence.encoding)
+            inner = Place(sequence.encoding, charset, nested=True)
+            change = self._item(item, inner, content_only=element.tag in CONTENT_ONLY)
+            if change is None:
+                gone += 1
+                change = self._take_out(item, inner)
+            else:
+                self._correct(item.length_at, item.end - item.value, change, sequence.encoding)
             delta += change
+        if gone and gone == len(sequence.items) and element.tag == CONTENT_SEQUENCE and not self._places_count():
+            del self.edits[made:]
+            return self.remove(element, place)
         self._correct(sequence.length_at, element.end - element.value, delta, place.encoding)
         return delta
+
+    # Content items of structured reports (content_items.py).
+
+    def _item(self, item: Item, place: Place, *, content_only: bool) -> int | None:
+        """By how much an item's length changes; None where the item may not stay."""
+        concept = None if self._content is None else concept_of(self._data_set, item)
+        if concept is not None:
+            return self._content_item(item, concept, place)
+        if content_only and self._content is not None:
+            return None
+        return self._level(item.elements, place)
+
+    def _content_item(self, item: Item, concept: Concept, place: Place) -> int | None:
+        options = self._rules.profile.options
+        treatment = (self._content or {}).get(concept) or unlisted(concept.value_type, options)
+        value = next((one for one in item.elements if one.tag == VALUES.get(concept.value_type)), None)
+        action = treatment.action
+        if value is not None and not self._fits(action, value, place):
+            action = treatment.otherwise
+        if action is Action.REMOVE or is_past_90(self._data_set, item, concept):
+            return None
+        delta = self._level([one for one in item.elements if one is not value], place)
+        if value is not None:
+            delta += _METHODS[action](self, value, place)
+            self.counts[action] = self.counts.get(action, 0) + 1
+        return delta
+
+    def _fits(self, action: Action, value: Element, place: Place) -> bool:
+        """Whether a text may stay under SCAN or CLEAN; other actions see to it by themselves."""
+        if action not in {Action.SCAN, Action.CLEAN}:
+            return True
+        short = value.end - value.value <= (_LONGEST_TEXT if action is Action.SCAN else _LONGEST_DESCRIPTION)
+        text = self._text(value, place) if short else ""
+        return short and self._is_clear(text) and (action is Action.SCAN or is_technical(text))
+
+    def _take_out(self, item: Item, place: Place) -> int:
+        """An empty comment keeps the place of an item where others are referred to by their position."""
+        new = b""
+        if self._places_count():
+            kind = next((element for element in item.elements if element.tag == RELATIONSHIP), None)
+            new = content_item(b"CONTAINS" if kind is None else bytes(self._value(kind)), place.encoding)
+        self.edits.append(Edit(item.start, item.end, new))
+        self.counts[Action.REMOVE] = self.counts.get(Action.REMOVE, 0) + 1
+        return len(new) - (item.end - item.start)
+
+    def _places_count(self) -> bool:
+        if self._holds_places is None:
+            self._holds_places = has_references(self._data_set)
+        return self._holds_places
+
+    # Private attributes (safe_private.py).
+
+    def _without_safe_private(self, elements: list[Element], place: Place) -> list[Element]:
+        """The elements but those private ones that stay as they are, and their creators."""
+        kept: set[int] = set()
+        for element, creator, vr in signed(self._data_set, elements):
+            if self._is_plain(element, vr, place):
+                kept |= {element.tag, creator.tag}
+        self.counts[Action.KEEP] = self.counts.get(Action.KEEP, 0) + len(kept)
+        return [element for element in elements if element.tag not in kept]
+
+    def _is_plain(self, element: Element, vr: str, place: Place) -> bool:
+        """A private value that is what its VR says: whole numbers of its size, digits, or text without identity."""
+        value = self._value(element)
+        if vr in _SIZES:
+            return len(value) % _SIZES[vr] == 0
+        if vr in {"DS", "IS"}:
+            return _NUMBER.fullmatch(value) is not None
+        return len(value) <= _LONGEST_DESCRIPTION and self._is_clear(self._text(element, place))
 
     # What the actions share.
 
@@ -237,6 +347,7 @@ _METHODS: Final[dict[Action, Callable[[Rewriter, Element, Place], int]]] = {
     Action.UID: Rewriter.uid,
     Action.SHIFT: Rewriter.shift,
     Action.TIME: Rewriter.time,
+    Action.HOUR: Rewriter.hour,
     Action.NUMBER: Rewriter.number,
     Action.PLAIN_UID: Rewriter.plain_uid,
     Action.SCAN: Rewriter.scan,

@@ -61,19 +61,39 @@ CID_7050 = MappingProxyType(
 
 @dataclass(frozen=True)
 class Profile:
-    """A named choice of options on top of the Basic Application Level Confidentiality Profile."""
+    """A named choice of options on top of the Basic Application Level Confidentiality Profile.
+
+    `allow_list`: only attributes of the object's own IOD that hold no free text stay (allow_list.py), times of day
+    are cut to the hour, and an object of an unknown class is refused.
+    """
 
     name: str
     options: frozenset[Option] = field(default_factory=frozenset)
+    allow_list: bool = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The CID 7050 codes of what this profile does."""
+        return tuple(sorted(CID_7050[option][0] for option in (None, *self.options)))
 
 
 BASIC = Profile("basic")
 INFERENCE = Profile(
     "inference",
-    frozenset({Option.CLEAN_DESCRIPTORS, Option.RETAIN_MODIFIED_DATES, Option.RETAIN_PATIENT_CHARACTERISTICS}),
+    frozenset(
+        {
+            Option.CLEAN_DESCRIPTORS,
+            Option.CLEAN_STRUCTURED_CONTENT,
+            Option.CLEAN_GRAPHICS,
+            Option.RETAIN_MODIFIED_DATES,
+            Option.RETAIN_PATIENT_CHARACTERISTICS,
+        }
+    ),
 )
 """What a model may see. Manufacturer and model name are kept because the table does not list them; serial
 numbers and station names go, so the device option, which would keep them, is not claimed."""
+EXPORT = Profile("export", frozenset({Option.CLEAN_STRUCTURED_CONTENT, Option.CLEAN_GRAPHICS}), allow_list=True)
+"""What may leave for research: no dates, no descriptions, and nothing that its IOD does not name."""
 
 
 class Action(StrEnum):
@@ -86,6 +106,7 @@ class Action(StrEnum):
     DUMMY = "dummy"
     UID = "uid"  # replaced by its keyed pseudonym, well-known UIDs excepted
     SHIFT = "shift"  # a date moved by the patient's shift
+    HOUR = "hour"  # a time of day cut to the hour
     TIME = "time"  # a time of day (or a date, where dates stay), kept where it is nothing but that
     NUMBER = "number"  # kept where it is nothing but a number
     PLAIN_UID = "plain_uid"  # kept where it is nothing but a UID
@@ -102,6 +123,8 @@ class Action(StrEnum):
 _TEXT = frozenset({"CS", "LO", "SH", "ST", "LT", "UC", "UT"})
 _DATES = frozenset({"DA", "DT"})
 _NUMERIC = frozenset(["AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OD", "OF", "OL", "OV"])
+
+_TEXT_VALUE = 0x0040A160
 
 _BINARY_KEPT = frozenset(
     {0x7FE00010, 0x7FE00020, 0x7FE00030, 0x7FE00040, 0x00283006}
@@ -177,7 +200,8 @@ class Rules:
 
 
 @cache
-def _table() -> Mapping[str, object]:
+def published_table() -> Mapping[str, object]:
+    """The file of PS3.15 tables as it was published (data/ps315_SOURCE.md)."""
     text = files("gateway.privacy").joinpath("data", "ps315_2026d.json").read_text("utf-8")
     return MappingProxyType(json.loads(text))
 
@@ -194,7 +218,7 @@ class Row:
 @cache
 def table_rows() -> tuple[Row, ...]:
     """The rows with exact tags; repeating groups and private attributes are removed by being unknown."""
-    raw = _table()["rules"]
+    raw = published_table()["rules"]
     assert isinstance(raw, list)  # noqa: S101 - the file's hash is pinned by a test
     return tuple(
         Row(int(row["tag"], 16), row["basic"], {Option(key): code for key, code in row["options"].items()})
@@ -227,7 +251,7 @@ def compile_rules(profile: Profile) -> Rules:
     options = profile.options
     if {Option.RETAIN_FULL_DATES, Option.RETAIN_MODIFIED_DATES} <= options:
         raise Invalid("full and modified dates exclude each other (PS3.15 E.3.6)")
-    by_vr = _net(options)
+    by_vr = _net(profile)
     actions = {tag: _unlisted(tag, by_vr) for tag in VR_OF}
     fallback: dict[int, Action] = {}
     compound: dict[int, str] = {}
@@ -236,21 +260,29 @@ def compile_rules(profile: Profile) -> Rules:
         if basic is Action.BY_TYPE:
             compound[row.tag] = row.basic
         fallback[row.tag] = basic
-        actions[row.tag] = _with_options(row, options, basic)
+        actions[row.tag] = _with_options(row, profile, basic)
+    if Option.CLEAN_STRUCTURED_CONTENT in options:
+        actions[_TEXT_VALUE] = Action.CLEAN  # outside a content item, whose own rules are in content_items.py
     actions.update(_OWN)
     retained = frozenset(tag for tag in fallback if actions[tag] is Action.SCAN)
     return Rules(profile, actions, fallback, by_vr, compound, retained)
 
 
-def _net(options: frozenset[Option]) -> dict[str, Action]:
+def _dates(profile: Profile) -> dict[str, Action]:
+    """What becomes of dates and times that are moved with the patient's shift."""
+    return {"DA": Action.SHIFT, "DT": Action.SHIFT, "TM": Action.HOUR if profile.allow_list else Action.TIME}
+
+
+def _net(profile: Profile) -> dict[str, Action]:
     """What becomes of an unlisted attribute, by VR."""
+    options = profile.options
     net = dict.fromkeys(_NUMERIC, Action.KEEP) | dict.fromkeys(_TEXT, Action.SCAN)
     net |= dict.fromkeys(("DS", "IS"), Action.NUMBER) | dict.fromkeys(("AE", "PN", "AS"), Action.EMPTY)
     net |= dict.fromkeys(("OB", "OW", "UR", "UN"), Action.REMOVE)
     net["SQ"] = Action.DESCEND
     net["UI"] = Action.PLAIN_UID if Option.RETAIN_UIDS in options else Action.UID
     if Option.RETAIN_MODIFIED_DATES in options:
-        net |= {"DA": Action.SHIFT, "DT": Action.SHIFT, "TM": Action.TIME}
+        net |= _dates(profile)
     elif Option.RETAIN_FULL_DATES in options:
         net |= {"DA": Action.TIME, "DT": Action.TIME, "TM": Action.TIME}
     else:
@@ -272,14 +304,18 @@ def _unlisted(tag: int, by_vr: Mapping[str, Action]) -> Action:
     return by_vr[writable_vr(tag)]
 
 
-def _with_options(row: Row, options: frozenset[Option], basic: Action) -> Action:
+def _with_options(row: Row, profile: Profile, basic: Action) -> Action:
     """The row's action under the options: modified dates, then K, then the cleaning options."""
-    chosen = {option: code for option, code in row.options.items() if option in options}
+    chosen = {option: code for option, code in row.options.items() if option in profile.options}
     vr = writable_vr(row.tag)
     if Option.RETAIN_MODIFIED_DATES in chosen:
-        return {"DA": Action.SHIFT, "DT": Action.SHIFT, "TM": Action.TIME}.get(vr, basic)
+        return _dates(profile).get(vr, basic)
     if "K" in chosen.values():
         return _kept(row.tag, vr)
+    if Option.CLEAN_STRUCTURED_CONTENT in chosen:
+        return Action.DESCEND
+    if Option.CLEAN_GRAPHICS in chosen:
+        return Action.REMOVE  # drawings can be handwriting; PS3.15 E.3.3 lets all of them go
     if "C" in chosen.values() and vr in _TEXT:
         return Action.CLEAN
     return basic

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 from gateway.privacy.charset import decode
@@ -21,30 +23,46 @@ METHOD_CODES: Final = 0x00120064
 TEMPORAL: Final = 0x00280303
 _TEMPORAL_RANKS: Final = ("UNMODIFIED", "MODIFIED", "REMOVED")
 _CODE_VALUE: Final = 0x00080100
-_MEANINGS: Final = dict(CID_7050.values()) | {
-    "113101": "Clean Pixel Data Option",
-    "113102": "Clean Recognizable Visual Features Option",
-}
+
+
+class PixelMethod(Enum):
+    """What the caller has done to the pixels, which no header shows: its code and meaning in CID 7050."""
+
+    CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
+    CLEAN_VISUAL_FEATURES = ("113102", "Clean Recognizable Visual Features Option")
+
+
+ANSWERS: Final = MappingProxyType(
+    {PixelMethod.CLEAN_PIXEL_DATA: 0x00280301, PixelMethod.CLEAN_VISUAL_FEATURES: 0x00280302}
+)
+"""Method -> the attribute that says NO after it: Burned In Annotation, Recognizable Visual Features."""
+_MEANINGS: Final = dict([*CID_7050.values(), *(method.value for method in PixelMethod)])
 _MOST_METHODS: Final = 16
 
 
 def stamps(
-    data_set: DataSet, top: Mapping[int, Element], profile: Profile, identifiers: re.Pattern[str]
+    data_set: DataSet,
+    top: Mapping[int, Element],
+    profile: Profile,
+    identifiers: re.Pattern[str],
+    pixels: frozenset[PixelMethod] = frozenset(),
 ) -> list[tuple[int, bytes]]:
-    """(tag, encoded element) of the four stamps, in order of tag."""
+    """(tag, encoded element) of the four stamps and of what `pixels` answers, in order of tag."""
     encoding = data_set.encoding
-    codes = b"".join(code_item(code, "DCM", _MEANINGS[code], encoding) for code in _codes(data_set, top, profile))
+    ours = [*profile.methods, *sorted(method.value[0] for method in pixels)]
+    codes = b"".join(code_item(code, "DCM", _MEANINGS[code], encoding) for code in _codes(data_set, top, ours))
     method = "\\".join(_methods(data_set, top, profile, identifiers))
     temporal = _temporal(data_set, top, profile)
     return [
         (REMOVED_FLAG, encode(REMOVED_FLAG, "CS", b"YES", encoding)),
         (METHOD, encode(METHOD, "LO", method.encode(), encoding)),
         (METHOD_CODES, encode(METHOD_CODES, "SQ", codes, encoding)),
+        *sorted((ANSWERS[method], encode(ANSWERS[method], "CS", b"NO", encoding)) for method in pixels),
         (TEMPORAL, encode(TEMPORAL, "CS", temporal.encode(), encoding)),
     ]
 
 
-def _codes(data_set: DataSet, top: Mapping[int, Element], profile: Profile) -> list[str]:
+def _codes(data_set: DataSet, top: Mapping[int, Element], ours: list[str]) -> list[str]:
     """Code values in force: those recorded before that CID 7050 knows, then ours."""
     codes: dict[str, None] = {}
     earlier = top.get(METHOD_CODES)
@@ -53,8 +71,7 @@ def _codes(data_set: DataSet, top: Mapping[int, Element], profile: Profile) -> l
             value = decode(bytes(data_set.value(element)[:16]), ("latin-1",))
             if element.tag == _CODE_VALUE and value in _MEANINGS:
                 codes[value] = None
-    ours = [None, *sorted(profile.options, key=lambda option: CID_7050[option][0])]
-    return list(codes | {CID_7050[option][0]: None for option in ours})
+    return list(codes | dict.fromkeys(ours))
 
 
 def _methods(

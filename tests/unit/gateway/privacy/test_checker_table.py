@@ -14,9 +14,9 @@ from gateway.privacy.checker.verdict import Claim
 from gateway.privacy.dataset import EXPLICIT, Encoding
 from gateway.privacy.engine import Deidentified, deidentify
 from gateway.privacy.pseudonyms import Pseudonymiser
-from gateway.privacy.rules import BASIC, CID_7050, INFERENCE, Option, Profile, compile_rules, table_rows
+from gateway.privacy.rules import BASIC, CID_7050, EXPORT, INFERENCE, Option, Profile, compile_rules, table_rows
 
-PROFILES = [BASIC, INFERENCE, *(Profile(option.value, frozenset({option})) for option in Option)]
+PROFILES = [BASIC, INFERENCE, EXPORT, *(Profile(option.value, frozenset({option})) for option in Option)]
 PROFILES.append(Profile("all", frozenset(Option) - {Option.RETAIN_FULL_DATES}))
 
 pytestmark = pytest.mark.filterwarnings("ignore:VR lookup failed")
