@@ -35,10 +35,8 @@ Concept = tuple[str, str, str]
 
 def content_problem(item: tuple[Found, ...], methods: frozenset[str]) -> str | None:
     """The rule that an item breaks; None where it breaks none, is no content item, or no such cleaning is claimed."""
-    if CLEAN_STRUCTURED_CONTENT not in methods:
-        return None
     by_tag = {one.tag: one for one in item}
-    if _CONCEPT not in by_tag and _TEXT not in by_tag:
+    if CLEAN_STRUCTURED_CONTENT not in methods or not by_tag.keys() & {_CONCEPT, _TEXT}:
         return None
     concept = _concept(by_tag)
     action = _actions(methods).get(concept)
