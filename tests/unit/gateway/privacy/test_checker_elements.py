@@ -43,6 +43,7 @@ FOUND: dict[str, tuple[int, tuple[str, Any], str]] = {
     "original UID": (0x00080058, ("UI", ORIGINAL), "not-replaced"),
     "original UID, unlisted": (0x00200242, ("UI", ORIGINAL), "uid"),
     "UID of a random UUID": (0x00200052, ("UI", b"2.25.24197857161011619468533960706379782844"), "not-replaced"),
+    "UID of another variant": (0x00200052, ("UI", b"2.25.24197857161011921690765492326818683580"), "not-replaced"),
     "second of two UIDs": (0x00080058, ("UI", WHO.uid("1.2").encode() + b"\\" + ORIGINAL), "not-replaced"),
     "name, unlisted": (0x0040A123, ("PN", b"Quillfeather^Zebulon"), "not-replaced"),
     "name, unlisted and seldom": (0x00142006, ("PN", b"Quillfeather^Zebulon"), "value"),

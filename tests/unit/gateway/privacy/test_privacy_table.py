@@ -16,7 +16,7 @@ from gateway.privacy.dataset import EXPLICIT, IMPLICIT, Encoding
 from gateway.privacy.dictionary import writable_vr
 from gateway.privacy.engine import deidentify
 from gateway.privacy.pseudonyms import Pseudonymiser
-from gateway.privacy.rules import BASIC, INFERENCE, Option, Profile, Row, compile_rules, table_rows
+from gateway.privacy.rules import BASIC, Profile, Row, compile_rules, table_rows
 
 SYNTAX = {IMPLICIT: "1.2.840.10008.1.2", EXPLICIT: "1.2.840.10008.1.2.1"}
 ROWS = [row for row in table_rows() if row.tag >> 16 not in (0x0000, 0x0002, 0x0004)]
@@ -134,38 +134,3 @@ def test_every_row_is_treated_as_the_basic_profile_says(
     assert not set(REPEATING) & {int(tag) for tag in result.keys()}  # noqa: SIM118 - elements, not tags
     assert b"CANARY" not in out
     assert b".999." not in out
-
-
-@pytest.mark.parametrize("encoding", [IMPLICIT, EXPLICIT], ids=["implicit", "explicit"])
-@pytest.mark.parametrize("depth", [0, 1, 2])
-def test_the_inference_profile_keeps_only_what_its_options_name(
-    depth: int, encoding: Encoding, make: Any, bare: Any, pseudonymiser: Pseudonymiser
-) -> None:
-    """Under the inference profile a canary survives only in rows that an option keeps."""
-    out = run(planted(depth, encoding, make, bare), encoding, INFERENCE, pseudonymiser)
-    result = at_depth(pydicom.dcmread(io.BytesIO(out)), depth)
-    kept = {row.tag for row in ROWS if outcome(result, row, canary(row)[1]) == "kept"}
-    assert kept
-    for row in ROWS:
-        chosen = {row.options[option] for option in row.options if option in INFERENCE.options}
-        if row.tag in kept:
-            time_of_day = writable_vr(row.tag) == "TM" and Option.RETAIN_MODIFIED_DATES in row.options
-            assert "K" in chosen or time_of_day, f"{row.tag:08X} survived"
-        elif not chosen:
-            assert outcome(result, row, canary(row)[1]) in accepted(row.basic), f"{row.tag:08X}"
-
-
-@pytest.mark.parametrize("option", list(Option), ids=lambda option: option.value)
-def test_an_option_changes_only_its_own_rows(
-    option: Option, make: Any, bare: Any, pseudonymiser: Pseudonymiser
-) -> None:
-    """With one option on, every row that it does not name is treated as in the basic profile."""
-    profile = Profile("one", frozenset({option}))
-    out = run(planted(1, EXPLICIT, make, bare), EXPLICIT, profile, pseudonymiser)
-    result = at_depth(pydicom.dcmread(io.BytesIO(out)), 1)
-    for row in ROWS:
-        seen = outcome(result, row, canary(row)[1])
-        if option not in row.options:
-            assert seen in accepted(row.basic), f"{row.tag:08X} {row.basic} {seen}"
-        elif row.options[option] == "K":
-            assert seen == "kept", f"{row.tag:08X} {seen}"
