@@ -51,6 +51,7 @@ def _has_any(*programs: str) -> Callable[[], bool]:
 
 PEERS: dict[str, Callable[[], bool]] = {
     "dcmtk": _has_any("storescu"),
+    "dciodvfy": _has_any("dciodvfy"),
     "orthanc": lambda: bool(shutil.which("Orthanc") or Path("/usr/sbin/Orthanc").exists()),
     "postgresql": _has_postgresql,
     "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),

@@ -29,6 +29,13 @@ _REFERENCE: Final = "by-reference"
 _TREES: Final = frozenset(
     {"CONTAINER", "CODE", "NUM", "SCOORD", "SCOORD3D", "TCOORD", "COMPOSITE", "IMAGE", "WAVEFORM", "TABLE", _REFERENCE}
 )
+TERMS: Final = (
+    (_TREES - {_REFERENCE})
+    | VALUES.keys()
+    | {"CONTAINS", "HAS OBS CONTEXT", "HAS ACQ CONTEXT", "HAS CONCEPT MOD", "HAS PROPERTIES", "INFERRED FROM"}
+    | {"SELECTED FROM", "SEPARATE", "CONTINUOUS", ""}
+)
+"""Value types, relationship types and continuities (PS3.3 C.17.3.2)."""
 _MOVED: Final = MappingProxyType({"DATE": Action.SHIFT, "TIME": Action.TIME, "DATETIME": Action.SHIFT})
 VALUE_TYPE: Final = 0x0040A040
 RELATIONSHIP: Final = 0x0040A010

@@ -82,9 +82,16 @@ def _point(encoding: Encoding) -> bytes:
     return encode_item(encode(0x00700002, "CS", TEXT, encoding) + objects, encoding)
 
 
+def _annotation(encoding: Encoding) -> bytes:
+    """A waveform annotation of the whole first channel group (PS3.3 C.10.10)."""
+    channels = encode(0x0040A0B0, "US", encoding.short.pack(1) + encoding.short.pack(0), encoding)
+    return encode_item(channels + encode(0x00700006, "ST", TEXT, encoding), encoding)
+
+
 _ITEMS: Final[dict[int, Callable[[Encoding], bytes]]] = {
     0x0040A730: lambda encoding: content_item(b"CONTAINS", encoding),
     0x0040A073: _observer,
+    0x0040B020: _annotation,
     0x00700001: _point,
 }
 """Sequences in which one coded item would not be valid."""

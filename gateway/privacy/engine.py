@@ -91,8 +91,8 @@ def _deidentify(
     data_set = parse(data, transfer_syntax, limits)
     top = {element.tag: element for element in data_set.elements}
     for tag, name in _REQUIRED.items():
-        if tag not in top or top[tag].value == top[tag].end:
-            raise Invalid(f"the data set has no {name} ({tag >> 16:04X},{tag & 0xFFFF:04X})")
+        if tag not in top or top[tag].value == top[tag].end or top[tag].vr != "UI":
+            raise Invalid(f"the data set has no {name} ({tag >> 16:04X},{tag & 0xFFFF:04X}) of VR UI")
     charset = charset_of(data_set, data_set.elements, DEFAULT)
     identity = read_identity(data_set, top, charset)
     key = identity_key(identity)

@@ -15,6 +15,7 @@ from gateway.privacy.content_items import (
     CONTENT_ONLY,
     CONTENT_SEQUENCE,
     RELATIONSHIP,
+    TERMS,
     VALUES,
     Concept,
     concept_of,
@@ -168,6 +169,9 @@ class Rewriter:
 
     def plain_uid(self, element: Element, place: Place) -> int:
         return self._kept_if(_UID.fullmatch(self._value(element)) is not None, element, place)
+
+    def term(self, element: Element, place: Place) -> int:
+        return self._kept_if(self._ascii(element) in TERMS, element, place)
 
     def scan(self, element: Element, place: Place) -> int:
         # a longer text than can be searched within bounds is not kept
@@ -350,6 +354,7 @@ _METHODS: Final[dict[Action, Callable[[Rewriter, Element, Place], int]]] = {
     Action.HOUR: Rewriter.hour,
     Action.NUMBER: Rewriter.number,
     Action.PLAIN_UID: Rewriter.plain_uid,
+    Action.TERM: Rewriter.term,
     Action.SCAN: Rewriter.scan,
     Action.CLEAN: Rewriter.clean,
     Action.AGE: Rewriter.age,

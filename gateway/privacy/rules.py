@@ -110,6 +110,7 @@ class Action(StrEnum):
     TIME = "time"  # a time of day (or a date, where dates stay), kept where it is nothing but that
     NUMBER = "number"  # kept where it is nothing but a number
     PLAIN_UID = "plain_uid"  # kept where it is nothing but a UID
+    TERM = "term"  # kept where it is a term of PS3.3
     SCAN = "scan"  # text kept where it holds none of this patient's identifiers
     CLEAN = "clean"  # text kept where every word is known to be technical
     AGE = "age"  # an age, capped at 90 years
@@ -125,6 +126,7 @@ _DATES = frozenset({"DA", "DT"})
 _NUMERIC = frozenset(["AT", "FL", "FD", "SL", "SS", "UL", "US", "SV", "UV", "OD", "OF", "OL", "OV"])
 
 _TEXT_VALUE = 0x0040A160
+_ACCESSION = 0x00080050
 
 _BINARY_KEPT = frozenset(
     {0x7FE00010, 0x7FE00020, 0x7FE00030, 0x7FE00040, 0x00283006}
@@ -143,7 +145,7 @@ _CLASS_UIDS = frozenset(
 _OWN = MappingProxyType(
     {
         0x00080005: Action.CHARSET,
-        0x00080050: Action.ACCESSION,
+        _ACCESSION: Action.ACCESSION,
         0x00100010: Action.PATIENT_ID,
         0x00100020: Action.PATIENT_ID,
         0x00120062: Action.STAMP,
@@ -153,6 +155,12 @@ _OWN = MappingProxyType(
     }
 )
 """Attributes with a treatment of their own: pseudonyms in place of dummies, and the stamps."""
+
+_NEVER_EMPTY = frozenset({0x00080100, 0x00080102, 0x00080104, 0x00080119, 0x00080120})
+"""Code values, schemes and meanings: Type 1 wherever they stand (PS3.3 8.8), so what may not stay gets a dummy."""
+
+_TERMS = frozenset({0x0040A010, 0x0040A040, 0x0040A050})
+"""Relationship Type, Value Type and Continuity of Content: the frame of a report, never searched for words."""
 
 _BASIC = MappingProxyType(
     {
@@ -193,10 +201,10 @@ class Rules:
         return self.by_vr.get(vr, Action.REMOVE) if vr != "SQ" else Action.REMOVE
 
     def chosen(self, tag: int, sop_class: str, *, nested: bool) -> Action:
-        """A compound code resolved: D for Type 1, Z for Type 2, else the first code (PS3.15 E.1.1)."""
+        """A compound code resolved: D or Z for Type 1, Z or D for Type 2, else the first code (PS3.15 E.1.1)."""
         codes = self.compound[tag].split("/")
-        wanted = {"1": "D", "2": "Z"}.get(_attribute_types(sop_class, nested).get(tag, ""), "")
-        return _BASIC[wanted if wanted in codes else codes[0]]
+        wanted = {"1": "DZ", "2": "ZD"}.get(_attribute_types(sop_class, nested).get(tag, ""), "")
+        return _BASIC[next((code for code in wanted if code in codes), codes[0])]
 
 
 @cache
@@ -211,6 +219,7 @@ class Row:
     """One row of Table E.1-1 with an exact tag."""
 
     tag: int
+    name: str
     basic: str
     options: Mapping[Option, str]
 
@@ -221,7 +230,7 @@ def table_rows() -> tuple[Row, ...]:
     raw = published_table()["rules"]
     assert isinstance(raw, list)  # noqa: S101 - the file's hash is pinned by a test
     return tuple(
-        Row(int(row["tag"], 16), row["basic"], {Option(key): code for key, code in row["options"].items()})
+        Row(int(row["tag"], 16), row["name"], row["basic"], {Option(key): code for key, code in row["options"].items()})
         for row in raw
         if len(row["tag"]) == 8 and all(char in "0123456789ABCDEF" for char in row["tag"])
     )
@@ -253,7 +262,7 @@ def compile_rules(profile: Profile) -> Rules:
         raise Invalid("full and modified dates exclude each other (PS3.15 E.3.6)")
     by_vr = _net(profile)
     actions = {tag: _unlisted(tag, by_vr) for tag in VR_OF}
-    fallback: dict[int, Action] = {}
+    fallback = dict.fromkeys(_NEVER_EMPTY, Action.DUMMY)
     compound: dict[int, str] = {}
     for row in table_rows():
         basic = _BASIC.get(row.basic, Action.BY_TYPE)
@@ -264,7 +273,9 @@ def compile_rules(profile: Profile) -> Rules:
     if Option.CLEAN_STRUCTURED_CONTENT in options:
         actions[_TEXT_VALUE] = Action.CLEAN  # outside a content item, whose own rules are in content_items.py
     actions.update(_OWN)
-    retained = frozenset(tag for tag in fallback if actions[tag] is Action.SCAN)
+    if profile.allow_list:
+        actions[_ACCESSION] = Action.EMPTY  # nothing outside the house is to be joined by it
+    retained = frozenset(tag for tag in fallback.keys() - _NEVER_EMPTY if actions[tag] is Action.SCAN)
     return Rules(profile, actions, fallback, by_vr, compound, retained)
 
 
@@ -298,6 +309,8 @@ def _unlisted(tag: int, by_vr: Mapping[str, Action]) -> Action:
         return Action.KEEP
     if tag in _CLASS_UIDS:
         return Action.PLAIN_UID
+    if tag in _TERMS:
+        return Action.TERM
     choices = CHOICES[tag]
     if choices <= _NUMERIC | {"OW"} and choices & _NUMERIC:
         return Action.KEEP

@@ -31,6 +31,8 @@ REFUSED = {
     "priv_SQ.dcm": NO_CLASS,
     "chrSQEncoding.dcm": NO_CLASS,
     "chrSQEncoding1.dcm": NO_CLASS,
+    "rtdose_rle.dcm": f"{NO_CLASS}.* of VR UI",  # every UID is of VR UN
+    "rtdose_rle_1frame.dcm": NO_CLASS,
     "MR_truncated.dcm": "longer than what holds it",
     "rtplan_truncated.dcm": "longer than what holds it",
     "SC_rgb_jpeg.dcm": "has no VR of PS3.5",  # says Explicit VR and is Implicit
