@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import pytest
 from harness.exports import DAY, Given, cleared_studies, export, patients, request
 from harness.gateway_process import REPOSITORY
 from harness.studies import PLANTED, traces
+from sqlalchemy import delete, update
 from wire.fhir_rest.hospital import PASSWORD, Hospital, open_hospital
 
 from gateway import wiring
@@ -27,6 +29,7 @@ from gateway.domain.export import ExportRequest, Selection
 from gateway.flow.choose_studies import ERASED, SUPPRESSED
 from gateway.privacy.checker.verdict import Facts, Problem, Verdict
 from gateway.privacy.pseudonyms import Pseudonymiser
+from gateway.storage.tables import instance, vault_patient
 
 HEAD = {"Modality": "CT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "BodyPartExamined": "HEAD"}
 
@@ -143,14 +146,27 @@ def test_what_may_not_leave_is_withheld_and_counted(hospital: Hospital, tmp_path
     assert "not searched" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_an_uncleared_object_stays_behind(hospital: Hospital, tmp_path: Path) -> None:
-    """An object that is held, among cleared ones of its study, does not leave with them."""
-    study, *_ = cleared_studies(hospital, tmp_path / "in", patients(1), settled=True)
-    more, *_ = cleared_studies(hospital, tmp_path / "more", patients(1), settled=False)
+@pytest.mark.parametrize("state", ["unchecked", "masking", "held", "quarantined", "rejected"])
+def test_an_uncleared_object_stays_behind(hospital: Hospital, tmp_path: Path, state: str) -> None:
+    """An object in any state but `cleared` does not leave with the cleared ones of its study."""
+    study_id, *_ = cleared_studies(hospital, tmp_path / "in", patients(1))
     with hospital.database.begin("test") as unit:
-        unit.studies.move(more, "receiving", "quarantine")
+        one, other = unit.studies.instances(study_id)
+        unit._transaction.execute(update(instance).where(instance.c.id == one.id).values(clearance=state))
         unit.commit()
-    plan = wiring.choose_studies(hospital.settings, hospital.database)(request([study, more]))
+    plan = wiring.choose_studies(hospital.settings, hospital.database)(request([study_id]))
+    assert [each.id for each in plan.studies[0].instances] == [other.id]
+    assert plan.withheld == {"not cleared by the checker": 1}
+
+
+def test_a_quarantined_study_stays_behind(hospital: Hospital, tmp_path: Path) -> None:
+    """A study that was put aside does not leave beside one that is complete."""
+    study_id, *_ = cleared_studies(hospital, tmp_path / "in", patients(1))
+    aside, *_ = cleared_studies(hospital, tmp_path / "aside", patients(1), settled=False)
+    with hospital.database.begin("test") as unit:
+        unit.studies.move(aside, "receiving", "quarantine")
+        unit.commit()
+    plan = wiring.choose_studies(hospital.settings, hospital.database)(request([study_id, aside]))
     assert plan.withheld == {"the study is not complete": 2}
 
 
@@ -215,10 +231,6 @@ def test_a_stored_object_that_was_swapped_does_not_leave(hospital: Hospital, tmp
     study, *_ = cleared_studies(hospital, tmp_path / "in", patients(1))
     with hospital.database.begin("test") as unit:
         one, other = unit.studies.instances(study)
-        from sqlalchemy import update
-
-        from gateway.storage.tables import instance
-
         unit._transaction.execute(update(instance).where(instance.c.id == one.id).values(digest=other.digest))
         unit.commit()
     with pytest.raises(Invalid, match="not the one that was cleared"):
@@ -252,10 +264,6 @@ def test_an_erased_patient_is_withheld(hospital: Hospital, tmp_path: Path) -> No
     """What the vault has forgotten gets no pseudonym in any domain."""
     gone, stays = cleared_studies(hospital, tmp_path / "in", patients(2))
     with hospital.database.begin("test") as unit:
-        from sqlalchemy import delete
-
-        from gateway.storage.tables import vault_patient
-
         patient = unit.studies.get(gone).patient
         unit._transaction.execute(delete(vault_patient).where(vault_patient.c.pseudonym == patient))
         unit.commit()
@@ -323,8 +331,6 @@ def test_the_command_exports_and_leads_back(
 
 
 def io_of(line: str) -> Any:
-    import io
-
     return io.StringIO(line + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from harness.exports import cleared_studies, export, patients, request
 from harness.studies import PLANTED
+from sqlalchemy import delete
 from wire.fhir_rest.hospital import PASSWORD, Hospital, open_hospital
 
 from gateway import wiring
@@ -21,6 +23,7 @@ from gateway.domain.reidentification import LONGEST_REASON, MAY_REIDENTIFY, PURP
 from gateway.domain.study import Study
 from gateway.flow.opening_quota import TooManyOpenings, hour_of
 from gateway.flow.reidentify import Asked, Reidentify
+from gateway.storage.tables import vault_patient
 
 NOON = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)
 
@@ -166,10 +169,6 @@ def test_the_hour_begins_on_the_hour() -> None:
 
 def test_an_erased_patient_is_not_found_again(hospital: Hospital, study: Study) -> None:
     """With the vault's row gone there is nothing to open, and the refusal is audited."""
-    from sqlalchemy import delete
-
-    from gateway.storage.tables import vault_patient
-
     with hospital.database.begin("test") as unit:
         unit._transaction.execute(delete(vault_patient))
         unit.commit()
@@ -182,8 +181,6 @@ def test_the_command_asks_for_name_and_password(
     hospital: Hospital, study: Study, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong password opens nothing and is audited; the right one of the wrong role opens nothing either."""
-    import io
-
     monkeypatch.setenv("DXGATE_GATEWAY_HOME", str(hospital.settings.home))
     hospital.add_person("o.fficer", "privacy-officer")
     hospital.add_person("root", "admin")
