@@ -96,7 +96,11 @@ class Clearances(Protocol):
         ...
 
     def waiting(self, states: Sequence[str], limit: int, after: InstanceId | None = None) -> list[Instance]:
-        """Instances in these states, oldest first; `after` is the last row of the page before."""
+        """Instances in these uncleared states, oldest first; `after` is the last row of the page before."""
+        ...
+
+    def count(self, state: str, limit: int) -> int:
+        """How many instances are in this uncleared state; counting ends at `limit`."""
         ...
 
     def counts(self, study_id: StudyId) -> Mapping[str, int]:

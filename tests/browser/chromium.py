@@ -81,6 +81,19 @@ class Tab:
         self.run(f"document.querySelector({json.dumps(selector)}).focus()")
         self.call("Input.insertText", text=text)
 
+    def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Presses the mouse in an element, moves and lets go; places are shares of its width and height."""
+        place = "(e => {const r = e.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]})"
+        left, top, width, height = self.run(f"{place}(document.querySelector({json.dumps(selector)}))")
+        for kind, (across, down) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            at = {"x": left + across * width, "y": top + down * height}
+            self.call("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **at)
+
+    def press(self, key: str, code: int) -> None:
+        """One key of the keyboard, as the key's name and its virtual code."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
     def run(self, expression: str, *, wait: bool = False) -> Any:
         """The value of a JavaScript expression; `wait` for the promise that it is."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=wait)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from harness.rows import AT, arrival, later, receive
+from sqlalchemy import event
 
 from gateway.domain.errors import Conflict, Missing
 from gateway.domain.ids import InstanceId, StudyId
@@ -135,3 +138,28 @@ def test_counts_are_of_current_objects(database: SqlDatabase) -> None:
         _unchecked(unit, "s1", "i2")
         receive(unit, arrival("s1", "i1", b"changed", at=AT, clearance="unchecked"))
         assert unit.clearances.counts(one.study_id) == {"unchecked": 2}
+
+
+def test_what_waits_is_counted_up_to_a_limit(database: SqlDatabase) -> None:
+    """Counting is for one state and ends where more would not be shown."""
+    with database.begin("check") as unit:
+        for number in range(3):
+            assert unit.clearances.decide(_unchecked(unit, "s1", f"i{number}"), "hold", "doubt")
+        _unchecked(unit, "s1", "i9")
+        assert [unit.clearances.count("held", limit) for limit in (9, 3, 2)] == [3, 3, 2]
+        assert unit.clearances.count("unchecked", 9) == 1
+        assert unit.clearances.count("quarantined", 9) == 0
+
+
+def test_what_waits_is_found_by_its_index(sqlite_database: SqlDatabase) -> None:
+    """SQLite takes the partial index of uncleared instances; without it each look would read every instance kept."""
+    asked: list[tuple[str, Any]] = []
+    with sqlite_database.read() as unit:
+        connection = unit._transaction._connection
+        event.listen(connection, "before_cursor_execute", lambda *seen: asked.append((seen[2], seen[3])))
+        unit.clearances.unchecked(9)
+        unit.clearances.waiting(("held", "quarantined"), 9)
+        unit.clearances.count("held", 9)
+        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {words}", given).all() for words, given in asked[:3]]
+    for plan in plans:
+        assert any("ix_instance_uncleared" in row[3] for row in plan), plan

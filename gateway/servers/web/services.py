@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from gateway.config import Settings
+from gateway.flow.decide_held import DecideHeld
 from gateway.flow.grant_access import GrantAccess
 from gateway.flow.opening_quota import TooManyOpenings, hour_of
 from gateway.flow.read_reports import ReadReports
@@ -57,6 +58,10 @@ class WebServices:
             session_life=timedelta(seconds=web.session_seconds),
             now=self.clock,
         )
+
+    @cached_property
+    def held(self) -> DecideHeld:
+        return DecideHeld(self.database, self.reports.blobs, self.clock)
 
     @cached_property
     def threads(self) -> Threads:

@@ -1,1 +1,4 @@
-"""The console: what an administrator, auditor or physician sees in a browser. Read-only; every view is audited."""
+"""The console: what administrators, auditors, physicians and privacy officers see in a browser; every view is audited.
+
+It changes one thing only: what becomes of objects that are held or in quarantine.
+"""

@@ -6,20 +6,22 @@ A form that is posted, never an address: what was asked stands in no history, lo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.domain.access import Person
-from gateway.domain.errors import Category, Forbidden, GatewayError
+from gateway.domain.errors import Category, GatewayError
 from gateway.domain.reidentification import LONGEST_NAME, LONGEST_REASON, MAY_REIDENTIFY, PURPOSES, Reidentified
 from gateway.flow.reidentify import Asked
 from gateway.servers.web.body import Fields, field, read_form
-from gateway.servers.web.console.page import SESSION_COOKIE, STATUS, Pages
+from gateway.servers.web.console.page import SESSION_COOKIE, STATUS, Pages, View
+from gateway.servers.web.console.rights import Right, require
 from gateway.servers.web.request_log import name_request
 
 FORM = "identity"
+RIGHT: Final[Right] = "lead a pseudonym back"
 _MAX_FORM = 8 * 1024
 
 
@@ -34,10 +36,10 @@ class IdentityPage:
             person = await self._services.threads.work(self._pages.who, request)
             if person is None:
                 return RedirectResponse("/console/login", 303)
-            _check_role(person)
+            require(person, RIGHT)
         except GatewayError as error:
             return self._pages.failed(request, error)
-        return self._page(request, person, {})
+        return await self._page(request, person, {})
 
     async def open(self, request: Request) -> Response:
         name_request(request, "console.identity")
@@ -47,10 +49,10 @@ class IdentityPage:
             if person is None:
                 return RedirectResponse("/console/login", 303)
             name_request(request, "console.identity", f"person:{person.id}")
-            _check_role(person)
+            require(person, RIGHT)
             session = request.cookies.get(SESSION_COOKIE, "")
             if not self._pages.forms.fits(FORM, session, field(fields, "token") or ""):
-                return self._page(request, person, {"problem": "This form is stale. Please try again."}, 403)
+                return await self._page(request, person, {"problem": "This form is stale. Please try again."}, 403)
             asked = _asked(fields)
         except GatewayError as error:
             return self._pages.failed(request, error)
@@ -62,10 +64,10 @@ class IdentityPage:
         except GatewayError as error:
             if error.category is Category.FAULT:
                 return self._pages.failed(request, error)
-            return self._page(request, person, {"problem": f"{error}.", "asked": asked}, STATUS[error.category])
-        return self._page(request, person, {"found": found, "asked": asked})
+            return await self._page(request, person, {"problem": f"{error}.", "asked": asked}, STATUS[error.category])
+        return await self._page(request, person, {"found": found, "asked": asked})
 
-    def _page(self, request: Request, person: Person, data: dict[str, Any], status: int = 200) -> Response:
+    async def _page(self, request: Request, person: Person, data: dict[str, Any], status: int = 200) -> Response:
         allowed = MAY_REIDENTIFY[person.role]
         shown = {
             "found": None,
@@ -77,12 +79,8 @@ class IdentityPage:
             "longest_reason": LONGEST_REASON,
             "token": self._pages.forms.token(FORM, request.cookies.get(SESSION_COOKIE, "")),
         }
-        return self._pages.html("identity.html", request, shown | data, person=person, here="identity", status=status)
-
-
-def _check_role(person: Person) -> None:
-    if person.role not in MAY_REIDENTIFY:
-        raise Forbidden("your role may not lead a pseudonym back to a patient")
+        view = View("identity.html", FORM, shown | data)
+        return await self._services.threads.work(self._pages.show, view, request, person, "identity", status)
 
 
 def _asked(fields: Fields) -> Asked:

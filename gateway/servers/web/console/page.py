@@ -1,7 +1,7 @@
 """How a console page is made: who is signed in, the view's data, the template, the headers.
 
-Templates escape everything; the content security policy forbids what escaping might miss: no script at all, no
-inline style, nothing from elsewhere (OWASP ASVS 14.4).
+Templates escape everything; the content security policy forbids what escaping might miss: no script (but for our own
+file on the one page where boxes are drawn), no inline style, nothing from elsewhere (OWASP ASVS 14.4).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -17,25 +18,31 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.domain.access import Person
 from gateway.domain.errors import Category, GatewayError, Missing
-from gateway.domain.reidentification import MAY_REIDENTIFY
+from gateway.domain.ids import BlobKey, Pseudonym
 from gateway.servers.web.body import Fields, query_fields
 from gateway.servers.web.console.form_token import FormTokens
+from gateway.servers.web.console.rights import may
 from gateway.servers.web.console.wording import FILTERS
 from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.request_log import name_request
 from gateway.servers.web.services import WebServices
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 SESSION_COOKIE = "dxgate_session"
+TO_STUDIES = ("/console/studies", "Back to the studies")
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SCRIPT_POLICY = f"{POLICY}; script-src 'self'"
 PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": POLICY,
     "Cache-Control": "no-store",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+MOST_COUNTED = 99
+"""Held objects that the navigation counts; beyond, it says that there are more."""
 STATUS = {
     Category.INVALID: 400,
     Category.FORBIDDEN: 403,
@@ -57,6 +64,8 @@ class Visit:
     unit: NotedReading
     path: Mapping[str, str]
     fields: Fields
+    form_token: Callable[[str], str] = field(repr=False)
+    """The token of a form by its name, for the session of this visit."""
 
     @property
     def actor(self) -> str:
@@ -74,6 +83,15 @@ class View:
     template: str
     subject: str
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    policy: str = POLICY
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A sealed PNG: where it lies, and whose key opens it."""
+
+    patient: Pseudonym
+    key: BlobKey
 
 
 Look = Callable[[Visit], View]
@@ -106,7 +124,7 @@ class Pages:
                     return RedirectResponse("/console/login", 303)
                 name_request(request, f"console.{name}", f"person:{person.id}")
                 view = await self.services.threads.work(self._seen, name, look, request, person)
-                return self.html(view.template, request, view.data, person=person, here=name)
+                return await self.services.threads.work(self.show, view, request, person, name)
             except GatewayError as error:
                 return self.failed(request, error)
 
@@ -115,10 +133,22 @@ class Pages:
     def who(self, request: Request) -> Person | None:
         return self.services.access.session(request.cookies.get(SESSION_COOKIE, ""))
 
-    def seen(self, name: str, request: Request, person: Person, look: Callable[[Visit], Any]) -> Any:
+    def seen(self, request: Request, person: Person, look: Callable[[Visit], T]) -> T:
         """Runs `look` in a reading unit; the audit rows are durable when it returns."""
+        token = partial(self._token, request)
         with self.services.reading() as unit:
-            return look(Visit(self.services, person, unit, request.path_params, query_fields(request)))
+            return look(Visit(self.services, person, unit, request.path_params, query_fields(request), token))
+
+    def show(self, view: View, request: Request, person: Person, here: str, status: int = 200) -> HTMLResponse:
+        """The view as a page, with the number of held objects for those who may list them."""
+        waiting = 0
+        if may(person, "list held objects"):
+            with self.services.database.read() as unit:
+                waiting = unit.clearances.count("held", MOST_COUNTED + 1)
+        data = {**view.data, "waiting": waiting}
+        answer = self.html(view.template, request, data, person=person, here=here, status=status)
+        answer.headers["Content-Security-Policy"] = view.policy
+        return answer
 
     def html(
         self,
@@ -130,24 +160,28 @@ class Pages:
         here: str = "",
         status: int = 200,
     ) -> HTMLResponse:
-        session = request.cookies.get(SESSION_COOKIE, "")
         page = self._templates.get_template(template).render(
             **data,
             person=person,
+            may=partial(may, person),
             here=here,
+            most_counted=MOST_COUNTED,
             organization=self.services.settings.gateway.organization,
-            may_open_identity=person is not None and person.role in MAY_REIDENTIFY,
-            sign_out_token=self.forms.token("sign-out", session) if person else "",
+            sign_out_token=self._token(request, "sign-out") if person else "",
         )
         return HTMLResponse(page, status, PAGE_HEADERS)
 
-    def failed(self, request: Request, error: GatewayError) -> HTMLResponse:
+    def failed(self, request: Request, error: GatewayError, back: tuple[str, str] = TO_STUDIES) -> HTMLResponse:
+        """What went wrong, and a way back."""
         status = getattr(error, "status", None) or STATUS[error.category]
         if error.category is Category.FAULT:
             log.error("console.fault", exc_info=error)
         text = "Something went wrong here." if error.category is Category.FAULT else str(error)
         title = "Not found" if isinstance(error, Missing) else "This did not work"
-        return self.html("error.html", request, {"title": title, "text": text}, status=status)
+        return self.html("error.html", request, {"title": title, "text": text, "back": back}, status=status)
+
+    def _token(self, request: Request, form: str) -> str:
+        return self.forms.token(form, request.cookies.get(SESSION_COOKIE, ""))
 
     def _seen(self, name: str, look: Look, request: Request, person: Person) -> View:
         def audited(visit: Visit) -> View:
@@ -155,5 +189,4 @@ class Pages:
             visit.unit.audit.record("console:view", view.subject, visit.actor, page=name)
             return view
 
-        view: View = self.seen(name, request, person, audited)
-        return view
+        return self.seen(request, person, audited)

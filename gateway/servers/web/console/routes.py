@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from starlette.staticfiles import StaticFiles
 
 from gateway.domain.errors import GatewayError
 from gateway.servers.web.console.audit import audit
+from gateway.servers.web.console.held import held
+from gateway.servers.web.console.held_decision import HeldDecision
+from gateway.servers.web.console.held_object import held_object, held_picture
 from gateway.servers.web.console.identity import IdentityPage
 from gateway.servers.web.console.login import SignIn
 from gateway.servers.web.console.models import models
-from gateway.servers.web.console.page import PAGE_HEADERS, Pages
+from gateway.servers.web.console.page import PAGE_HEADERS, Pages, Picture, Visit
 from gateway.servers.web.console.studies import studies
-from gateway.servers.web.console.study import Picture, picture, study
+from gateway.servers.web.console.study import picture, study
 from gateway.servers.web.request_log import name_request
 from gateway.servers.web.services import WebServices
 
@@ -33,7 +37,11 @@ def console_routes(services: WebServices) -> list[Route | Mount]:
         Route("/console/logout", sign_in.sign_out, methods=["POST"]),
         Route("/console/studies", pages.endpoint("studies", studies)),
         Route("/console/studies/{study}", pages.endpoint("study", study)),
-        Route("/console/studies/{study}/pictures/{finding}/{number}", _Pictures(pages).show),
+        Route("/console/studies/{study}/pictures/{finding}/{number}", _Pictures(pages, "picture", picture).show),
+        Route("/console/held", pages.endpoint("held", held)),
+        Route("/console/held/{instance}", pages.endpoint("held-object", held_object), methods=["GET"]),
+        Route("/console/held/{instance}", HeldDecision(pages).decide, methods=["POST"]),
+        Route("/console/held/{instance}/picture", _Pictures(pages, "held-picture", held_picture).show),
         Route("/console/models", pages.endpoint("models", models)),
         Route("/console/audit", pages.endpoint("audit", audit)),
         Route("/console/identity", identity.form, methods=["GET"]),
@@ -48,7 +56,7 @@ async def _to_studies(request: Request) -> Response:
 
 
 class _Static(StaticFiles):
-    """Style and mark: the same for everyone, so a browser may keep them for a while."""
+    """Style, script and mark: the same for everyone, so a browser may keep them for a while."""
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
         answer = super().file_response(*arguments, **options)
@@ -57,13 +65,15 @@ class _Static(StaticFiles):
 
 
 class _Pictures:
-    """Heat maps as PNG; de-identified, but a patient's all the same, so they are not cached either."""
+    """Sealed pictures as PNG. What they show is a patient's, so they are not cached either."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, name: str, look: Callable[[Visit], Picture]) -> None:
         self._pages = pages
+        self._name = f"console.{name}"
+        self._look = look
 
     async def show(self, request: Request) -> Response:
-        name_request(request, "console.picture")
+        name_request(request, self._name)
         try:
             png = await self._pages.services.threads.work(self._png, request)
         except GatewayError as error:
@@ -76,6 +86,7 @@ class _Pictures:
         person = self._pages.who(request)
         if person is None:
             return None
-        found: Picture = self._pages.seen("picture", request, person, picture)
+        name_request(request, self._name, f"person:{person.id}")
+        found = self._pages.seen(request, person, self._look)
         reports = self._pages.services.reports
-        return reports.seal.open(found.study.patient, found.key, reports.blobs.get(found.key))
+        return reports.seal.open(found.patient, found.key, reports.blobs.get(found.key))

@@ -16,16 +16,21 @@ from gateway.ports import UnitOfWork
 from gateway.servers.web.console.page import View, Visit
 
 ROWS = 25
+WITHHELD = ("held", "quarantined", "rejected")
 
 
 @dataclass(frozen=True)
 class StudyRow:
-    """A study with its tasks of the current revision, its report and that report's deliveries."""
+    """A study with its tasks of the current revision, its report and that report's deliveries.
+
+    `withheld` are its objects that no model may read, counted by state.
+    """
 
     study: Study
     tasks: tuple[tuple[Task, str], ...]
     report: Report | None
     deliveries: tuple[Delivery, ...]
+    withheld: Mapping[str, int]
 
 
 def studies(visit: Visit) -> View:
@@ -41,11 +46,13 @@ def study_row(unit: UnitOfWork, study: Study, models: Mapping[ModelId, ServedMod
     titles = {str(key): f"{model.name} {model.version}" for key, model in models.items()}
     tasks = unit.tasks.of_study(study.id, study.revision)
     report = _report(unit, study)
+    counts = unit.clearances.counts(study.id)
     return StudyRow(
         study=study,
         tasks=tuple((task, titles.get(task.model_id, task.model_id)) for task in tasks),
         report=report,
         deliveries=tuple(unit.deliveries.of_report(report.id)) if report else (),
+        withheld={state: counts[state] for state in WITHHELD if state in counts},
     )
 
 

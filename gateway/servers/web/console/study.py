@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gateway.domain.audit import AuditRow
 from gateway.domain.errors import Missing
 from gateway.domain.identity import StudyIdentity
@@ -12,20 +10,12 @@ from gateway.domain.report import ReportVersion
 from gateway.domain.study import Study
 from gateway.flow.privacy_record import privacy_record
 from gateway.ports import UnitOfWork
-from gateway.servers.web.console.page import View, Visit
+from gateway.servers.web.console.page import Picture, View, Visit
+from gateway.servers.web.console.rights import may
 from gateway.servers.web.console.studies import StudyRow, study_row
 
-MAY_SEE_IDENTITY = frozenset({"admin", "physician"})
 TIMELINE = 60  # rows for each subject, newest
 SHOWN_IMAGES = 24
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A heat map: where it lies, and whose key opens it."""
-
-    study: Study
-    key: BlobKey
 
 
 def study(visit: Visit) -> View:
@@ -58,11 +48,11 @@ def picture(visit: Visit) -> Picture:
     if finding.study_id != visit.path["study"] or place >= len(images) or images[place].heat_map is None:
         raise Missing("there is no such picture")
     visit.unit.audit.record("console:view", finding.id, visit.actor, page="picture", number=place)
-    return Picture(visit.unit.studies.get(finding.study_id), BlobKey(str(images[place].heat_map)))
+    return Picture(visit.unit.studies.get(finding.study_id).patient, BlobKey(str(images[place].heat_map)))
 
 
 def _identity(visit: Visit, found: Study) -> StudyIdentity | None:
-    if visit.person.role not in MAY_SEE_IDENTITY:
+    if not may(visit.person, "see identity"):
         return None
     try:
         return visit.services.vault.study_identity(visit.unit, found, "console", visit.actor)

@@ -53,6 +53,11 @@ def percent(value: float) -> str:
     return f"{value * 100:.1f} %"
 
 
+def capitalize_first(text: str) -> str:
+    """A sentence's first letter; the rest stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def day(value: str) -> str:
     """A DICOM date as people write it; anything else as it is."""
     return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
@@ -77,6 +82,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "listed": listed,
     "counted": counted,
     "percent": percent,
+    "capitalize_first": capitalize_first,
     "day": day,
     "person_name": person_name,
 }
