@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +18,8 @@ from typing import Any
 from gateway.domain.errors import GatewayError, Invalid
 
 Group = Any  # argparse keeps the class of its sub-parsers private
+ROTATED_PURPOSES = ("objects", "identity", "audit", "tokens", "deposit")
+PROVIDERS = ("file", "environment", "pkcs11", "vault")
 SCOPE_EXAMPLES = "system/DiagnosticReport.rs, system/*.rs"
 
 
@@ -45,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     os.umask(0o077)  # whatever a role writes is its own; the units of systemd say the same
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys; children inherit the limit
     if arguments.home:
         os.environ["DXGATE_GATEWAY_HOME"] = arguments.home  # children of `up` inherit it
     module, _, function = arguments.run.partition(":")
@@ -76,11 +80,13 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     _roles(commands)
     _operation(commands)
+    _keys(commands)
     _access(commands)
     _work(commands)
     _held(commands)
     _models(commands)
     _release(commands)
+    _files(commands)
     return top
 
 
@@ -109,9 +115,6 @@ def _operation(commands: Group) -> None:
     _command(commands, "init", "setup:init", "make what is missing: key rings, tables, the person `admin`")
     migrate = _command(commands, "migrate", "setup:migrate", "bring the database to the newest schema")
     migrate.add_argument("--worker-role", metavar="ROLE", help="PostgreSQL role of workers, to be granted its part")
-    key = _group(commands, "key", "key rings")
-    _command(key, "init", "setup:key_init", "create the key rings that are missing")
-    _json(_command(key, "status", "setup:key_status", "list the key rings"))
     doctor = _command(commands, "doctor", "doctor:doctor", "check every part and say what to do")
     doctor.add_argument("--settings", action="store_true", help="list every setting in force and where it came from")
     _json(doctor)
@@ -119,6 +122,34 @@ def _operation(commands: Group) -> None:
     _json(_command(audit, "verify", "audit:verify", "check the whole chain"))
     _json(_command(audit, "head", "audit:head", "print the last row's number and code"))
     _command(commands, "version", "version:version", "print the version")
+
+
+def _keys(commands: Group) -> None:
+    keys = _group(commands, "keys", "key rings: who can open what")
+    _command(keys, "init", "keys:init", "create the key rings that are missing")
+    _json(_command(keys, "status", "keys:status", "list every key and how many rows rest on it"))
+    rotate = _command(keys, "rotate", "keys:rotate", "make new keys current and wrap all rows anew")
+    rotate.add_argument("--purpose", action="append", choices=ROTATED_PURPOSES, help="only this one (default: all)")
+    rotate.add_argument("--stage", action="store_true", help="only make the next key, to be copied first")
+    rotate.add_argument("--kek", action="store_true", help="wrap the rings themselves under a new key of the provider")
+    rotate.add_argument("--from", dest="moved_from", choices=PROVIDERS, help="the provider until now")
+    retire = _command(keys, "retire", "keys:retire", "destroy a former key on which nothing rests any more")
+    retire.add_argument("kid", metavar="KEY")
+    for name, help_ in (
+        ("backup", "seal all rings in one new file"),
+        ("restore", "bring the rings back from a backup"),
+    ):
+        command = _command(keys, name, f"keys_backup:{name}", help_)
+        command.add_argument("file", metavar="FILE")
+        command.add_argument("--passphrase-stdin", action="store_true", help="read the passphrase from standard input")
+    command.add_argument("--force", action="store_true", help="replace other rings, which are kept beside")
+    shred = _command(keys, "shred", "shred:shred", "erase a patient for good: secret, keys, identity, sealed files")
+    who = shred.add_mutually_exclusive_group(required=True)
+    who.add_argument("--patient", metavar="PSEUDONYM")
+    who.add_argument("--patient-id", metavar="ID", help="as the hospital writes it; - reads it from standard input")
+    shred.add_argument("--issuer", metavar="ISSUER", help="issuer of the patient id, where several use it")
+    shred.add_argument("--reason", required=True, metavar="TEXT", help="for the audit trail; it must name nobody")
+    shred.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def _access(commands: Group) -> None:
@@ -213,6 +244,31 @@ def _release(commands: Group) -> None:
     opening.add_argument("--reason", required=True, metavar="TEXT", help="why, in words that name no patient")
     opening.add_argument("--export", default="", metavar="ID", help="the export that the pseudonym comes from")
     opening.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+
+
+def _files(commands: Group) -> None:
+    made = _json(_command(commands, "deidentify", "deidentify:deidentify", "de-identify DICOM, FHIR and HL7 v2 files"))
+    made.add_argument("files", nargs="+", metavar="FILE")
+    made.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where the copies go; nothing there is overwritten"
+    )
+    made.add_argument("--profile", choices=("inference", "export"), default="inference", help="how much is kept")
+    made.add_argument(
+        "--dates", choices=("shift", "year", "remove"), help="instead of what the profile does with dates"
+    )
+    made.add_argument(
+        "--patient-key",
+        metavar="ISSUER|ID",
+        help="whose files these are where they do not say it; - reads it from standard input",
+    )
+    made.add_argument(
+        "--issuer",
+        action="append",
+        default=[],
+        metavar="SYSTEM=ISSUER",
+        help="a FHIR system or HL7 authority and the issuer it is in DICOM; may be repeated",
+    )
+    made.add_argument("--throw-away", action="store_true", help="a key that is forgotten at once, instead of the vault")
 
 
 def _json(command: argparse.ArgumentParser) -> argparse.ArgumentParser:

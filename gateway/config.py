@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.domain.errors import Invalid
 
+_KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its terminating zero, unix(7)
 
 
@@ -62,8 +63,46 @@ class BrokerSettings(Section):
 class KeySettings(Section):
     folder: str = ""
     """Folder of the key ring files; empty means `keys` in the home folder."""
+    provider: Literal["file", "environment", "pkcs11", "vault"] = "file"
+    """What wraps the key rings: a passphrase, a secret given as a setting, an HSM, or the Transit engine of Vault."""
     passphrase: str = Field("", repr=False)
-    """Passphrase that wraps the key rings; without it file permissions alone protect them."""
+    """Provider `file`: wraps the key rings; without it file permissions alone protect them."""
+    identity_passphrase: str = Field("", repr=False)
+    """Provider `file`: a passphrase of its own for identity.json; empty means the same as objects.json has."""
+    former_passphrase: str = Field("", repr=False)
+    """Opens rings once more for `dxgate keys rotate --kek --from file`; empty means they had none."""
+    objects_secret: str = Field("", repr=False)
+    """Provider `environment`: 64 hexadecimal digits that wrap objects.json; earlier ones may follow after a comma."""
+    identity_secret: str = Field("", repr=False)
+    """Provider `environment`: the same for identity.json."""
+    pkcs11_module: str = ""
+    """Provider `pkcs11`: path of the HSM vendor's library."""
+    pkcs11_token: str = ""
+    """Provider `pkcs11`: label of the token."""
+    pkcs11_pin: str = Field("", repr=False)
+    """Provider `pkcs11`: PIN of the token's user."""
+    pkcs11_identity_token: str = ""
+    """Provider `pkcs11`: token of the key over identity.json, where it is another."""
+    pkcs11_identity_pin: str = Field("", repr=False)
+    """Provider `pkcs11`: PIN of that token."""
+    vault_address: str = ""
+    """Provider `vault`: https address of Vault or OpenBao."""
+    vault_token: str = Field("", repr=False)
+    """Provider `vault`: token; vault_token_file is better, because an agent can renew it."""
+    vault_token_file: str = ""
+    """Provider `vault`: file whose first line is the token, read for every call."""
+    vault_namespace: str = ""
+    """Provider `vault`: namespace, where the service has them."""
+    vault_mount: str = "transit"
+    """Provider `vault`: path at which the Transit engine is mounted."""
+    vault_ca: str = ""
+    """Provider `vault`: PEM certificates that sign Vault's; empty means those of the system."""
+    objects_key: str = Field("dxgate-objects", pattern=_KEY_NAME)
+    """Providers `pkcs11` and `vault`: name of the key over objects.json."""
+    identity_key: str = Field("dxgate-identity", pattern=_KEY_NAME)
+    """Providers `pkcs11` and `vault`: name of the key over identity.json; a worker's token needs no right to it."""
+    timeout_seconds: float = Field(10.0, gt=0, le=120)
+    """Providers `pkcs11` and `vault`: time that one call may take."""
 
 
 class DicomSettings(Section):
@@ -284,6 +323,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Mapping[str,
         raise Invalid(_explain(error, origins)) from None
     _check_complete(settings)
     _check_together(settings)
+    _check_keys(settings.keys)
     return LoadedSettings(settings, origins)
 
 
@@ -316,6 +356,26 @@ def _check_together(settings: Settings) -> None:
         raise Invalid("dicom.tls_client_ca needs dicom.tls_certificate and dicom.tls_key")
     if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:
         raise Invalid("dicom.max_object_bytes is above dicom.max_bytes_in_flight; such an object would never fit")
+
+
+def _check_keys(keys: KeySettings) -> None:
+    """What the provider needs, and what would be silently without effect."""
+    needed = {
+        "environment": ("objects_secret",),
+        "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin"),
+        "vault": ("vault_address",),
+    }
+    for name in needed.get(keys.provider, ()):
+        if not getattr(keys, name):
+            raise Invalid(f"keys.provider {keys.provider} needs keys.{name} (DXGATE_KEYS_{name.upper()})")
+    if keys.provider == "vault" and bool(keys.vault_token) == bool(keys.vault_token_file):
+        raise Invalid("keys.provider vault needs one of keys.vault_token and keys.vault_token_file")
+    if keys.identity_passphrase and not keys.passphrase:
+        raise Invalid("keys.identity_passphrase needs keys.passphrase, or objects.json would stay open")
+    if bool(keys.pkcs11_identity_token) != bool(keys.pkcs11_identity_pin):
+        raise Invalid("keys.pkcs11_identity_token and keys.pkcs11_identity_pin are set together or not at all")
+    if keys.objects_key == keys.identity_key:
+        raise Invalid("keys.objects_key and keys.identity_key must differ: a worker may use the first only")
 
 
 def _file_path(variables: Mapping[str, str], from_environment: Mapping[str, Any]) -> Path:

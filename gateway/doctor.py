@@ -144,16 +144,18 @@ def message_broker(settings: Settings) -> Findings:
 
 def keys(settings: Settings) -> Findings:
     from gateway.privacy import keyring
+    from gateway.privacy.providers.choose import provider_for
 
-    passphrase = settings.keys.passphrase or None
     for name in keyring.FILES:
         try:
-            keyring.load(settings.key_folder, name, passphrase)
-            yield "ok", f"{name} opens"
-        except Missing:
-            yield "warn", f"{name} is missing in {settings.key_folder}; `dxgate up` or `dxgate key init` makes it"
-    if passphrase is None:
-        yield "warn", "file permissions alone protect the key rings; set keys.passphrase"
+            keyring.load(settings.key_folder, name, provider_for(settings.keys, name))
+            yield "ok", f"{name} opens by the provider {settings.keys.provider}"
+        except Missing as error:
+            if (settings.key_folder / name).exists():
+                raise  # the key over the ring is missing, and with it all that the ring opens
+            yield "warn", f"{error} in {settings.key_folder}"
+    if settings.keys.provider == "file" and not settings.keys.passphrase:
+        yield "warn", "file permissions alone protect the key rings; set keys.passphrase or another keys.provider"
 
 
 def runtime(_settings: Settings) -> Findings:

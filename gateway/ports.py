@@ -95,6 +95,10 @@ class Clearances(Protocol):
         """
         ...
 
+    def reject_undecided(self, study_id: StudyId, reason: str) -> int:
+        """Whatever of a study is not cleared will not be: for a study that is purged."""
+        ...
+
     def waiting(self, states: Sequence[str], limit: int, after: InstanceId | None = None) -> list[Instance]:
         """Instances in these uncleared states, oldest first; `after` is the last row of the page before."""
         ...
@@ -138,6 +142,10 @@ class PixelTasks(Protocol):
         self, task: PixelTask, event: Literal["release", "fail"], reason: str, until: datetime | None = None
     ) -> bool:
         """Ends the attempt; a failed search holds the object for a person."""
+        ...
+
+    def withdraw_open(self, study_id: StudyId) -> int:
+        """Searches that are not ended yet of a study that is purged."""
         ...
 
     def unheld(self, now: datetime, published_before: datetime, limit: int) -> list[PixelTask]: ...
@@ -311,6 +319,62 @@ class Quotas(Protocol):
     def used(self, actor: str, window_start: datetime) -> int: ...
 
 
+WrappedKeys = Literal["objects", "identity"]
+"""Which of a patient's keys: the object key (under the objects ring) or the secret (under the identity ring)."""
+
+
+class KeyRows(Protocol):
+    """Patients' wrapped keys as rows, for rotation; what wraps them is known by a key id in front of each."""
+
+    def counts(self, which: WrappedKeys, kids: Sequence[str]) -> Mapping[str, int]:
+        """How many rows each of these keys still wraps."""
+        ...
+
+    def audit_counts(self) -> Mapping[str, int]:
+        """How many rows of the audit trail are chained under each key."""
+        ...
+
+    def outside(self, which: WrappedKeys, kid: str, limit: int, after: str = "") -> list[tuple[str, bytes]]:
+        """Pseudonyms behind `after` and their wrapped keys, where another key than `kid` wraps them."""
+        ...
+
+    def rewrap(self, which: WrappedKeys, pseudonym: str, was: bytes, now: bytes) -> bool:
+        """False where the row is not `was` any more."""
+        ...
+
+    def deposits(self, limit: int, after: str = "") -> list[BlobKey]:
+        """Keys, behind `after`, of the sealed files that only a private half of the deposit pair opens."""
+        ...
+
+    def hold(self) -> None:
+        """Until the unit of work ends nobody adds or changes a row."""
+        ...
+
+
+class Erasures(Protocol):
+    """Erasing a patient, and what of one is still to be deleted."""
+
+    def begin(self, pseudonym: str) -> list[Study]:
+        """Locks the patient and returns the studies, locked; Missing where unknown, Erased where erased already."""
+        ...
+
+    def destroy(self, pseudonym: str, at: datetime) -> int:
+        """Deletes all identity, the secret and the object key; returns how many objects lose their original header."""
+        ...
+
+    def unfinished(self, limit: int) -> list[str]:
+        """Erased patients of whom sealed files may still lie in the blob store."""
+        ...
+
+    def blob_keys(self, pseudonym: str) -> list[BlobKey]:
+        """Every sealed file of an erased patient: objects, removed pixels, previews, heat maps."""
+        ...
+
+    def finish(self, pseudonym: str, at: datetime) -> None:
+        """The files are gone."""
+        ...
+
+
 class Access(Protocol):
     """Clients, persons and their grants."""
 
@@ -378,6 +442,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     @property
     def quotas(self) -> Quotas: ...
     @property
+    def key_rows(self) -> KeyRows: ...
+    @property
+    def erasures(self) -> Erasures: ...
+    @property
     def access(self) -> Access: ...
     @property
     def audit(self) -> AuditTrail: ...
@@ -433,6 +501,10 @@ class ObjectSeal(Protocol):
     def seal(self, pseudonym: str, object_id: str, parts: Iterable[bytes | memoryview]) -> list[bytes]: ...
 
     def open(self, pseudonym: str, object_id: str, sealed: bytes) -> bytes: ...
+
+    def forget(self, pseudonym: str) -> None:
+        """Drop the patient's key from memory: the patient was erased."""
+        ...
 
 
 class IdentityVault(Protocol):

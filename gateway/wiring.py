@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.config import DestinationSettings, Settings
+from gateway.config import DestinationSettings, KeySettings, Settings
 from gateway.domain.errors import GatewayError
 from gateway.flow.anchor import AnchorTrail
 from gateway.ports import BlobStore, Database, GroupCommit, Outlet
 from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.live_ring import LiveRing
+from gateway.privacy.providers.choose import Kind, provider_for
 from gateway.privacy.vault import Vault
 from gateway.readiness import mark_ready
 from gateway.storage.anchor import AnchorFile
@@ -31,29 +33,58 @@ from gateway.storage.object_seal import PatientObjectSeal
 if TYPE_CHECKING:
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
+    from gateway.flow.erase import ErasePatient
     from gateway.flow.export_studies import ExportStudies
     from gateway.flow.grant_access import GrantAccess
+    from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
     from gateway.flow.reidentify import Reidentify
+    from gateway.flow.rotate_keys import RotateKeys
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
     from gateway.storage.export_keys import ExportKeys
 
 log = logging.getLogger(__name__)
+_rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
+_opening = threading.Lock()
+_ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
 
 
-def object_keys(settings: Settings) -> KeyRing:
+def key_ring(settings: Settings, name: str) -> KeyRing:
+    """One ring as its file stands now."""
+    return keyring.load(settings.key_folder, name, provider_for(settings.keys, name))
+
+
+def object_keys(settings: Settings) -> LiveRing:
     """The ring that a worker holds: objects and audit chain, nothing that leads to identity."""
-    return keyring.load(settings.key_folder, keyring.OBJECTS_FILE, settings.keys.passphrase or None)
+    return _live(settings, keyring.OBJECTS_FILE)
 
 
-def all_keys(settings: Settings) -> KeyRing:
+def all_keys(settings: Settings) -> LiveRing:
     """Both rings, for the roles that may restore identity."""
-    identity = keyring.load(settings.key_folder, keyring.IDENTITY_FILE, settings.keys.passphrase or None)
-    return object_keys(settings).joined(identity)
+    return _live(settings, keyring.OBJECTS_FILE, keyring.IDENTITY_FILE)
+
+
+def _live(settings: Settings, *names: str) -> LiveRing:
+    """One for each process and set of files, so that a role opens its rings once however many parts use them."""
+    wanted = (settings.key_folder, settings.keys, names)
+    with _opening:
+        ring = _rings.get(wanted)
+        if ring is None:
+            paths = [settings.key_folder / name for name in names]
+
+            def load() -> KeyRing:
+                ring = KeyRing({}, {})
+                for name in names:
+                    ring = ring.joined(key_ring(settings, name))
+                return ring
+
+            ring = _rings[wanted] = LiveRing(paths, load)
+    ring.insist()
+    return ring
 
 
 def audit_key(settings: Settings) -> AuditKey:
@@ -68,7 +99,13 @@ def audit_keys(settings: Settings) -> list[AuditKey]:
 
 
 def database(settings: Settings) -> SqlDatabase:
-    return SqlDatabase(settings.database_url, audit_key(settings), pool_size=settings.database.pool_size)
+    ring = object_keys(settings)
+
+    def current() -> AuditKey:
+        key = ring.key(Purpose.AUDIT)
+        return AuditKey(key.kid, key.key)
+
+    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size)
 
 
 def blobs(settings: Settings) -> BlobStore:
@@ -85,6 +122,57 @@ def object_seal(settings: Settings, opened: Database) -> PatientObjectSeal:
 
 def vault(settings: Settings, opened: Database) -> Vault:
     return Vault(all_keys(settings), opened)
+
+
+def database_under(settings: Settings, ring: KeyRing) -> SqlDatabase:
+    """The database with the audit key of a ring that is not in place yet."""
+    key = ring.key(Purpose.AUDIT)
+    return SqlDatabase(settings.database_url, AuditKey(key.kid, key.key), pool_size=1)
+
+
+def prove_keys(settings: Settings, ring: KeyRing) -> ProveKeys:
+    from gateway.flow.prove_keys import ProveKeys
+    from gateway.storage.audit_verify import last_row_opens
+
+    opened = database_under(settings, ring)
+    return ProveKeys(opened, lambda ring: last_row_opens(opened, ring.keys))
+
+
+def rotate_keys(settings: Settings) -> RotateKeys:
+    from gateway.flow.count_deposits import count_deposits
+    from gateway.flow.rotate_keys import RotateKeys
+    from gateway.storage.export_keys import ExportTables
+
+    opened = database(settings)
+    return RotateKeys(
+        opened,
+        settings.key_folder,
+        lambda name: provider_for(settings.keys, name),
+        anchors=lambda: anchor_file(settings).counts(),
+        deposits=lambda: count_deposits(opened, blobs(settings)),
+        tables=ExportTables(_exports(settings)),
+    )
+
+
+def rotate_kek(settings: Settings, actor: str, moved_from: Kind | None) -> dict[str, str]:
+    """The KEK id of each ring. `moved_from` is the provider that wraps them until now, where it is another."""
+    from gateway.flow import rotate_keys as flow
+
+    return flow.rotate_kek(
+        SqlDatabase(settings.database_url, lambda: audit_key(settings), pool_size=1),  # asked when the rings are moved
+        settings.key_folder,
+        lambda name: provider_for(settings.keys, name),
+        actor,
+        moved_from and (lambda name: provider_for(settings.keys, name, moved_from)),
+    )
+
+
+def erase_patient(settings: Settings) -> ErasePatient:
+    from gateway.flow.erase import ErasePatient
+    from gateway.storage.scrub import scrub
+
+    opened = database(settings)
+    return ErasePatient(opened, blobs(settings), lambda: scrub(opened))
 
 
 def read_reports(settings: Settings, opened: Database) -> ReadReports:
@@ -106,7 +194,12 @@ def access(settings: Settings, opened: Database) -> GrantAccess:
 def export_keys(settings: Settings) -> ExportKeys:
     from gateway.storage.export_keys import ExportKeys
 
-    return ExportKeys(settings.home / "exports", all_keys(settings))
+    return ExportKeys(_exports(settings), all_keys(settings))
+
+
+def _exports(settings: Settings) -> Path:
+    """Where the sealed key tables of exports lie."""
+    return settings.home / "exports"
 
 
 def choose_studies(settings: Settings, opened: Database) -> ChooseStudies:
@@ -265,10 +358,12 @@ def check(settings: Settings, opened: Database) -> CheckInstances:
 def sweep(settings: Settings, stop: threading.Event) -> None:
     """Check, settle, publish, deliver, anchor: everything that nobody else would notice."""
     from gateway.flow.deliver import DeliverReports, Destination
+    from gateway.flow.erase import FinishErasures
     from gateway.flow.publish import PublishTasks
     from gateway.flow.settle import SettleStudies
     from gateway.flow.sweep import Chore, Sweeper
     from gateway.outlets.celery_queue import CeleryDoorbell
+    from gateway.storage.scrub import scrub
 
     opened = database(settings)
     pause = settings.sweep.interval_seconds
@@ -281,6 +376,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         Chore("settle", SettleStudies(opened), pause),
         Chore("publish", publish, pause),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
+        Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
     for told in settings.destinations:
@@ -303,8 +399,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
 
 
 def _anchoring(settings: Settings, opened: Database) -> AnchorTrail:
-    key, file = audit_key(settings), anchor_file(settings)
-    return AnchorTrail(opened, lambda seq, code: file.append(seq, code, datetime.now(UTC), key))
+    file = anchor_file(settings)
+    return AnchorTrail(opened, lambda seq, code: file.append(seq, code, datetime.now(UTC), audit_key(settings)))
 
 
 def outlet(destination: DestinationSettings, settings: Settings) -> Outlet:

@@ -28,6 +28,7 @@ _UNCLEARED = sa.text("clearance != 'cleared'")
 def upgrade() -> None:
     """What was stored before has never passed the checker, so it is `unchecked` and the checker will look at it."""
     op.add_column("patient", sa.Column("erased_at", sa.BigInteger(), nullable=True))
+    op.add_column("patient", sa.Column("files_deleted_at", sa.BigInteger(), nullable=True))
     _clear_instances()
     _search_pixels()
     op.create_table(
@@ -55,6 +56,7 @@ def downgrade() -> None:
         table.drop_constraint(op.f("ck_instance_pixels"), type_="check")
         for name in _NEW_COLUMNS:
             table.drop_column(name)
+    op.drop_column("patient", "files_deleted_at")
     op.drop_column("patient", "erased_at")
 
 

@@ -126,7 +126,7 @@ def _content() -> Iterator[str]:
         groups.setdefault(_said(treatment), []).append(f"| {' | '.join(row)} |")
     yield from ("", "## Content items of structured reports", "")
     yield "Codes, numbers, coordinates and references that are not listed stay (references with replaced UIDs); a text"
-    yield "that is not listed stays where every word is technical, a name never."
+    yield "that is not listed is replaced, unless in inference every word of it is technical; a name never stays."
     for action, lines in sorted(groups.items(), key=lambda group: -len(group[1])):
         yield from ("", f"### In inference {action} ({len(lines)})", "")
         yield from ("| code | concept | value type | in export |", "|---|---|---|---|", *sorted(lines))

@@ -1,16 +1,14 @@
-"""`dxgate init`, `migrate` and `key`: what has to exist before the first role starts. Safe to run again."""
+"""`dxgate init` and `migrate`: what has to exist before the first role starts. Safe to run again."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import secrets
-import stat
 from pathlib import Path
 
-from gateway.commands.output import actor, print_rows, tell
+from gateway.commands.output import actor, tell
 from gateway.config import LoadedSettings, Settings
-from gateway.domain.errors import Missing
 
 ADMIN = "admin"
 ADMIN_PASSWORD_FILE = "admin-password"  # noqa: S105 - a file name
@@ -19,10 +17,11 @@ ADMIN_PASSWORD_FILE = "admin-password"  # noqa: S105 - a file name
 def init(loaded: LoadedSettings, _arguments: argparse.Namespace) -> int:
     """Keys first, because the tables are useless without them; then the tables; then somebody who may sign in."""
     from gateway import wiring
+    from gateway.commands.keys import create_keys
 
     settings = loaded.settings
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    created = _create_keys(settings)
+    created = create_keys(settings)
     wiring.migrate(settings)
     _audit_keys(settings, created)
     _first_person(settings)
@@ -40,42 +39,6 @@ def migrate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         grant_worker_role(loaded.settings.database_url, arguments.worker_role)
         tell(f"{arguments.worker_role} may do what a worker does, and nothing of identity")
     return 0
-
-
-def key_init(loaded: LoadedSettings, _arguments: argparse.Namespace) -> int:
-    """Works before the first migration too; `init` is the one that writes the audit rows."""
-    created = _create_keys(loaded.settings)
-    tell(f"made {', '.join(created)} in {loaded.settings.key_folder}" if created else "all key rings exist")
-    return 0
-
-
-def key_status(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
-    """1 where a ring is missing; a ring that does not open is an error of its own."""
-    from gateway.privacy import keyring
-
-    rows = []
-    passphrase = loaded.settings.keys.passphrase or None
-    for name in keyring.FILES:
-        path = loaded.settings.key_folder / name
-        try:
-            ring = keyring.load(loaded.settings.key_folder, name, passphrase)
-        except Missing:
-            rows.append({"file": name, "mode": None, "keys": 0, "current": ["missing"]})
-            continue
-        mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
-        rows.append({"file": name, "mode": mode, "keys": len(ring.keys), "current": sorted(ring.current.values())})
-    print_rows(rows, ("file", "mode", "keys", "current"), as_json=arguments.json)
-    return 1 if any(row["mode"] is None for row in rows) else 0
-
-
-def _create_keys(settings: Settings) -> list[str]:
-    """Make the missing key rings; returns the names of the files made."""
-    from gateway.privacy import keyring
-
-    missing = [name for name in keyring.FILES if not (settings.key_folder / name).exists()]
-    if missing:
-        keyring.create(settings.key_folder, settings.keys.passphrase or None)
-    return missing
 
 
 def _audit_keys(settings: Settings, created: list[str]) -> None:

@@ -8,6 +8,7 @@ A wire (DIMSE, HTTP/FHIR) has one table from `Category` to its status; a test pr
     ├── Unsupported    well-formed, but not something we do
     ├── Conflict       the state has moved on, or another object holds the place
     ├── Missing        what was named does not exist
+    │   └── Erased     its patient was erased
     ├── Busy           a limit is reached; sending again later will help
     ├── Unavailable    a part we need (disk, database, broker, destination) is out
     └── Fault          our own mistake
@@ -56,6 +57,10 @@ class Conflict(GatewayError):
 
 class Missing(GatewayError):
     category = Category.MISSING
+
+
+class Erased(Missing):
+    """The patient was erased, perhaps while something of that patient was under way."""
 
 
 class Busy(GatewayError):

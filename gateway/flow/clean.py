@@ -49,6 +49,9 @@ class CleanInstance:
             sealed_original_header=self.vault.seal_instance(patient, instance_id, identity, cleaned.removed),
         )
 
+    def forget(self, patient: Pseudonym) -> None:
+        self.vault.forget(patient)
+
     def _pseudonymiser(self, key: IdentityKey) -> Pseudonymiser:
         return self.vault.patient(key).pseudonymiser
 

@@ -103,9 +103,11 @@ class ReadReports:
         reports = []
         for name in names:
             try:
-                reports.append(unit.reports.get(name))
+                report = unit.reports.get(name)
             except Missing:
                 continue
+            if unit.studies.get(report.study_id).state != "purged":
+                reports.append(report)
         return reports
 
     def _fits(self, unit: UnitOfWork, report: Report, query: ReportQuery) -> bool:

@@ -13,12 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from gateway.domain.clearance import Deidentification
-from gateway.domain.errors import Conflict
+from gateway.domain.errors import Busy, Conflict, Erased
 from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId, derive_id, new_id
 from gateway.domain.study import Arrival, Instance, Priority
 from gateway.ports import BlobStore, GroupCommit, ObjectSeal, UnitOfWork
 
 Buffer = bytes | bytearray | memoryview
+_TRIES = 3
 URGENT = frozenset({"STAT", "HIGH"})  # values of Requested Procedure Priority (0040,1003) that mean at once
 
 
@@ -62,6 +63,10 @@ class Cleaner(Protocol):
 
     def __call__(self, dataset: Buffer, transfer_syntax_uid: str, instance_id: InstanceId) -> CleanedObject: ...
 
+    def forget(self, patient: Pseudonym) -> None:
+        """Drop what is remembered of a patient: the patient was erased."""
+        ...
+
 
 @dataclass(frozen=True)
 class ReceiveInstance:
@@ -75,13 +80,28 @@ class ReceiveInstance:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(self, received: ReceivedObject) -> Literal["new", "duplicate"]:
+        """An object of a patient who was erased meanwhile is cleaned once more, as one of a patient not yet known."""
+        for _ in range(_TRIES):
+            try:
+                return self._store(received)
+            except Erased:
+                continue
+        raise Busy("the patient of this object is being erased")
+
+    def _store(self, received: ReceivedObject) -> Literal["new", "duplicate"]:
         instance_id = InstanceId(new_id())
         cleaned = self.clean(received.dataset, received.transfer_syntax_uid, instance_id)
         _check_request_matches(received, cleaned)
         arrival = self._arrival(received, cleaned, instance_id)
         key = arrival.instance.blob_key
-        self.blobs.put(key, self.seal.seal(cleaned.patient, key, cleaned.parts))
-        outcome = self.commits.submit(lambda unit: self._commit(unit, arrival))
+        try:
+            self.blobs.put(key, self.seal.seal(cleaned.patient, key, cleaned.parts))
+            outcome = self.commits.submit(lambda unit: self._commit(unit, arrival))
+        except Erased:
+            self.clean.forget(cleaned.patient)
+            self.seal.forget(cleaned.patient)
+            self.blobs.delete(key)
+            raise
         if outcome == "duplicate":
             self.blobs.delete(key)
         return outcome
@@ -99,9 +119,9 @@ class ReceiveInstance:
             size=sum(len(part) for part in cleaned.parts),
             digest=_digest(cleaned.parts),
             header=cleaned.header,
-            deidentification=cleaned.deidentification,
             received_at=self.now(),
             received_from=received.sender,
+            deidentification=cleaned.deidentification,
         )
         return Arrival(
             instance=instance,

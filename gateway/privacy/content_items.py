@@ -90,7 +90,9 @@ def unlisted(value_type: str, options: frozenset[Option]) -> Treatment:
     if value_type not in VALUES:
         return Treatment(Action.REMOVE, Action.REMOVE)
     dummy = _basic(value_type, "D")
-    kept = {"TEXT": Action.CLEAN}
+    kept: dict[str, Action] = {}
+    if Option.CLEAN_DESCRIPTORS in options:
+        kept["TEXT"] = Action.CLEAN
     if Option.RETAIN_UIDS in options:
         kept["UIDREF"] = Action.PLAIN_UID
     if Option.RETAIN_MODIFIED_DATES in options:

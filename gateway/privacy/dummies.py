@@ -36,7 +36,7 @@ def dummy(tag: int, vr: str, encoding: Encoding) -> bytes:
     """A whole element with the dummy value of its VR."""
     if vr != "SQ":
         return encode(tag, vr, _VALUES.get(vr, bytes(2)), encoding)
-    item = _ITEMS[tag](encoding) if tag in _ITEMS else code_item("DXGATE", "99DXGATE", "REMOVED", encoding)
+    item = _ITEMS.get(tag, _code)(encoding)
     return encode(tag, "SQ", item, encoding)
 
 
@@ -46,9 +46,13 @@ def code_item(value: str, scheme: str, meaning: str, encoding: Encoding) -> byte
     return encode_item(b"".join(encode(tag, vr, text.encode(), encoding) for tag, vr, text in fields), encoding)
 
 
+def _code(encoding: Encoding) -> bytes:
+    return code_item("DXGATE", "99DXGATE", "REMOVED", encoding)
+
+
 def content_item(relationship: bytes, encoding: Encoding) -> bytes:
     """A TEXT content item, which is valid where a bare code would not be (PS3.3 C.17.3)."""
-    concept = encode(0x0040A043, "SQ", code_item("121106", "DCM", "Comment", encoding), encoding)
+    concept = encode(0x0040A043, "SQ", _code(encoding), encoding)
     parts = (
         encode(0x0040A010, "CS", relationship, encoding),
         encode(0x0040A040, "CS", b"TEXT", encoding),

@@ -265,7 +265,7 @@ class Rewriter:
         return short and self._is_clear(text) and (action is Action.SCAN or is_technical(text))
 
     def _take_out(self, item: Item, place: Place) -> int:
-        """An empty comment keeps the place of an item where others are referred to by their position."""
+        """A text that says nothing keeps the place of an item where others are referred to by their position."""
         new = b""
         if self._places_count():
             kind = next((element for element in item.elements if element.tag == RELATIONSHIP), None)

@@ -271,7 +271,8 @@ def compile_rules(profile: Profile) -> Rules:
         fallback[row.tag] = basic
         actions[row.tag] = _with_options(row, profile, basic)
     if Option.CLEAN_STRUCTURED_CONTENT in options:
-        actions[_TEXT_VALUE] = Action.CLEAN  # outside a content item, whose own rules are in content_items.py
+        # outside a content item, whose own rules are in content_items.py
+        actions[_TEXT_VALUE] = Action.CLEAN if Option.CLEAN_DESCRIPTORS in options else Action.EMPTY
     actions.update(_OWN)
     if profile.allow_list:
         actions[_ACCESSION] = Action.EMPTY  # nothing outside the house is to be joined by it

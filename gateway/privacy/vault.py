@@ -8,25 +8,28 @@ rows destroys both: nothing of that patient opens or links again. GDPR art. 4(5)
 from __future__ import annotations
 
 import secrets
+import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 from typing import Final, Literal
 
-from gateway.domain.errors import Missing
+from gateway.domain.errors import Erased, Unavailable
 from gateway.domain.identity import Purpose as OpeningPurpose
 from gateway.domain.identity import StudyIdentity
 from gateway.domain.study import Study
 from gateway.ports import Database, PatientRow, UnitOfWork
 from gateway.privacy.identity import OriginalIdentity
-from gateway.privacy.keyring import KeyRing, Purpose
+from gateway.privacy.keyring import Purpose
+from gateway.privacy.live_ring import Keys
 from gateway.privacy.memory import forget_all
 from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form, recipient_domain
-from gateway.privacy.sealing import WrappingKey, open_column, seal_column
+from gateway.privacy.sealing import WrappingKey, column_key_id, open_column, seal_column
 
 _CACHED: Final = 4096  # patients kept in memory by one process
+_REMEMBERED: Final = 60.0  # seconds before a patient's row is asked again: an erased one leaves every process
 _ACTOR: Final = "vault"
 
 
@@ -55,11 +58,12 @@ class Vault:
     Implements the IdentityVault port.
     """
 
-    def __init__(self, ring: KeyRing, database: Database) -> None:
+    def __init__(self, ring: Keys, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         """`ring` holds both key files."""
+        self._clock = clock
         self._ring = ring
         self._database = database
-        self._patients: OrderedDict[bytes, PatientRecord] = OrderedDict()
+        self._patients: OrderedDict[bytes, tuple[PatientRecord, float]] = OrderedDict()
         self._studies: OrderedDict[tuple[str, str], _SealedStudy] = OrderedDict()
         self._lock = Lock()
         self._index_key = ring.key(Purpose.INDEX).key
@@ -73,13 +77,15 @@ class Vault:
         """
         index = self._index("patient", key.indexed())
         with self._lock:
-            known = self._patients.get(index)
-            if known is not None:
-                self._patients.move_to_end(index)
-                return known
+            known, read_at = self._patients.get(index, (None, 0.0))
+        if known is not None and self._clock() - read_at < _REMEMBERED:
+            return known
         with self._database.read() as unit:
             row = unit.identities.find_patient(index)
-        record = self._record(row or self._add(index, key))
+        if known is not None and (row is None or row.pseudonym != known.pseudonym):
+            self.forget(known.pseudonym)
+            known = None
+        record = known or self._record(row or self._add(index, key))
         self._remember(index, record)
         return record
 
@@ -89,7 +95,7 @@ class Vault:
         with self._lock:
             for study in [study for study in self._studies if study[0] == pseudonym]:
                 del self._studies[study]
-            for index in [index for index, one in self._patients.items() if one.pseudonym == pseudonym]:
+            for index in [index for index, (one, _) in self._patients.items() if one.pseudonym == pseudonym]:
                 del self._patients[index]
 
     def seal_study(self, patient: PatientRecord, study_uid: str, identity: OriginalIdentity) -> bytes:
@@ -155,7 +161,7 @@ class Vault:
         """What stands in for a patient in the copies of one recipient; opens no identity."""
         row = unit.identities.patient(pseudonym)
         if row is None:
-            raise Missing("this patient was erased: nothing of it can be exported")
+            raise Erased("this patient was erased: nothing of it can be exported")
         return Pseudonymiser(self._secret(row), recipient_domain(self._domain_key, recipient))
 
     def patients(self, unit: UnitOfWork, issuer: str | None, patient_id: str) -> list[str]:
@@ -176,17 +182,26 @@ class Vault:
         return self._index("patient-id", normal_form(patient_id).encode())
 
     def _add(self, index: bytes, key: IdentityKey) -> PatientRow:
+        """Once more where a key was retired between wrapping under it and writing: nothing may rest on a lost key."""
+        try:
+            return self._insert(index, key)
+        except Unavailable:
+            return self._insert(index, key)
+
+    def _insert(self, index: bytes, key: IdentityKey) -> PatientRow:
         secret = secrets.token_bytes(32)
         pseudonym = Pseudonymiser(secret, self._domain_key).patient_id()
         row = PatientRow(
             index=index,
             id_index=self._id_index(key.patient_id),
             pseudonym=pseudonym,
-            sealed_secret=seal_column(secret, self._ring.key(Purpose.IDENTITY), "patient", "secret", pseudonym),
+            sealed_secret=seal_secret(secret, self._ring, pseudonym),
             wrapped_object_key=seal_object_key(secrets.token_bytes(32), self._ring, pseudonym),
         )
         with self._database.begin(_ACTOR) as unit:
             kept = unit.identities.add_patient(row)
+            for wrapped in (kept.sealed_secret, kept.wrapped_object_key):  # the row is ours now; a retiring waits
+                self._ring.confirm(column_key_id(wrapped))
             unit.commit()
         return kept
 
@@ -194,30 +209,48 @@ class Vault:
         return PatientRecord(row.pseudonym, Pseudonymiser(self._secret(row), self._domain_key))
 
     def _secret(self, row: PatientRow) -> bytes:
-        return open_column(row.sealed_secret, self._ring.by_id, "patient", "secret", row.pseudonym)
+        return open_secret(row.sealed_secret, self._ring, row.pseudonym)
 
     def _remember(self, index: bytes, record: PatientRecord) -> None:
+        """In order of reading; those that nobody has asked for again leave."""
+        now = self._clock()
         with self._lock:
-            self._patients[index] = record
-            if len(self._patients) > _CACHED:
+            self._patients[index] = record, now
+            self._patients.move_to_end(index)
+            while len(self._patients) > _CACHED or now - next(iter(self._patients.values()))[1] >= 2 * _REMEMBERED:
                 self._patients.popitem(last=False)
 
     def _open_patient(self, unit: UnitOfWork, study: Study, purpose: OpeningPurpose, actor: str) -> PatientRecord:
         row = unit.identities.patient(study.patient)
         if row is None:
-            raise Missing("this patient was erased: the identity cannot be opened")
+            raise Erased("this patient was erased: the identity cannot be opened")
         unit.audit.record("identity:open", study.patient, actor, study=study.id, purpose=purpose)
         return self._record(row)
 
 
-def seal_object_key(key: bytes, ring: KeyRing, pseudonym: str) -> bytes:
+def seal_secret(secret: bytes, ring: Keys, pseudonym: str) -> bytes:
+    """A patient's secret under the current identity key."""
+    return seal_column(secret, ring.key(Purpose.IDENTITY), "patient", "secret", pseudonym)
+
+
+def open_secret(sealed: bytes, ring: Keys, pseudonym: str) -> bytes:
+    """From this secret follow all pseudonyms of one patient and the key of what was removed."""
+    return open_column(sealed, ring.by_id, "patient", "secret", pseudonym)
+
+
+def seal_object_key(key: bytes, ring: Keys, pseudonym: str) -> bytes:
     """A patient's object key under the current objects key."""
     return seal_column(key, ring.key(Purpose.OBJECTS), "patient", "object_key", pseudonym)
 
 
-def open_object_key(sealed: bytes, ring: KeyRing, pseudonym: str) -> WrappingKey:
+def open_object_key(sealed: bytes, ring: Keys, pseudonym: str) -> WrappingKey:
     """The key that wraps the data keys of one patient's objects; all a worker needs is `objects.json`."""
-    return WrappingKey(pseudonym, open_column(sealed, ring.by_id, "patient", "object_key", pseudonym))
+    return WrappingKey(pseudonym, object_key(sealed, ring, pseudonym))
+
+
+def object_key(sealed: bytes, ring: Keys, pseudonym: str) -> bytes:
+    """The bytes of a patient's object key, to be wrapped anew."""
+    return open_column(sealed, ring.by_id, "patient", "object_key", pseudonym)
 
 
 def _sealed(patient: PatientRecord, value: bytes, table: str, row_id: str) -> bytes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hmac
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,10 @@ class AnchorFile:
         except OSError as error:
             raise Unavailable(f"the anchor file cannot be written (errno {error.errno})") from None
         return anchor
+
+    def counts(self) -> Mapping[str, int]:
+        """How many anchors each key has signed."""
+        return Counter(anchor.key_id for anchor in self.read()[0])
 
     def read(self) -> tuple[list[Anchor], list[int]]:
         """The anchors, and the numbers of the lines that are none (a torn line, or somebody's hand)."""

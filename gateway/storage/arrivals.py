@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 
-from gateway.domain.errors import Conflict, Fault
+from gateway.domain.errors import Conflict, Erased, Fault
 from gateway.domain.ids import StudyId
 from gateway.domain.lifecycle import STUDY
 from gateway.domain.study import Arrival, Instance, Study
@@ -59,6 +59,11 @@ _IDENTIFY = Prepared(
     update(tables.vault_study).where(tables.vault_study.c.study_id == bindparam("of_study")), ("sealed_identity",)
 )
 _CREATE = insert_new(tables.study)
+_ERASED_AT = Prepared(
+    select(tables.patient.c.erased_at)
+    .where(tables.patient.c.pseudonym == bindparam("of_patient"))
+    .with_for_update(read=True)
+)
 _CREATE_IDENTITY = Prepared(insert(tables.vault_study))
 
 
@@ -110,12 +115,21 @@ def _study_of(transaction: Transaction, arrival: Arrival, settle_at: datetime, a
     if study.patient != arrival.patient:
         raise Conflict("the study belongs to another patient")
     if study.state == "purged":
+        _check_not_erased(transaction, arrival.patient)
         raise Conflict("the study has been purged")
     return study
 
 
+def _check_not_erased(transaction: Transaction, patient: str) -> None:
+    """Erased where the cleaner has used what it remembered of a patient that is not there any more."""
+    row = transaction.row(_ERASED_AT, {"of_patient": patient})
+    if row is not None and row[0] is not None:
+        raise Erased("the patient was erased while the object was received")
+
+
 def _create(transaction: Transaction, arrival: Arrival, settle_at: datetime, at: datetime) -> None:
     study_id = arrival.instance.study_id
+    _check_not_erased(transaction, arrival.patient)
     values = {
         "id": study_id,
         "study_uid": arrival.study_uid,

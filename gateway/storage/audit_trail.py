@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,7 +63,8 @@ def code_of(secret: bytes, row: ChainedRow) -> bytes:
 class SqlAuditTrail:
     """The AuditTrail port over one transaction; reads show what is committed, not what is being recorded."""
 
-    def __init__(self, transaction: Transaction, key: AuditKey) -> None:
+    def __init__(self, transaction: Transaction, key: Callable[[], AuditKey]) -> None:
+        """`key` is asked when entries are chained: the current one seals them."""
         self._transaction = transaction
         self._key = key
 
@@ -109,21 +110,23 @@ class SqlAuditTrail:
             return
         self._transaction.serialize(AUDIT_LOCK)
         seq, code = self.head()
+        key = self._key()
         rows: list[Mapping[str, Any]] = []
         for at, entry in entries:
             seq += 1
-            row = self._next(seq, at, entry, code)
+            row = _next(key, seq, at, entry, code)
             code = row.code
             rows.append(vars(row))
         self._transaction.run_many(_INSERT, rows)
         entries.clear()
 
-    def _next(self, seq: int, at: datetime, entry: AuditEntry, previous: bytes) -> ChainedRow:
-        details = codec.encode(Details, entry.details)
-        unsigned = ChainedRow(
-            seq, microseconds(at), entry.event, entry.subject_id, entry.actor, details, previous, b"", self._key.key_id
-        )
-        return replace(unsigned, code=code_of(self._key.secret, unsigned))
+
+def _next(key: AuditKey, seq: int, at: datetime, entry: AuditEntry, previous: bytes) -> ChainedRow:
+    details = codec.encode(Details, entry.details)
+    unsigned = ChainedRow(
+        seq, microseconds(at), entry.event, entry.subject_id, entry.actor, details, previous, b"", key.key_id
+    )
+    return replace(unsigned, code=code_of(key.secret, unsigned))
 
 
 def _domain_row(row: AnyRow) -> AuditRow:

@@ -7,7 +7,7 @@ auditor sees the extent and not the first sign alone.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,6 +48,17 @@ def verify_database(database: SqlDatabase, keys: Sequence[AuditKey], file: Ancho
     verdict = verify(stored_rows(database), keys, anchors)
     unreadable = tuple(Problem("bad-anchor", line) for line in bad_lines)
     return Verdict(verdict.rows, verdict.anchors, (*unreadable, *verdict.problems)[:MOST_PROBLEMS])
+
+
+def last_row_opens(database: SqlDatabase, keys: Mapping[str, bytes]) -> bool | None:
+    """Whether one of these keys chained the last row; None for an empty trail."""
+    with database.read() as unit:
+        seq, _ = unit.audit.head()
+        last = unit.audit.stored(after_seq=seq - 1, limit=1)
+    if not last:
+        return None
+    secret = keys.get(last[0].key_id)
+    return secret is not None and hmac.compare_digest(code_of(secret, last[0]), last[0].code)
 
 
 def stored_rows(database: SqlDatabase) -> Iterator[ChainedRow]:

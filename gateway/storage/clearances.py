@@ -7,7 +7,7 @@ between has moved on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, func, literal_column, select
@@ -23,6 +23,12 @@ from gateway.storage.transaction import Transaction
 from gateway.storage.transitions import move
 
 _instance = tables.instance.c
+_TO_REJECTED: Mapping[str, Sequence[Literal["quarantine", "reject"]]] = {
+    "unchecked": ("quarantine", "reject"),
+    "masking": ("quarantine", "reject"),
+    "held": ("reject",),
+    "quarantined": ("reject",),
+}
 _COLUMNS = tuple(_instance[field.name] for field in fields(Instance))
 
 # in the very words of ix_instance_uncleared: SQLite takes a partial index only where the query repeats its condition
@@ -81,6 +87,16 @@ class SqlClearances:
         if decided and event == "clear":
             self._admit(instance)
         return decided
+
+    def reject_undecided(self, study_id: StudyId, reason: str) -> int:
+        undecided = _instance.study_id == study_id, _instance.clearance.in_(tuple(_TO_REJECTED))
+        found = self._transaction.all(select(*_COLUMNS).where(*undecided).order_by(_instance.id).with_for_update())
+        for row in found:
+            instance = Instance(*row)
+            for event in _TO_REJECTED[instance.clearance]:
+                self.decide(instance, event, reason)
+                instance = replace(instance, clearance=INSTANCE.after(instance.clearance, event))
+        return len(found)
 
     def waiting(self, states: Sequence[str], limit: int, after: InstanceId | None = None) -> list[Instance]:
         found = select(*_COLUMNS).where(_instance.clearance.in_(states), _UNCLEARED)

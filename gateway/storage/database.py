@@ -7,12 +7,13 @@ updates, because a SELECT runs outside of them. PostgreSQL: READ COMMITTED to wr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from gateway.domain.errors import Invalid, Unavailable
@@ -30,6 +31,7 @@ _SQLITE_PRAGMAS = (
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-16000",
     "PRAGMA journal_size_limit=67108864",
+    "PRAGMA secure_delete=ON",  # what is deleted or replaced is overwritten: an erased secret leaves the file
 )
 _POSTGRESQL_OPTIONS = "-c lock_timeout={0}s -c statement_timeout={1}s -c idle_in_transaction_session_timeout={1}s"
 
@@ -93,18 +95,21 @@ def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> 
 
 
 class SqlDatabase:
-    """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections."""
+    """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections.
+
+    `audit_key` may be asked for every chain, so that it can be rotated under a running process.
+    """
 
     def __init__(
         self,
         url: str,
-        audit_key: AuditKey,
+        audit_key: AuditKey | Callable[[], AuditKey],
         *,
         pool_size: int = 8,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.url = parse_url(url)
-        self._key = audit_key
+        self._key = (lambda: audit_key) if isinstance(audit_key, AuditKey) else audit_key
         self._now = now
         self._lock: WriteLock | NoLock = NoLock()
         if self.url.get_backend_name() == "sqlite":
@@ -122,6 +127,23 @@ class SqlDatabase:
 
     def read(self) -> SqlUnitOfWork:
         return SqlUnitOfWork(self._reader, self._key, "", self._now, None)
+
+    @contextmanager
+    def outside_transactions(self) -> Iterator[Connection]:
+        """A connection on which every statement stands alone, for maintenance."""
+        with translated():
+            if self.url.get_backend_name() != "sqlite":
+                with self._writer.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                    yield connection
+                return
+            engine = create_engine(
+                self.url,
+                poolclass=NullPool,
+                connect_args={"timeout": LOCK_SECONDS, "isolation_level": None},
+                isolation_level="AUTOCOMMIT",
+            )
+            with engine.connect() as connection:
+                yield connection
 
     def ping(self) -> None:
         """Unavailable where the database does not answer; for readiness checks."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from gateway.domain.errors import Conflict, Missing
+from gateway.domain.errors import Conflict, Erased, Missing
 from gateway.domain.ids import InstanceId, StudyId
 from gateway.ports import PatientRow
 from gateway.storage.tables import instance, patient, vault_instance, vault_patient, vault_study
@@ -57,11 +57,13 @@ class SqlIdentities:
         return [row.pseudonym for row in self._transaction.all(found)]
 
     def object_key(self, pseudonym: str) -> bytes:
-        """Missing where the patient is unknown."""
+        """Missing where the patient is unknown, Erased where the key is destroyed."""
         found = select(patient.c.wrapped_object_key).where(patient.c.pseudonym == pseudonym)
         row = self._transaction.first(found)
         if row is None:
             raise Missing("no such patient")
+        if not row.wrapped_object_key:
+            raise Erased("this patient was erased")
         return bytes(row.wrapped_object_key)
 
     def study_identity(self, study_id: StudyId) -> bytes:

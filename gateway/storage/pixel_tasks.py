@@ -14,7 +14,7 @@ from sqlalchemy import and_, or_, select, update
 
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, PixelTask
 from gateway.domain.errors import Missing
-from gateway.domain.ids import BlobKey, InstanceId
+from gateway.domain.ids import BlobKey, InstanceId, StudyId
 from gateway.domain.lifecycle import INSTANCE, OPEN_TASK_STATES, PIXEL_TASK
 from gateway.domain.study import Instance, Priority
 from gateway.storage import tables
@@ -115,6 +115,12 @@ class SqlPixelTasks:
             why = {"clearance_reason": f"its pixels could not be searched: {reason}"}
             move(self._transaction, INSTANCE, task.id, "masking", "hold", changes=why, details={"study": task.study_id})
         return True
+
+    def withdraw_open(self, study_id: StudyId) -> int:
+        is_open = and_(_task.study_id == study_id, _task.state.in_(OPEN_TASK_STATES))
+        found = self._transaction.all(select(*_COLUMNS).where(is_open).order_by(_task.id).with_for_update())
+        changes = {"lease_until": None, "owner": None}
+        return sum(self._leave(PixelTask(*row), "withdraw", changes, {}) for row in found)
 
     def unheld(self, now: datetime, published_before: datetime, limit: int) -> list[PixelTask]:
         stale = or_(_task.published_at.is_(None), _task.published_at < published_before)

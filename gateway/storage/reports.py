@@ -93,7 +93,8 @@ class SqlReports:
         limit: int,
         after: tuple[datetime, ReportId] | None = None,
     ) -> list[Report]:
-        found: Select[*tuple[Any, ...]] = select(*_COLUMNS)
+        purged = select(tables.study.c.id).where(tables.study.c.state == "purged")
+        found: Select[*tuple[Any, ...]] = select(*_COLUMNS).where(_report.study_id.not_in(purged))
         if studies is not None:
             found = found.where(_report.study_id.in_(studies))
         if statuses is not None:

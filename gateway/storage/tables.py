@@ -106,6 +106,7 @@ patient = Table(
     Column("pseudonym", Text, primary_key=True),
     _must(LargeBinary, "wrapped_object_key"),  # empty once the patient was erased
     Column("erased_at", UtcTime),
+    Column("files_deleted_at", UtcTime),  # of an erased patient: nothing is left in the blob store
 )
 
 vault_patient = Table(

@@ -20,8 +20,10 @@ from gateway.storage.access import SqlAccess
 from gateway.storage.audit_trail import AuditKey, SqlAuditTrail
 from gateway.storage.clearances import SqlClearances
 from gateway.storage.deliveries import SqlDeliveries
+from gateway.storage.erasures import SqlErasures
 from gateway.storage.failures import translated
 from gateway.storage.identities import SqlIdentities
+from gateway.storage.key_rows import SqlKeyRows
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
@@ -38,7 +40,7 @@ class SqlUnitOfWork:
     def __init__(
         self,
         engine: Engine,
-        key: AuditKey,
+        key: Callable[[], AuditKey],
         actor: str,
         now: Callable[[], datetime],
         lock: WriteLock | NoLock | None,
@@ -116,6 +118,14 @@ class SqlUnitOfWork:
     @cached_property
     def quotas(self) -> SqlQuotas:
         return SqlQuotas(self._transaction)
+
+    @cached_property
+    def key_rows(self) -> SqlKeyRows:
+        return SqlKeyRows(self._transaction)
+
+    @cached_property
+    def erasures(self) -> SqlErasures:
+        return SqlErasures(self._transaction)
 
     @cached_property
     def access(self) -> SqlAccess:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from gateway.domain.errors import Conflict, Invalid, Missing
 from gateway.domain.export import ExportRequest, Selection
 from gateway.flow.choose_studies import ERASED, SUPPRESSED
 from gateway.privacy.checker.verdict import Facts, Problem, Verdict
+from gateway.privacy.keyring import Purpose
 from gateway.privacy.pseudonyms import Pseudonymiser
 from gateway.storage.tables import instance, vault_patient
 
@@ -144,6 +146,36 @@ def test_what_may_not_leave_is_withheld_and_counted(hospital: Hospital, tmp_path
     allowed = request([fine, exempt], allow_unsearched_pixels=True)
     assert export(hospital, allowed, tmp_path / "out").plan.objects == 4
     assert "not searched" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_rotated_and_retired_identity_key_loses_no_export(hospital: Hospital, tmp_path: Path) -> None:
+    """While a key table rests on a former key it cannot be retired; after the rotation it can, and names lead back."""
+    studies = cleared_studies(hospital, tmp_path / "in", patients(1))
+    done = export(hospital, request(studies), tmp_path / "out")
+    keys = replace(wiring.rotate_keys(hospital.settings), pause=lambda seconds: None)
+    former = wiring.key_ring(hospital.settings, "identity.json").current[Purpose.IDENTITY]
+    rewrap, keys = keys, replace(keys, tables=Held(keys.tables))
+    keys.rotate(Purpose.IDENTITY, "test")
+    with pytest.raises(Conflict, match="still serves 1"):
+        keys.retire(former, "test")
+    rewrap.rotate(Purpose.IDENTITY, "test")
+    rewrap.retire(former, "test")
+    (patient,) = {str(image.PatientID) for image in files_of(tmp_path / "out")}
+    with hospital.database.read() as unit:
+        assert wiring.export_keys(hospital.settings).internal(done.id, patient) == unit.studies.get(studies[0]).patient
+
+
+@dataclass(frozen=True)
+class Held:
+    """Tables that a rotation could not reach."""
+
+    tables: Any
+
+    def counts(self) -> Any:
+        return self.tables.counts()
+
+    def rewrap(self, ring: Any) -> tuple[int, int]:
+        return 0, 0
 
 
 @pytest.mark.parametrize("state", ["unchecked", "masking", "held", "quarantined", "rejected"])

@@ -21,11 +21,13 @@ _DUMMIES: Final = frozenset(
     {b"", b"REMOVED", b"19000101", b"19000101000000", b"000000", b"000Y", b"0", b"2.25.0"}
     | {b"urn:uuid:00000000-0000-0000-0000-000000000000"}
 )
-_DUMMY_WORDS: Final = frozenset(
-    {b"DXGATE", b"99DXGATE", b"CONTAINS", b"TEXT", b"121106", b"DCM", b"Comment", b"PIXEL", b"POINT"}
-)
-_DUMMY_POINT: Final = {0x00700020: (b"\2\0", b"\0\2"), 0x00700021: (b"\1\0", b"\0\1")}
-"""Graphic Dimensions and Number of Graphic Points of one point that stands for nothing."""
+_DUMMY_WORDS: Final = frozenset({b"DXGATE", b"99DXGATE", b"CONTAINS", b"TEXT", b"121106", b"DCM", b"Comment"}) | {
+    b"PIXEL",
+    b"POINT",
+    *(number.to_bytes(2, order) for number in (1, 2) for order in ("little", "big")),
+    *(b"\1\0\0\0", b"\0\1\0\0"),
+}
+"""The words of dummy items: a code, a text, one point of a drawing, the first channels of a waveform."""
 _WELL_KNOWN: Final = re.compile(rb"1\.2\.840\.10008(?:\.\d{1,20}){1,10}")
 _KEYED: Final = re.compile(rb"2\.25\.([1-9]\d{0,38})")
 _ANY_UID: Final = re.compile(rb"[0-9]+(?:\.[0-9]+)*")
@@ -62,12 +64,9 @@ def is_neutral(found: Found) -> bool:
 
 
 def _is_dummy_item(item: tuple[Found, ...]) -> bool:
-    return all(is_neutral(one) or (one.items is None and _is_dummy_value(one)) for one in item)
-
-
-def _is_dummy_value(found: Found) -> bool:
-    value = stripped(found)
-    return value in _DUMMY_WORDS or value in _DUMMY_POINT.get(found.tag, ())
+    return all(
+        is_neutral(one) if one.items is not None else is_neutral(one) or stripped(one) in _DUMMY_WORDS for one in item
+    )
 
 
 def is_pseudonymous_uid(value: bytes) -> bool:

@@ -17,7 +17,9 @@ from gateway.ports import (
     AuditTrail,
     Clearances,
     Deliveries,
+    Erasures,
     Identities,
+    KeyRows,
     Models,
     PixelTasks,
     Quotas,
@@ -113,6 +115,14 @@ class NotedReading:
     @property
     def quotas(self) -> Quotas:
         return self._unit.quotas
+
+    @property
+    def key_rows(self) -> KeyRows:
+        return self._unit.key_rows
+
+    @property
+    def erasures(self) -> Erasures:
+        return self._unit.erasures
 
     @property
     def access(self) -> Access:

@@ -191,7 +191,7 @@ def test_what_does_not_exist_is_one_line_and_exit_1(run: Run, words: tuple[str, 
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [("study", "list"), ("delivery", "list"), ("client", "list"), ("key", "status")])
+@pytest.mark.parametrize("words", [("study", "list"), ("delivery", "list"), ("client", "list"), ("keys", "status")])
 def test_lists_come_as_json_too(run: Run, words: tuple[str, ...]) -> None:
     """A list prints as JSON where a script asks for it, and as a table otherwise."""
     assert isinstance(json.loads(run(*words, "--json")[1]), list)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from gateway.domain.errors import Conflict, Forbidden, Invalid, Missing
-from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose, add_key, create, load
+from gateway.domain.errors import Conflict, Forbidden, Invalid, Missing, Unavailable
+from gateway.privacy.key_provider import KeyProvider
+from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose, create, load, save
+from gateway.privacy.providers.file import FileProvider
 
 
 def test_objects_and_identity_are_apart(tmp_path: Path) -> None:
-    """The objects ring opens objects and extends the audit, nothing else; together they serve every purpose."""
+    """The objects ring opens objects, extends the audit and seals deposits; with the other it serves every purpose."""
     create(tmp_path / "keys")
     objects, identity = load(tmp_path / "keys", OBJECTS_FILE), load(tmp_path / "keys", IDENTITY_FILE)
-    assert set(objects.current) == {Purpose.OBJECTS, Purpose.AUDIT}
+    assert set(objects.current) == {Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}
     with pytest.raises(Missing):
         objects.key(Purpose.IDENTITY)
     joined = objects.joined(identity)
@@ -77,43 +84,168 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
     assert seen == [seen[0]] * 3
 
 
+def under(passphrase: str | None) -> Callable[[str], KeyProvider]:
+    return lambda _name: FileProvider(passphrase)
+
+
 def test_a_passphrase_is_asked_for_and_checked(tmp_path: Path) -> None:
     """With a passphrase no key is in the file in clear; a wrong or missing one is refused in clear words."""
-    create(tmp_path / "keys", "correct horse")
-    ring = load(tmp_path / "keys", OBJECTS_FILE, "correct horse")
-    assert "keys" not in json.loads((tmp_path / "keys" / OBJECTS_FILE).read_bytes())
-    assert set(ring.current) == {Purpose.OBJECTS, Purpose.AUDIT}
+    folder = tmp_path / "keys"
+    create(folder, under("correct horse"))
+    ring = load(folder, OBJECTS_FILE, FileProvider("correct horse"))
+    written = (folder / OBJECTS_FILE).read_bytes()
+    assert not any(base64.b64encode(key) in written for key in ring.keys.values())
+    assert set(ring.current) == {Purpose.OBJECTS, Purpose.AUDIT, Purpose.DEPOSIT_PUBLIC}
     with pytest.raises(Forbidden, match="wrong passphrase"):
-        load(tmp_path / "keys", OBJECTS_FILE, "battery staple")
+        load(folder, OBJECTS_FILE, FileProvider("battery staple"))
     with pytest.raises(Forbidden, match="needs its passphrase"):
-        load(tmp_path / "keys", OBJECTS_FILE)
+        load(folder, OBJECTS_FILE)
 
 
 def test_a_passphrase_for_an_open_ring_is_refused(tmp_path: Path) -> None:
     """Giving a passphrase to a ring without one is an error, not a silent success."""
     create(tmp_path / "keys")
     with pytest.raises(Forbidden, match="no passphrase"):
-        load(tmp_path / "keys", OBJECTS_FILE, "anything")
+        load(tmp_path / "keys", OBJECTS_FILE, FileProvider("anything"))
 
 
 def test_a_new_key_becomes_current_and_the_old_one_still_opens(tmp_path: Path) -> None:
     """Rotation adds a key; what the earlier one wrapped can still be unwrapped after a reload."""
-    folder = tmp_path / "keys"
-    create(folder, "p")
-    old = load(folder, OBJECTS_FILE, "p")
+    folder, provider = tmp_path / "keys", FileProvider("p")
+    create(folder, under("p"))
+    old = load(folder, OBJECTS_FILE, provider)
     wrapped = old.key(Purpose.OBJECTS).wrap(b"d" * 32)
-    add_key(folder, Purpose.OBJECTS, "p")
-    ring = load(folder, OBJECTS_FILE, "p")
+    save(folder, OBJECTS_FILE, old.with_new_key(Purpose.OBJECTS), provider)
+    ring = load(folder, OBJECTS_FILE, provider)
     assert ring.key(Purpose.OBJECTS).kid != old.key(Purpose.OBJECTS).kid
     assert ring.unwrap(old.key(Purpose.OBJECTS).kid, wrapped) == b"d" * 32
+
+
+def test_a_staged_key_opens_before_it_seals(tmp_path: Path) -> None:
+    """The next key is on the ring for other machines to have, and becomes current with the rotation, not before."""
+    folder = tmp_path / "keys"
+    create(folder)
+    ring = load(folder, OBJECTS_FILE).with_staged_key(Purpose.OBJECTS)
+    save(folder, OBJECTS_FILE, ring, FileProvider())
+    staged = load(folder, OBJECTS_FILE)
+    kid = staged.staged[Purpose.OBJECTS]
+    assert staged.key(Purpose.OBJECTS).kid != kid
+    assert staged.by_id(kid)
+    with pytest.raises(Conflict, match="staged already"):
+        staged.with_staged_key(Purpose.OBJECTS)
+    rotated = staged.with_new_key(Purpose.OBJECTS)
+    assert (rotated.key(Purpose.OBJECTS).kid, dict(rotated.staged)) == (kid, {})
 
 
 @pytest.mark.parametrize("purpose", [Purpose.INDEX, Purpose.PSEUDONYM])
 def test_keys_that_stored_values_derive_from_are_not_rotated(purpose: Purpose, tmp_path: Path) -> None:
     """Index and pseudonym keys cannot be replaced by rotation."""
     create(tmp_path / "keys")
-    with pytest.raises(Conflict):
-        add_key(tmp_path / "keys", purpose)
+    with pytest.raises(Conflict, match="derived"):
+        load(tmp_path / "keys", IDENTITY_FILE).with_new_key(purpose)
+
+
+def test_only_a_former_key_can_be_taken_off(tmp_path: Path) -> None:
+    """Current and staged keys stay; a former one goes."""
+    create(tmp_path / "keys")
+    first = load(tmp_path / "keys", OBJECTS_FILE)
+    ring = first.with_new_key(Purpose.OBJECTS).with_staged_key(Purpose.OBJECTS)
+    for kid in (ring.current[Purpose.OBJECTS], ring.staged[Purpose.OBJECTS]):
+        with pytest.raises(Conflict, match="not a former key"):
+            ring.without(kid)
+    former = first.current[Purpose.OBJECTS]
+    with pytest.raises(Missing):
+        ring.without(former).by_id(former)
+
+
+FIRST_FORMAT = {
+    "keys": {
+        "objects-0123456789ab": base64.b64encode(b"o" * 32).decode(),
+        "audit-0": base64.b64encode(b"a" * 32).decode(),
+    },
+    "current": {"objects": "objects-0123456789ab", "audit": "audit-0"},
+}
+
+
+@pytest.mark.parametrize("passphrase", [None, "correct horse"])
+def test_rings_of_the_first_format_open_and_become_format_2(passphrase: str | None, tmp_path: Path) -> None:
+    """What an earlier release has written is read, with and without a passphrase, and written anew in format 2."""
+    folder, provider = tmp_path / "keys", FileProvider(passphrase)
+    folder.mkdir(mode=0o700)
+    document: dict[str, object] = {"format": 1, "ring": FIRST_FORMAT}
+    if passphrase is not None:
+        salt, nonce = b"s" * 16, b"n" * 12
+        key = Scrypt(salt=salt, length=32, n=1 << 15, r=8, p=1).derive(passphrase.encode())
+        sealed = AESGCM(key).encrypt(nonce, json.dumps(FIRST_FORMAT).encode(), b"dxgate/keyring/v1")
+        parts = {"salt": salt, "nonce": nonce, "sealed": sealed}
+        document = {"format": 1, **{name: base64.b64encode(value).decode() for name, value in parts.items()}}
+    path = folder / OBJECTS_FILE
+    path.write_text(json.dumps(document))
+    path.chmod(0o600)
+    ring = load(folder, OBJECTS_FILE, provider)
+    assert ring.key(Purpose.OBJECTS).key == b"o" * 32
+    with pytest.raises(Forbidden):
+        load(folder, OBJECTS_FILE, FileProvider("another" if passphrase else "needless"))
+    save(folder, OBJECTS_FILE, ring, provider)
+    assert json.loads(path.read_bytes())["format"] == 2
+    assert load(folder, OBJECTS_FILE, provider) == ring
+
+
+def altered(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The document with one part changed, in every way that keeps its form."""
+    value = document[name]
+    if isinstance(value, dict):
+        kids = document["keys"]
+        return [
+            {**document, name: {**value, purpose: kid}} for purpose in value for kid in kids if value[purpose] != kid
+        ]
+    if isinstance(value, list):
+        return [{**document, name: value[1:]}, {**document, name: [*value, "objects-ffffffffffff"]}]
+    if name in ("wrapped", "nonce", "sealed"):
+        raw = bytearray(base64.b64decode(value))
+        raw[len(raw) // 2] ^= 1
+        cut = base64.b64encode(raw[:-1]).decode()
+        return [{**document, name: base64.b64encode(raw).decode()}, {**document, name: cut}, {**document, name: 7}]
+    return [{**document, name: f"{value}x"}, {**document, name: None}]
+
+
+@pytest.mark.parametrize("name", ["file", "provider", "kek", "wrapped", "keys", "current", "staged", "nonce", "sealed"])
+def test_every_altered_part_of_a_ring_is_refused(name: str, tmp_path: Path) -> None:
+    """Nobody makes a former key current again, hides a key, moves a ring or changes a byte without being noticed."""
+    folder, provider = tmp_path / "keys", FileProvider("p")
+    create(folder, under("p"))
+    ring = load(folder, OBJECTS_FILE, provider).with_new_key(Purpose.OBJECTS).with_staged_key(Purpose.AUDIT)
+    save(folder, OBJECTS_FILE, ring, provider)
+    document = json.loads((folder / OBJECTS_FILE).read_bytes())
+    changed = [*altered(document, name), {key: value for key, value in document.items() if key != name}]
+    assert changed
+    for one in changed:
+        (folder / OBJECTS_FILE).write_text(json.dumps(one))
+        with pytest.raises((Invalid, Forbidden, Conflict)):
+            load(folder, OBJECTS_FILE, provider)
+
+
+def test_one_ring_does_not_pass_for_the_other(tmp_path: Path) -> None:
+    """A file under the other's name is refused, even where the same passphrase opens both."""
+    folder, provider = tmp_path / "keys", FileProvider("p")
+    create(folder, under("p"))
+    (folder / OBJECTS_FILE).write_bytes((folder / IDENTITY_FILE).read_bytes())
+    with pytest.raises(Invalid, match="another file"):
+        load(folder, OBJECTS_FILE, provider)
+
+
+def test_a_ring_killed_while_it_is_written_is_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the rename never comes, the old ring stands and nothing temporary is taken for a ring."""
+    folder = tmp_path / "keys"
+    create(folder)
+    before = load(folder, OBJECTS_FILE)
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(Unavailable, match="28"):
+        save(folder, OBJECTS_FILE, before.with_new_key(Purpose.OBJECTS), FileProvider())
+    assert load(folder, OBJECTS_FILE) == before
+    assert sorted(path.name for path in folder.iterdir()) == [IDENTITY_FILE, OBJECTS_FILE]
 
 
 def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
@@ -123,12 +255,12 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
         load(folder, OBJECTS_FILE)
     create(folder)
     whole = (folder / IDENTITY_FILE).read_bytes()
-    for content in (b"", b"{}", b"[]", whole[:-20], whole.replace(b'"format": 1', b'"format": 9')):
+    for content in (b"", b"{}", b"[]", whole[:-20], whole.replace(b'"format": 2', b'"format": 9')):
         (folder / IDENTITY_FILE).write_bytes(content)
         with pytest.raises(Invalid):
             load(folder, IDENTITY_FILE)
     (folder / OBJECTS_FILE).write_bytes(whole)
-    with pytest.raises(Invalid, match="other file"):
+    with pytest.raises(Invalid, match="another file"):
         load(folder, OBJECTS_FILE)
 
 
@@ -136,4 +268,4 @@ def test_a_ring_has_no_text_form(tmp_path: Path) -> None:
     """The repr names keys by id only."""
     create(tmp_path / "keys")
     ring = load(tmp_path / "keys", OBJECTS_FILE)
-    assert repr(ring) == f"KeyRing({ring.current[Purpose.AUDIT]}, {ring.current[Purpose.OBJECTS]})"
+    assert repr(ring) == f"KeyRing({', '.join(sorted(ring.keys))})"

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.errors import Conflict, Invalid, Missing
 from gateway.privacy.keyring import KeyRing, Purpose
-from gateway.storage.export_keys import ExportKeys
+from gateway.storage.export_keys import ExportKeys, ExportTables
 
 ONE, OTHER = "0" * 15 + "1", "0" * 15 + "2"
 TOLD = {"recipient": "University A"}
@@ -45,6 +45,36 @@ def test_a_table_opens_under_a_rotated_key_and_not_under_another(keys: ExportKey
     stranger = KeyRing({}, {}).with_new_key(Purpose.IDENTITY)
     with pytest.raises(Missing, match="no key"):
         ExportKeys(tmp_path / "exports", stranger).internal(ONE, "OUT")
+
+
+def test_a_rotation_wraps_tables_anew(keys: ExportKeys, tmp_path: Path) -> None:
+    """After it each table rests on the current key alone, says the same, and a second run finds nothing to do."""
+    for export_id in (ONE, OTHER):
+        keys.keep(export_id, TOLD, {"OUT": export_id})
+    tables, rotated = ExportTables(tmp_path / "exports"), RING.with_new_key(Purpose.IDENTITY)
+    former, current = RING.current[Purpose.IDENTITY], rotated.current[Purpose.IDENTITY]
+    assert tables.counts() == {former: 2}
+    assert tables.rewrap(rotated) == (2, 0)
+    assert tables.counts() == {current: 2}
+    assert tables.rewrap(rotated) == (0, 0)
+    left = ExportKeys(tmp_path / "exports", rotated.without(former))
+    assert [left.internal(export_id, "OUT") for export_id in (ONE, OTHER)] == [ONE, OTHER]
+    assert len(list((tmp_path / "exports").iterdir())) == 2
+
+
+def test_a_table_that_does_not_open_is_counted_and_left_alone(keys: ExportKeys, tmp_path: Path) -> None:
+    """A rotation goes on past a table of a foreign key, which stays as it was."""
+    keys.keep(ONE, TOLD, {"OUT": "OURS"})
+    before = (tmp_path / "exports" / f"{ONE}.sealed").read_bytes()
+    stranger = KeyRing({}, {}).with_new_key(Purpose.IDENTITY)
+    assert ExportTables(tmp_path / "exports").rewrap(stranger) == (0, 1)
+    assert (tmp_path / "exports" / f"{ONE}.sealed").read_bytes() == before
+
+
+def test_no_exports_rest_on_no_key(tmp_path: Path) -> None:
+    """A gateway that never exported has no tables to count or to wrap."""
+    tables = ExportTables(tmp_path / "exports")
+    assert (tables.counts(), tables.rewrap(RING)) == ({}, (0, 0))
 
 
 def test_a_table_that_was_swapped_or_altered_does_not_open(keys: ExportKeys, tmp_path: Path) -> None:
