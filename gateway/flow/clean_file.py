@@ -94,7 +94,7 @@ class CleanFile:
             )
         transfer_syntax, body = split(data)
         cleaned = engine.deidentify(body, transfer_syntax, compile_rules(INFERENCE), self.pseudonymiser_for)
-        return CleanedFile("dicom", f"{cleaned.header.sop_instance_uid}.dcm", cleaned.parts, 1, cleaned.counts)
+        return CleanedFile("dicom", f"{cleaned.header.sop_instance_uid}.dcm", cleaned.parts, 1, cleaned.record.counts)
 
 
 def patients_in(files: Iterable[bytes], issuers: Issuers) -> dict[str, IdentityKey]:

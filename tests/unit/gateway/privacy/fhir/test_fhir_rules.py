@@ -26,7 +26,12 @@ FITTING = {
     "target": {"Uri"},
     "resource": {"Resource"},
 }
-SAME = {"Quantity": {"Quantity", "Duration"}, "AgeRange": {"Range"}, "Repeat": {"TimingRepeat"}, "DoseAndRate": {"DosageDoseAndRate"}}
+SAME = {
+    "Quantity": {"Quantity", "Duration"},
+    "AgeRange": {"Range"},
+    "Repeat": {"TimingRepeat"},
+    "DoseAndRate": {"DosageDoseAndRate"},
+}
 TYPED = [name for name in RULES.tables if name not in ("AgeRange", "Repeat", "DoseAndRate")]
 
 

@@ -114,7 +114,9 @@ def test_a_text_in_which_an_identifier_is_left_is_dropped(monkeypatch: pytest.Mo
     assert (cleaned.text, cleaned.dropped) == (DROPPED, "identifier left")
 
 
-@pytest.mark.parametrize("text", ["seen MUELLER", "iD mrn4711x here", "born 3-2-1961".replace("3-2", "03-02"), "给张伟看"])
+@pytest.mark.parametrize(
+    "text", ["seen MUELLER", "iD mrn4711x here", "born 3-2-1961".replace("3-2", "03-02"), "给张伟看"]
+)
 def test_the_last_look_finds_by_itself(text: str) -> None:
     """The check is no copy of the search: words and bare strings are enough for it."""
     assert is_left(KNOWN, [text])

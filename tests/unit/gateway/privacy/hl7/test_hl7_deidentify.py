@@ -60,7 +60,9 @@ def test_the_year_of_birth_is_on_the_moved_time_line() -> None:
 def test_order_numbers_become_accession_numbers() -> None:
     """Whichever field carries the accession number, it becomes what DICOM's becomes."""
     accession = OWN.accession("ACC0099871")
-    obr = fields(cleaned("OBR|1|PL-1^HIS|ACC0099871^RIS|30746-2^Chest^LN|||20240229|||||||||||ACC0099871|ACC0099871"), "OBR")
+    obr = fields(
+        cleaned("OBR|1|PL-1^HIS|ACC0099871^RIS|30746-2^Chest^LN|||20240229|||||||||||ACC0099871|ACC0099871"), "OBR"
+    )
     assert (obr[3], obr[18], obr[19]) == (accession, accession, accession)
     ipc = fields(cleaned("IPC|ACC0099871^RIS|RP1|1.2.826.0.1.77.1^^^ISO|SPS1|CT^CT^DCM"), "IPC")
     assert ipc[1] == accession
@@ -76,7 +78,10 @@ def test_dates_move_with_the_patient_and_lose_their_offset() -> None:
 
 def test_texts_are_cleaned_for_inference_and_dropped_for_export() -> None:
     """The name that PID says is looked for in OBX-5 and NTE-3, through escapes."""
-    segments = ("OBX|1|TX|18782-3^Report^LN||Seen \\T\\ stable\\.br\\Mr. SMITH, mrn 4711x||||||F", "NTE|1||call 555-123-4567")
+    segments = (
+        "OBX|1|TX|18782-3^Report^LN||Seen \\T\\ stable\\.br\\Mr. SMITH, mrn 4711x||||||F",
+        "NTE|1||call 555-123-4567",
+    )
     document = cleaned(*segments)
     assert fields(document, "OBX")[5] == "Seen \\T\\ stable\\.br\\Mr. [NAME], [ID]"
     assert fields(document, "NTE")[3] == "call [PHONE]"
@@ -156,11 +161,16 @@ def test_planted_identity_in_six_scripts_is_found_nowhere(version: str) -> None:
     planted = "~".join("^".join(f"{name} {name}&{name}" for _ in range(6)) for name in SCRIPTS)
     whole = "^".join(SCRIPTS)
     header = MSH.replace("2.5.1", version)
-    lines = [header.replace("SENDER", SCRIPTS[0]).replace("PLACE", SCRIPTS[4]), f"PID|1||MRN1^^^{SCRIPTS[0]}^MR||{whole}"]
+    lines = [
+        header.replace("SENDER", SCRIPTS[0]).replace("PLACE", SCRIPTS[4]),
+        f"PID|1||MRN1^^^{SCRIPTS[0]}^MR||{whole}",
+    ]
     for segment, row in rules_for(version).field_types.items():
         if segment not in ("MSH", "PID"):
             lines.append("|".join([segment, *(planted for _ in row)]))
-    lines += [f"OBX|1|{kind}|1^x^L||{planted}" for kind in ("ST", "TX", "FT", "CE", "CWE", "NM", "DT", "SN", "CX", "ED", "TS")]
+    lines += [
+        f"OBX|1|{kind}|1^x^L||{planted}" for kind in ("ST", "TX", "FT", "CE", "CWE", "NM", "DT", "SN", "CX", "ED", "TS")
+    ]
     lines.append("PID" + "|" * 3 + "MRN1^^^" + SCRIPTS[0] + "^MR||" + whole + f"|{planted}" * 34)
     body = deidentify("".join(line + "\r" for line in lines).encode(), pseudonymiser_for, today=TODAY).body.decode()
     for name in SCRIPTS:
