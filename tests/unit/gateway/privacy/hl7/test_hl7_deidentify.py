@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
 from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.domain.errors import Invalid
 from gateway.privacy.documents import EXPORT, CleanedDocument, Issuers, restore
@@ -20,7 +23,7 @@ GOLDEN = Path(__file__).parent / "golden"
 TODAY = date(2026, 1, 1)
 SCRIPTS = ("Quixley", "Zważyński", "Хворостова", "Παπαγεωργίου", "欧阳娜娜", "عبدالرحمن")
 MSH = "MSH|^~\\&|SENDER|FACILITY|RECEIVER|PLACE|20240229081530||ORU^R01^ORU_R01|CTL-1|P|2.5.1||||||UNICODE UTF-8"
-PID = "PID|1||MRN-4711-X^^^HOSP^MR~123-45-6789^^^SSA^SS||Smith^John^Q||19610203|M|||1 Elm St^^Town^ST^12345||(555)123-4567"
+PID = "PID|1||MRN-4711-X^^^HOSP^MR~123-45-6789^^^SSA^SS||Smith^John^Q||19610203|M|||1 Elm St^^Town^ST||(555)123-4567"
 
 
 def pseudonymiser_for(key: IdentityKey) -> Pseudonymiser:
@@ -60,7 +63,9 @@ def test_the_year_of_birth_is_on_the_moved_time_line() -> None:
 def test_order_numbers_become_accession_numbers() -> None:
     """Whichever field carries the accession number, it becomes what DICOM's becomes."""
     accession = OWN.accession("ACC0099871")
-    obr = fields(cleaned("OBR|1|PL-1^HIS|ACC0099871^RIS|30746-2^Chest^LN|||20240229|||||||||||ACC0099871|ACC0099871"), "OBR")
+    obr = fields(
+        cleaned("OBR|1|PL-1^HIS|ACC0099871^RIS|30746-2^Chest^LN|||20240229|||||||||||ACC0099871|ACC0099871"), "OBR"
+    )
     assert (obr[3], obr[18], obr[19]) == (accession, accession, accession)
     ipc = fields(cleaned("IPC|ACC0099871^RIS|RP1|1.2.826.0.1.77.1^^^ISO|SPS1|CT^CT^DCM"), "IPC")
     assert ipc[1] == accession
@@ -76,7 +81,10 @@ def test_dates_move_with_the_patient_and_lose_their_offset() -> None:
 
 def test_texts_are_cleaned_for_inference_and_dropped_for_export() -> None:
     """The name that PID says is looked for in OBX-5 and NTE-3, through escapes."""
-    segments = ("OBX|1|TX|18782-3^Report^LN||Seen \\T\\ stable\\.br\\Mr. SMITH, mrn 4711x||||||F", "NTE|1||call 555-123-4567")
+    segments = (
+        "OBX|1|TX|18782-3^Report^LN||Seen \\T\\ stable\\.br\\Mr. SMITH, mrn 4711x||||||F",
+        "NTE|1||call 555-123-4567",
+    )
     document = cleaned(*segments)
     assert fields(document, "OBX")[5] == "Seen \\T\\ stable\\.br\\Mr. [NAME], [ID]"
     assert fields(document, "NTE")[3] == "call [PHONE]"
@@ -156,11 +164,16 @@ def test_planted_identity_in_six_scripts_is_found_nowhere(version: str) -> None:
     planted = "~".join("^".join(f"{name} {name}&{name}" for _ in range(6)) for name in SCRIPTS)
     whole = "^".join(SCRIPTS)
     header = MSH.replace("2.5.1", version)
-    lines = [header.replace("SENDER", SCRIPTS[0]).replace("PLACE", SCRIPTS[4]), f"PID|1||MRN1^^^{SCRIPTS[0]}^MR||{whole}"]
+    lines = [
+        header.replace("SENDER", SCRIPTS[0]).replace("PLACE", SCRIPTS[4]),
+        f"PID|1||MRN1^^^{SCRIPTS[0]}^MR||{whole}",
+    ]
     for segment, row in rules_for(version).field_types.items():
         if segment not in ("MSH", "PID"):
             lines.append("|".join([segment, *(planted for _ in row)]))
-    lines += [f"OBX|1|{kind}|1^x^L||{planted}" for kind in ("ST", "TX", "FT", "CE", "CWE", "NM", "DT", "SN", "CX", "ED", "TS")]
+    lines += [
+        f"OBX|1|{kind}|1^x^L||{planted}" for kind in ("ST", "TX", "FT", "CE", "CWE", "NM", "DT", "SN", "CX", "ED", "TS")
+    ]
     lines.append("PID" + "|" * 3 + "MRN1^^^" + SCRIPTS[0] + "^MR||" + whole + f"|{planted}" * 34)
     body = deidentify("".join(line + "\r" for line in lines).encode(), pseudonymiser_for, today=TODAY).body.decode()
     for name in SCRIPTS:
@@ -192,3 +205,19 @@ def test_other_parsers_read_what_leaves(name: str) -> None:
 
 def fields_of(body: bytes, name: str) -> list[str]:
     return next(line.split("|") for line in body.decode().split("\r") if line.startswith(name))
+
+
+PIECES = st.sampled_from(
+    ["|", "^", "~", "\\", "&", "PID", "OBX", "MSH", "\r", "2024", "CE", "\\X41\\", "1.2.3", '""', "Smith", "张", "\n"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(PIECES | st.text(max_size=5), max_size=40))
+def test_messages_of_any_shape_are_cleaned_or_refused(pieces: list[str]) -> None:
+    """Whatever follows a sound header: a message without the known name, or Invalid."""
+    data = f"{MSH}\r{PID}\r{''.join(pieces)}".encode("utf-8", "replace")
+    with contextlib.suppress(Invalid):
+        body = deidentify(data, pseudonymiser_for, today=TODAY).body
+        assert b"Smith" not in body
+        parse(body)
