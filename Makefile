@@ -12,7 +12,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test train lint typecheck imports bench-dicom bench-latency chaos lock docs clean
+.PHONY: help venv venv-dev demo test train lint typecheck imports bench-dicom bench-latency chaos rotate-storm lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable 
 
 chaos: venv-dev ## the long chaos run: SIGKILL at random moments, nothing lost, nothing twice
 	DXGATE_TEST_CHAOS_STUDIES=30 $(BIN)/python -m pytest --timeout=1800 tests/flow/test_chaos.py
+
+rotate-storm: venv-dev ## keys rotated and destroyed again and again while objects arrive, on both databases
+	DXGATE_TEST_ROTATE_ROUNDS=20 $(BIN)/python -m pytest --timeout=1800 tests/contract/test_key_rotation.py
 
 lock: ## write requirements/*.lock again from pyproject.toml
 	@PYTHON=$(PYTHON) deploy/tools/lock.sh

@@ -193,6 +193,13 @@ class SweepSettings(Section):
     """Pause between two anchors of the audit trail."""
 
 
+class PrivacySettings(Section):
+    openings_per_hour: int = Field(3000, ge=1, le=100_000_000)
+    """Identities of studies that one FHIR client or one person in the console may read in an hour."""
+    reidentifications_per_hour: int = Field(20, ge=1, le=10_000)
+    """Pseudonyms that one person may have led back to a patient in an hour."""
+
+
 class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
     """Name by which reports, the console and the audit call this destination."""
@@ -228,6 +235,7 @@ class Settings(Section):
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
     sweep: SweepSettings = SweepSettings()
+    privacy: PrivacySettings = PrivacySettings()
     destinations: tuple[DestinationSettings, ...] = ()
     """Where finished reports are sent."""
 

@@ -309,6 +309,16 @@ class Identities(Protocol):
     def original_headers(self, study_id: StudyId) -> list[tuple[InstanceId, bytes]]: ...
 
 
+class Quotas(Protocol):
+    """How much identity each actor has opened, by windows of time."""
+
+    def take(self, actor: str, window_start: datetime, count: int, most: int) -> bool:
+        """Counts `count` openings; False, and nothing is counted, where the window would then hold more than `most`."""
+        ...
+
+    def used(self, actor: str, window_start: datetime) -> int: ...
+
+
 WrappedKeys = Literal["objects", "identity"]
 """Which of a patient's keys: the object key (under the objects ring) or the secret (under the identity ring)."""
 
@@ -429,6 +439,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def deliveries(self) -> Deliveries: ...
     @property
     def identities(self) -> Identities: ...
+    @property
+    def quotas(self) -> Quotas: ...
     @property
     def key_rows(self) -> KeyRows: ...
     @property

@@ -15,6 +15,7 @@ from gateway.domain.errors import GatewayError, Invalid, Missing
 
 COLUMNS = ("file", "provider", "kek", "purpose", "key", "state", "rows")
 DEPOSIT = "deposit"
+WRAPPED = ("objects", "identity")
 ROTATED = ("objects", "identity", "audit", "tokens", DEPOSIT)
 
 
@@ -76,8 +77,9 @@ def rotate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         done = keys.rotate_deposit(actor()) if word == DEPOSIT else keys.rotate(Purpose(word), actor())
         failed += done.failed
         begun = "is current" if done.is_new else "is current, as an earlier run began it"
+        rows = f"; {done.rewrapped} rows wrapped anew" if word in WRAPPED else ""
         rest = f"; {done.failed} rows do not open and were left" if done.failed else ""
-        tell(f"{done.kid} {begun}; {done.rewrapped} rows wrapped anew{rest}")
+        tell(f"{done.kid} {begun}{rows}{rest}")
     return 1 if failed else 0
 
 

@@ -26,7 +26,7 @@ def shred(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     _confirm(loaded, pseudonym, arguments.yes)
     done = wiring.erase_patient(loaded.settings)(pseudonym, reason, actor())
     tell(f"{pseudonym} is erased: {done.studies} studies, {done.headers} objects, {done.files} sealed files")
-    tell("backups made before still hold the wrapped keys: run `dxgate keys rotate`, then `dxgate keys retire`")
+    tell("backups made before still open: rotate, retire the former keys, and replace the backup of the keys")
     return 0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
 
-from gateway.domain.errors import GatewayError, Unavailable
+from gateway.domain.errors import Forbidden, GatewayError, Unavailable
 from gateway.privacy import ring_file
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.sealing import WrappingKey
@@ -61,6 +61,7 @@ class LiveRing:
         self._looked = clock()
         self._refused: tuple[Signature, ...] = ()
         self._refused_at = 0.0
+        self._is_final = False  # a wrong PIN is not tried again on the same file: the HSM would lock
 
     def key(self, purpose: Purpose) -> WrappingKey:
         if self._clock() - self._looked >= LOOK_SECONDS:
@@ -100,13 +101,14 @@ class LiveRing:
         with self._lock:
             self._looked = self._clock()
             found = self._signatures()
-            again = found == self._refused and self._clock() - self._refused_at < RETRY_SECONDS
-            if found == self._held.files or again:
+            too_soon = self._is_final or self._clock() - self._refused_at < RETRY_SECONDS
+            if found == self._held.files or (found == self._refused and too_soon):
                 return
             try:
                 self._held = _Held(self._load(), found)
             except GatewayError as error:
                 self._refused, self._refused_at = found, self._clock()
+                self._is_final = isinstance(error, Forbidden)
                 fields = {"kind": error.category.value, "reason": str(error)}
                 log.warning("changed key ring not read; going on with the keys at hand", extra={"fields": fields})
 

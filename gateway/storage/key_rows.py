@@ -20,7 +20,6 @@ _CELLS: dict[WrappedKeys, tuple[Table, Column[Any]]] = {
     "objects": (patient, patient.c.wrapped_object_key),
     "identity": (vault_patient, vault_patient.c.sealed_secret),
 }
-_HELD = "patient, vault_patient, instance, audit"
 _COLUMN_VERSION = 1
 
 

@@ -41,7 +41,7 @@ def test_values_have_the_types_of_their_columns(unit: SqlUnitOfWork) -> None:
 
 def test_an_insert_gives_way_to_the_row_that_is_there(unit: SqlUnitOfWork) -> None:
     """`insert_new` counts the row it wrote, and none where its place is taken."""
-    values = {"pseudonym": "p2", "wrapped_object_key": b"k", "erased_at": None}
+    values = {"pseudonym": "p2", "wrapped_object_key": b"k", "erased_at": None, "files_deleted_at": None}
     assert unit._transaction.run(INSERT_PATIENT, values) == 1
     assert unit._transaction.run(INSERT_PATIENT, values) == 0
 
@@ -55,7 +55,7 @@ def test_a_value_that_is_missing_is_never_null(unit: SqlUnitOfWork) -> None:
 def test_errors_are_of_our_tree(unit: SqlUnitOfWork) -> None:
     """A unique row that is taken is a Conflict."""
     again = Prepared(tables.patient.insert())
-    values = {"pseudonym": "p4", "wrapped_object_key": b"k", "erased_at": None}
+    values = {"pseudonym": "p4", "wrapped_object_key": b"k", "erased_at": None, "files_deleted_at": None}
     unit._transaction.run(again, values)
     with pytest.raises(Conflict):
         unit._transaction.run(again, values)
@@ -64,7 +64,9 @@ def test_errors_are_of_our_tree(unit: SqlUnitOfWork) -> None:
 def test_who_reads_does_not_write(database: SqlDatabase) -> None:
     """A reading unit of work refuses a prepared statement that writes."""
     with database.read() as unit, pytest.raises(Fault):
-        unit._transaction.run(INSERT_PATIENT, {"pseudonym": "p5", "wrapped_object_key": b"k", "erased_at": None})
+        unit._transaction.run(
+            INSERT_PATIENT, {"pseudonym": "p5", "wrapped_object_key": b"k", "erased_at": None, "files_deleted_at": None}
+        )
 
 
 @pytest.mark.peer("postgresql")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway import doctor
+from gateway import doctor, wiring
 from gateway.commands.doctor import settings_in_force
 from gateway.config import Settings, load
 from gateway.privacy import keyring
@@ -87,6 +87,23 @@ def test_missing_keys_warn_and_open_permissions_fail(tmp_path: Path) -> None:
     (settings.key_folder / keyring.OBJECTS_FILE).chmod(0o644)
     failed = [check for check in doctor.examine(settings) if check.part == "keys"]
     assert failed[-1].level == "fail"
+
+
+def test_a_provider_that_does_not_open_the_rings_fails(tmp_path: Path) -> None:
+    """The doctor opens both rings through the provider of the settings and says what to do."""
+    keyring.create(settings_of(tmp_path).key_folder)
+    secrets = {"DXGATE_KEYS_OBJECTS_SECRET": "ab" * 32, "DXGATE_KEYS_IDENTITY_SECRET": "cd" * 32}
+    settings = settings_of(tmp_path, DXGATE_KEYS_PROVIDER="environment", **secrets)
+    said = [check for check in doctor.examine(settings) if check.part == "keys"]
+    assert [check.level for check in said] == ["fail"]
+    assert "dxgate keys rotate --kek --from file" in said[0].said
+    wiring.migrate(settings)
+    wiring.rotate_kek(settings, "test", "file")
+    assert levels(doctor.keys(settings)) == ["ok", "ok"]
+    other = settings_of(tmp_path, DXGATE_KEYS_PROVIDER="environment", DXGATE_KEYS_OBJECTS_SECRET="ef" * 32)
+    said = [check for check in doctor.examine(other) if check.part == "keys"]
+    assert [check.level for check in said] == ["fail"]
+    assert "which keys.objects_secret does not hold" in said[0].said
 
 
 @pytest.mark.parametrize(
