@@ -184,6 +184,13 @@ class ModelSettings(Section):
     """Activate a verified package as soon as a worker announces it; otherwise it stays a draft."""
 
 
+class PixelSettings(Section):
+    device_rules: str = ""
+    """JSON file with the hospital's own rectangles of burned-in text by device, beside the built-in ones."""
+    max_masked_share: float = Field(0.35, gt=0, le=1)
+    """Share of a picture beyond which masks are not applied and a person has to look."""
+
+
 class SweepSettings(Section):
     interval_seconds: float = Field(0.2, ge=0.05, le=60)
     """Pause between two looks for work that nobody is holding."""
@@ -234,6 +241,7 @@ class Settings(Section):
     study: StudySettings = StudySettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
+    pixels: PixelSettings = PixelSettings()
     sweep: SweepSettings = SweepSettings()
     privacy: PrivacySettings = PrivacySettings()
     destinations: tuple[DestinationSettings, ...] = ()

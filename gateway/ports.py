@@ -494,6 +494,10 @@ class Doorbell(Protocol):
         """Unavailable where the broker cannot be reached."""
         ...
 
+    def ring_pixels(self, instance_id: InstanceId, priority: Priority) -> None:
+        """The same for the search of one object's pixels."""
+        ...
+
 
 class ObjectSeal(Protocol):
     """Encrypts objects and pictures under the patient's key, bound to the id they are stored for."""
@@ -551,6 +555,28 @@ class ReportDocument(Protocol):
     @property
     def pictures(self) -> Mapping[str, bytes]:
         """Heat maps (PNG) by blob key."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchedPixels:
+    """What a search found, and the pixels that replace the object's own; `pixel_data` None: they stay as they are.
+
+    `pixel_data` is native, in the byte order of the transfer syntax; `changes` are attributes of group 0028, and
+    0x00020010 for another transfer syntax. `preview` is a PNG for the person who decides, where there is a doubt.
+    """
+
+    finding: PixelFinding
+    pixel_data: bytes | None
+    changes: Mapping[int, int | str]
+    preview: bytes | None = None
+
+
+class PixelSearch(Protocol):
+    """Looks for text in the pixels of one de-identified Part 10 file."""
+
+    def search(self, file: bytes, asked: Sequence[Box] | None) -> SearchedPixels:
+        """With `asked` it masks these boxes and searches for nothing. Invalid: the pixels cannot be decoded."""
         ...
 
 

@@ -16,11 +16,12 @@ from functools import cached_property
 from threading import Lock
 from typing import Final, Literal
 
-from gateway.domain.errors import Erased, Unavailable
+from gateway.domain.errors import Erased, Missing, Unavailable
 from gateway.domain.identity import Purpose as OpeningPurpose
 from gateway.domain.identity import StudyIdentity
 from gateway.domain.study import Study
 from gateway.ports import Database, PatientRow, UnitOfWork
+from gateway.privacy.deposit import deposit_fingerprint, open_deposit
 from gateway.privacy.identity import OriginalIdentity
 from gateway.privacy.keyring import Purpose
 from gateway.privacy.live_ring import Keys
@@ -156,6 +157,21 @@ class Vault:
     def removed_from(self, patient: PatientRecord, instance_id: str, sealed: bytes) -> bytes:
         """What an instance's header lost, for `engine.restore`."""
         return _opened(patient, sealed, "instance_identity", instance_id).split(b"\n", 2)[2]
+
+    def removed_header(
+        self, unit: UnitOfWork, study: Study, instance_id: str, purpose: OpeningPurpose, actor: str
+    ) -> bytes:
+        """What the header of one instance lost, for `engine.restore`; Missing where the vault has nothing of it."""
+        patient = self._open_patient(unit, study, purpose, actor)
+        for known, sealed in unit.identities.original_headers(study.id):
+            if known == instance_id:
+                return self.removed_from(patient, instance_id, sealed)
+        raise Missing("the vault holds no original header of this instance")
+
+    def open_deposit(self, deposit: bytes, aad: bytes) -> bytes:
+        """What a worker has sealed to this vault's public key, current or earlier."""
+        private = self._ring.by_id(f"{Purpose.DEPOSIT_PRIVATE.value}-{deposit_fingerprint(deposit)}")
+        return open_deposit(deposit, private.key, aad)
 
     def for_recipient(self, unit: UnitOfWork, pseudonym: str, recipient: str) -> Pseudonymiser:
         """What stands in for a patient in the copies of one recipient; opens no identity."""
