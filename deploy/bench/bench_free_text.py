@@ -64,7 +64,11 @@ def measure(method: Method, made: list[Report], missed: bool) -> tuple[str, dict
         for start, end, category in report.spans:
             planted[start:end] = b"\1" * (end - start)
             # a title or a comma left standing tells nothing: letters and digits have to go
-            whole = all(covered[at] for at in range(start, end) if report.text[at].isalnum() and not _title(report.text, at, start))
+            whole = all(
+                covered[at]
+                for at in range(start, end)
+                if report.text[at].isalnum() and not _title(report.text, at, start)
+            )
             by_category[category][0] += whole
             by_category[category][1] += 1
             if missed and not whole:

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.commands.output import actor, print_rows, tell
 from gateway.config import LoadedSettings, Settings
-from gateway.domain.errors import GatewayError, Invalid, Missing
+from gateway.domain.errors import GatewayError, Invalid
 
 COLUMNS = ("file", "provider", "kek", "purpose", "key", "state", "rows")
 DEPOSIT = "deposit"
@@ -42,12 +42,11 @@ def status(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     missing = False
     for name in keyring.FILES:
-        try:
-            ring = keyring.load(loaded.settings.key_folder, name, _provider(loaded.settings, name))
-        except Missing:
+        if not (loaded.settings.key_folder / name).exists():
             missing = True
             rows.append(dict.fromkeys(COLUMNS) | {"file": name, "state": "missing"})
             continue
+        ring = keyring.load(loaded.settings.key_folder, name, _provider(loaded.settings, name))
         header = read_header(loaded.settings.key_folder / name)
         counts = _usage(loaded.settings, ring)
         place = {"file": name, "provider": header.provider, "kek": header.kek or "first format"}

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from gateway.domain.errors import Invalid, Unsupported
 from gateway.domain.ids import derive_id
 from gateway.privacy import engine
+from gateway.privacy.disposition import dispose
 from gateway.privacy.documents import CleanedDocument, DocumentProfile, Issuers
 from gateway.privacy.fhir import clean as fhir
 from gateway.privacy.fhir.identity import identifier_key
@@ -94,7 +95,11 @@ class CleanFile:
             )
         transfer_syntax, body = split(data)
         cleaned = engine.deidentify(body, transfer_syntax, compile_rules(INFERENCE), self.pseudonymiser_for)
-        return CleanedFile("dicom", f"{cleaned.header.sop_instance_uid}.dcm", cleaned.parts, 1, cleaned.record.counts)
+        header = cleaned.header
+        rule = dispose(header.sop_class_uid, header.modality, (), "", has_pixels=True)
+        if rule.action == "quarantine":
+            raise Unsupported(f"an object of this kind ({rule.code}) is not clean when its header is: {rule.reason}")
+        return CleanedFile("dicom", f"{header.sop_instance_uid}.dcm", cleaned.parts, 1, cleaned.record.counts)
 
 
 def patients_in(files: Iterable[bytes], issuers: Issuers) -> dict[str, IdentityKey]:

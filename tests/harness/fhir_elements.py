@@ -13,9 +13,16 @@ from typing import Any, NamedTuple
 
 SKIPPED = {"fhir_comments", "resource_type", "resourceType"}
 PRIMITIVES = {
-    "Boolean": True, "Integer": 7, "PositiveInt": 7, "UnsignedInt": 7, "Decimal": 7.5, "Date": "2024-02-29", "DateTime": "2024-02-29",
-    "Instant": "2024-02-29T08:15:30Z", "Time": "08:15:30",
-}  # fmt: skip
+    "Boolean": True,
+    "Integer": 7,
+    "PositiveInt": 7,
+    "UnsignedInt": 7,
+    "Decimal": 7.5,
+    "Date": "2024-02-29",
+    "DateTime": "2024-02-29",
+    "Instant": "2024-02-29T08:15:30Z",
+    "Time": "08:15:30",
+}
 
 
 class Element(NamedTuple):

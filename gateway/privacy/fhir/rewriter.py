@@ -107,7 +107,8 @@ class Rewriter:
     def _meta(self, original: Any) -> Resource:
         """What of it may stay, and the label that says what this is."""
         made = self._element("Meta", original) if isinstance(original, dict) else {}
-        labels = [one for one in made.get("security", []) if one.get("code") != PSEUDED["code"]]
+        told = made.get("security")
+        labels = [one for one in told if one.get("code") != PSEUDED["code"]] if isinstance(told, list) else []
         return {**made, "security": [*labels, PSEUDED]}
 
     def _element(self, table: str, original: Resource) -> Resource:

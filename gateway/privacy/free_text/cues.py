@@ -110,7 +110,9 @@ HANGUL_LABEL: Final = re.compile(
 HAN_TITLED: Final = re.compile(
     rf"(?P<one>{_HAN_NAME}[{_HAN}]{{0,2}}?)(?:主治医师|副?主任医师|住院医师|医生|医师|医師|主任|大夫|教授|护士长?|护师|先生|女士|小姐|太太|老师|技师|院长|同志|阿姨|爷爷|奶奶)"
 )
-HAN_ALONE: Final = re.compile(rf"(?<![{_HAN}])(?P<one>[{_HAN}]{{1,3}}?)(?=主治医师|副?主任|医生|医师|大夫|教授|护士长?|先生|女士|老师)")
+HAN_ALONE: Final = re.compile(
+    rf"(?<![{_HAN}])(?P<one>[{_HAN}]{{1,3}}?)(?=主治医师|副?主任|医生|医师|大夫|教授|护士长?|先生|女士|老师)"
+)
 """Whatever stands alone before a title, surname known or not."""
 HAN_PATIENT: Final = re.compile(
     rf"(?:患者|病人|患儿|产妇|家属|其妻|其夫|其子|其女|与|由|经|请|告知|通知|电话通知|联系)(?P<one>{_HAN_NAME}[{_HAN}]{{1,2}}?)"

@@ -51,7 +51,9 @@ def _paint(taken: list[Find], find: Find, text: str) -> None:
         parts += [Find(at, one.start, find.category), one]
         at = max(at, one.end)
     parts.append(find if not covered else Find(at, find.end, find.category))
-    taken[first:last] = [one for one in parts if one.end > one.start and any(map(str.isalnum, text[one.start : one.end]))]
+    taken[first:last] = [
+        one for one in parts if one.end > one.start and any(map(str.isalnum, text[one.start : one.end]))
+    ]
 
 
 def _joined(finds: list[Find]) -> list[Find]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from gateway.privacy.free_text.folding import bare_text
 from gateway.privacy.free_text.known import KnownIdentity, known_words
@@ -17,22 +18,33 @@ _WORDS: Final = re.compile(r"[^\W_]+")
 _LEAST_NUMBER: Final = 5
 
 
+class _Sought(NamedTuple):
+    """`words` stand alone; `anywhere` also within other characters: scripts without blanks, dates with signs."""
+
+    words: frozenset[str]
+    anywhere: tuple[str, ...]
+
+
 def is_left(known: KnownIdentity, kept: Sequence[str]) -> bool:
     """True where any stretch of kept text says a name, a number or a birth date that is known."""
-    stretches = [bare_text(stretch) for stretch in kept if stretch.strip()]
-    return any(_says(known, stretch) for stretch in stretches)
-
-
-def _says(known: KnownIdentity, stretch: str) -> bool:
-    words = set(_WORDS.findall(stretch))
-    for name in known_words(known):
-        if name in words or (not name.isascii() and len(name) > 1 and name in stretch):
+    sought = _sought(known)
+    for stretch in kept:
+        folded = bare_text(stretch) if stretch.strip() else ""
+        if folded and not sought.words.isdisjoint(_WORDS.findall(folded)):
             return True
+        if any(word in folded for word in sought.anywhere):
+            return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def _sought(known: KnownIdentity) -> _Sought:
+    """Once per patient: every value of a document is looked through."""
+    names = known_words(known)
     numbers = {_plain(number) for number in (*known.numbers, *known.contacts)}
-    days = {day for known_day in known.days for day in day_words(known_day)}
-    return bool(words & {number for number in numbers if len(number) >= _LEAST_NUMBER}) or any(
-        day in stretch for day in days if not day.isdigit()
-    )
+    days = {day for known_day in known.days for day in day_words(known_day) if not day.isdigit()}
+    anywhere = {name for name in names if not name.isascii() and len(name) > 1} | days
+    return _Sought(names | {number for number in numbers if len(number) >= _LEAST_NUMBER}, tuple(sorted(anywhere)))
 
 
 def _plain(number: str) -> str:

@@ -46,10 +46,19 @@ def test_garbage_is_refused_and_nothing_else_happens(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"{", b'{"a":1,"a":2}', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":01}', b"\xff", b'{"a":"\\ud800"}', b"[" * 100 + b"]" * 100,
-        b"[" * 100_000, b'{"a":"\n"}',
+        b"",
+        b"{",
+        b'{"a":1,"a":2}',
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":01}',
+        b"\xff",
+        b'{"a":"\\ud800"}',
+        b"[" * 100 + b"]" * 100,
+        b"[" * 100_000,
+        b'{"a":"\n"}',
     ],
-)  # fmt: skip
+)
 def test_what_is_not_sound_is_refused(data: bytes) -> None:
     """Double keys, other numbers, half characters and depth."""
     with pytest.raises(Invalid):

@@ -65,13 +65,29 @@ def test_every_rule_leads_somewhere(table: str) -> None:
 @pytest.mark.parametrize(
     ("resource", "element"),
     [
-        ("Patient", "name"), ("Patient", "telecom"), ("Patient", "contact"), ("Patient", "photo"), ("Patient", "link"),
-        ("Practitioner", "name"), ("Practitioner", "birthDate"), ("Organization", "name"), ("Location", "name"),
-        ("Location", "position"), ("Device", "serialNumber"), ("Device", "udiCarrier"), ("FamilyMemberHistory", "name"),
-        ("Composition", "text"), ("Observation", "text"), ("Immunization", "lotNumber"), ("MolecularSequence", "observedSeq"),
-        ("MolecularSequence", "repository"), ("ImagingStudy", "endpoint"), ("Encounter", "location"), ("Provenance", "signature"),
+        ("Patient", "name"),
+        ("Patient", "telecom"),
+        ("Patient", "contact"),
+        ("Patient", "photo"),
+        ("Patient", "link"),
+        ("Practitioner", "name"),
+        ("Practitioner", "birthDate"),
+        ("Organization", "name"),
+        ("Location", "name"),
+        ("Location", "position"),
+        ("Device", "serialNumber"),
+        ("Device", "udiCarrier"),
+        ("FamilyMemberHistory", "name"),
+        ("Composition", "text"),
+        ("Observation", "text"),
+        ("Immunization", "lotNumber"),
+        ("MolecularSequence", "observedSeq"),
+        ("MolecularSequence", "repository"),
+        ("ImagingStudy", "endpoint"),
+        ("Encounter", "location"),
+        ("Provenance", "signature"),
     ],
-)  # fmt: skip
+)
 def test_what_names_somebody_is_not_listed(resource: str, element: str) -> None:
     """Names, contacts, places, serial numbers, reads and signatures are in no table."""
     assert element not in RULES.tables[resource]

@@ -90,11 +90,20 @@ def test_other_delimiters_are_the_messages_own() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"MSH", b"MSH|", b"MSH|^^^^|A", b"PID|1", b"MSHA^~\\&A", b"MSH|ab&\\|", b"MSH|^~\\&|\rMSH|^~\\&|",
-        HEAD.encode() + b"||||||EBCDIC\r", HEAD.encode() + b"||||||UNICODE UTF-8\rPID|\xff\xfe",
-        (HEAD + "\r" + "A" * 1).encode() + b"\rOBX|" + b"^" * 200_001, HEAD.encode() + b"\rZ|" * 20_001,
+        b"",
+        b"MSH",
+        b"MSH|",
+        b"MSH|^^^^|A",
+        b"PID|1",
+        b"MSHA^~\\&A",
+        b"MSH|ab&\\|",
+        b"MSH|^~\\&|\rMSH|^~\\&|",
+        HEAD.encode() + b"||||||EBCDIC\r",
+        HEAD.encode() + b"||||||UNICODE UTF-8\rPID|\xff\xfe",
+        (HEAD + "\r" + "A" * 1).encode() + b"\rOBX|" + b"^" * 200_001,
+        HEAD.encode() + b"\rZ|" * 20_001,
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_read_whole_is_refused(data: bytes) -> None:
     """Delimiters, character set and counts have to be sound."""
     with pytest.raises(Invalid):

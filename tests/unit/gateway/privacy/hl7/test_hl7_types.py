@@ -11,9 +11,24 @@ from gateway.privacy.hl7.rules import Hl7Rules, rules_for
 
 ROOT = Path(__file__).resolve().parents[5]
 VERBS = {
-    "keep", "code", "number", "comparator", "date", "time", "text", "descriptor", "entity", "hl7-id", "patient-id", "prior-id",
-    "name", "birth", "system", "drop", "value",
-}  # fmt: skip
+    "keep",
+    "code",
+    "number",
+    "comparator",
+    "date",
+    "time",
+    "text",
+    "descriptor",
+    "entity",
+    "hl7-id",
+    "patient-id",
+    "prior-id",
+    "name",
+    "birth",
+    "system",
+    "drop",
+    "value",
+}
 
 
 def test_the_data_file_is_what_the_tool_makes() -> None:
