@@ -85,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
     _work(commands)
     _held(commands)
     _models(commands)
+    _release(commands)
+    _files(commands)
     return top
 
 
@@ -213,6 +215,60 @@ def _models(commands: Group) -> None:
     activate.add_argument("name")
     activate.add_argument("version")
     activate.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+
+
+def _release(commands: Group) -> None:
+    export = _command(commands, "export", "export:export", "write a research copy of chosen studies")
+    export.add_argument("--out", required=True, metavar="FOLDER", help="a new folder")
+    export.add_argument("--recipient", required=True, metavar="NAME", help="who gets it; pseudonyms are his own")
+    export.add_argument("--purpose", required=True, metavar="TEXT", help="what for, as it stands in the audit trail")
+    export.add_argument("--study", action="append", default=[], metavar="ID", help="this study; may be repeated")
+    export.add_argument("--patient", action="append", default=[], metavar="PSEUDONYM", help="all studies of a patient")
+    export.add_argument("--modality", default="", metavar="CS", help="studies with this modality")
+    export.add_argument("--body-part", default="", metavar="CS", help="studies of this body part")
+    export.add_argument(
+        "--from", dest="received_from", default="", metavar="DATE", help="received on this day or later"
+    )
+    export.add_argument("--to", dest="received_to", default="", metavar="DATE", help="received on this day or before")
+    export.add_argument("--k", type=int, default=5, metavar="N", help="patients in the smallest group (default 5)")
+    export.add_argument("--dates", choices=("removed", "shifted"), default="removed", help="default: removed")
+    export.add_argument("--allow-unsearched-pixels", action="store_true", help="also objects exempt from the search")
+    export.add_argument("--yes", action="store_true", help="do not ask")
+    identity = _group(commands, "identity", "who a pseudonym stands for")
+    opening = _json(_command(identity, "open", "identity:open_identity", "lead one pseudonym back, on record"))
+    opening.add_argument("pseudonym", help="patient pseudonym or pseudonymous Study Instance UID")
+    opening.add_argument("--person", required=True, metavar="NAME", help="who asks; the password is asked for")
+    opening.add_argument(
+        "--purpose", required=True, metavar="CODE", help="TREAT, ETREAT, PATSFTY, PATRQT, PUBHLTH, HLEGAL"
+    )
+    opening.add_argument("--reason", required=True, metavar="TEXT", help="why, in words that name no patient")
+    opening.add_argument("--export", default="", metavar="ID", help="the export that the pseudonym comes from")
+    opening.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+
+
+def _files(commands: Group) -> None:
+    made = _json(_command(commands, "deidentify", "deidentify:deidentify", "de-identify DICOM, FHIR and HL7 v2 files"))
+    made.add_argument("files", nargs="+", metavar="FILE")
+    made.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where the copies go; nothing there is overwritten"
+    )
+    made.add_argument("--profile", choices=("inference", "export"), default="inference", help="how much is kept")
+    made.add_argument(
+        "--dates", choices=("shift", "year", "remove"), help="instead of what the profile does with dates"
+    )
+    made.add_argument(
+        "--patient-key",
+        metavar="ISSUER|ID",
+        help="whose files these are where they do not say it; - reads it from standard input",
+    )
+    made.add_argument(
+        "--issuer",
+        action="append",
+        default=[],
+        metavar="SYSTEM=ISSUER",
+        help="a FHIR system or HL7 authority and the issuer it is in DICOM; may be repeated",
+    )
+    made.add_argument("--throw-away", action="store_true", help="a key that is forgotten at once, instead of the vault")
 
 
 def _json(command: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -184,6 +184,13 @@ class ModelSettings(Section):
     """Activate a verified package as soon as a worker announces it; otherwise it stays a draft."""
 
 
+class PixelSettings(Section):
+    device_rules: str = ""
+    """JSON file with the hospital's own rectangles of burned-in text by device, beside the built-in ones."""
+    max_masked_share: float = Field(0.35, gt=0, le=1)
+    """Share of a picture beyond which masks are not applied and a person has to look."""
+
+
 class SweepSettings(Section):
     interval_seconds: float = Field(0.2, ge=0.05, le=60)
     """Pause between two looks for work that nobody is holding."""
@@ -191,6 +198,13 @@ class SweepSettings(Section):
     """A task that was announced but not claimed for this long is announced again."""
     anchor_seconds: float = Field(60.0, ge=1)
     """Pause between two anchors of the audit trail."""
+
+
+class PrivacySettings(Section):
+    openings_per_hour: int = Field(3000, ge=1, le=100_000_000)
+    """Identities of studies that one FHIR client or one person in the console may read in an hour."""
+    reidentifications_per_hour: int = Field(20, ge=1, le=10_000)
+    """Pseudonyms that one person may have led back to a patient in an hour."""
 
 
 class DestinationSettings(Section):
@@ -227,7 +241,9 @@ class Settings(Section):
     study: StudySettings = StudySettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
+    pixels: PixelSettings = PixelSettings()
     sweep: SweepSettings = SweepSettings()
+    privacy: PrivacySettings = PrivacySettings()
     destinations: tuple[DestinationSettings, ...] = ()
     """Where finished reports are sent."""
 

@@ -309,6 +309,16 @@ class Identities(Protocol):
     def original_headers(self, study_id: StudyId) -> list[tuple[InstanceId, bytes]]: ...
 
 
+class Quotas(Protocol):
+    """How much identity each actor has opened, by windows of time."""
+
+    def take(self, actor: str, window_start: datetime, count: int, most: int) -> bool:
+        """Counts `count` openings; False, and nothing is counted, where the window would then hold more than `most`."""
+        ...
+
+    def used(self, actor: str, window_start: datetime) -> int: ...
+
+
 WrappedKeys = Literal["objects", "identity"]
 """Which of a patient's keys: the object key (under the objects ring) or the secret (under the identity ring)."""
 
@@ -433,6 +443,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     @property
     def identities(self) -> Identities: ...
     @property
+    def quotas(self) -> Quotas: ...
+    @property
     def key_rows(self) -> KeyRows: ...
     @property
     def erasures(self) -> Erasures: ...
@@ -483,6 +495,10 @@ class Doorbell(Protocol):
 
     def ring(self, task_id: TaskId, priority: Priority) -> None:
         """Unavailable where the broker cannot be reached."""
+        ...
+
+    def ring_pixels(self, instance_id: InstanceId, priority: Priority) -> None:
+        """The same for the search of one object's pixels."""
         ...
 
 
@@ -542,6 +558,28 @@ class ReportDocument(Protocol):
     @property
     def pictures(self) -> Mapping[str, bytes]:
         """Heat maps (PNG) by blob key."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchedPixels:
+    """What a search found, and the pixels that replace the object's own; `pixel_data` None: they stay as they are.
+
+    `pixel_data` is native, in the byte order of the transfer syntax; `changes` are attributes of group 0028, and
+    0x00020010 for another transfer syntax. `preview` is a PNG for the person who decides, where there is a doubt.
+    """
+
+    finding: PixelFinding
+    pixel_data: bytes | None
+    changes: Mapping[int, int | str]
+    preview: bytes | None = None
+
+
+class PixelSearch(Protocol):
+    """Looks for text in the pixels of one de-identified Part 10 file."""
+
+    def search(self, file: bytes, asked: Sequence[Box] | None) -> SearchedPixels:
+        """With `asked` it masks these boxes and searches for nothing. Invalid: the pixels cannot be decoded."""
         ...
 
 

@@ -32,13 +32,19 @@ from gateway.storage.object_seal import PatientObjectSeal
 
 if TYPE_CHECKING:
     from gateway.flow.check import CheckInstances
+    from gateway.flow.choose_studies import ChooseStudies
     from gateway.flow.erase import ErasePatient
+    from gateway.flow.export_studies import ExportStudies
+    from gateway.flow.grant_access import GrantAccess
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.reidentify import Reidentify
     from gateway.flow.rotate_keys import RotateKeys
+    from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
+    from gateway.storage.export_keys import ExportKeys
 
 log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
@@ -135,6 +141,7 @@ def prove_keys(settings: Settings, ring: KeyRing) -> ProveKeys:
 def rotate_keys(settings: Settings) -> RotateKeys:
     from gateway.flow.count_deposits import count_deposits
     from gateway.flow.rotate_keys import RotateKeys
+    from gateway.storage.export_keys import ExportTables
 
     opened = database(settings)
     return RotateKeys(
@@ -143,6 +150,7 @@ def rotate_keys(settings: Settings) -> RotateKeys:
         lambda name: provider_for(settings.keys, name),
         anchors=lambda: anchor_file(settings).counts(),
         deposits=lambda: count_deposits(opened, blobs(settings)),
+        tables=ExportTables(_exports(settings)),
     )
 
 
@@ -171,6 +179,55 @@ def read_reports(settings: Settings, opened: Database) -> ReadReports:
     from gateway.flow.read_reports import ReadReports
 
     return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+
+
+def access(settings: Settings, opened: Database) -> GrantAccess:
+    from gateway.flow.grant_access import GrantAccess
+
+    return GrantAccess(
+        opened,
+        token_life=timedelta(seconds=settings.web.token_seconds),
+        session_life=timedelta(seconds=settings.web.session_seconds),
+    )
+
+
+def export_keys(settings: Settings) -> ExportKeys:
+    from gateway.storage.export_keys import ExportKeys
+
+    return ExportKeys(_exports(settings), all_keys(settings))
+
+
+def _exports(settings: Settings) -> Path:
+    """Where the sealed key tables of exports lie."""
+    return settings.home / "exports"
+
+
+def choose_studies(settings: Settings, opened: Database) -> ChooseStudies:
+    from gateway.flow.choose_studies import ChooseStudies
+
+    return ChooseStudies(opened, vault(settings, opened))
+
+
+def export_folder(target: Path) -> ExportFolder:
+    from gateway.outlets.export_folder import ExportFolder
+
+    return ExportFolder(target)
+
+
+def export_studies(settings: Settings, opened: Database) -> ExportStudies:
+    from gateway.flow.export_studies import ExportStudies
+
+    return ExportStudies(
+        opened, blobs(settings), object_seal(settings, opened), vault(settings, opened), export_keys(settings)
+    )
+
+
+def reidentify(settings: Settings, opened: Database) -> Reidentify:
+    """For the console and the command line."""
+    from gateway.flow.reidentify import Reidentify
+
+    most = settings.privacy.reidentifications_per_hour
+    return Reidentify(opened, vault(settings, opened), export_keys(settings), most)
 
 
 def anchor_file(settings: Settings) -> AnchorFile:
@@ -274,6 +331,7 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         database=opened,
         vault=vault(settings, opened),
         reports=read_reports(settings, opened),
+        reidentify=reidentify(settings, opened),
         page_key=keys.key(Purpose.TOKENS).key,
         check_audit=lambda: _check_chain(settings, opened),
     )

@@ -26,7 +26,7 @@ from models.runtime.providers import Policy
 from models.runtime.session import Session
 
 log = logging.getLogger(__name__)
-_POLICIES = {"auto": Policy.PREFER_GPU, "cpu": Policy.CPU_ONLY, "cuda": Policy.REQUIRE_GPU}
+POLICIES = {"auto": Policy.PREFER_GPU, "cpu": Policy.CPU_ONLY, "cuda": Policy.REQUIRE_GPU}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def load_models(settings: Settings) -> Loaded:
     predictors: dict[str, Predictor] = {}
     for package in packages:
         try:
-            session = registry.load(package, _POLICIES[settings.worker.device])
+            session = registry.load(package, POLICIES[settings.worker.device])
         except GatewayError as error:
             refused.append((package.manifest.name, str(error)))
             continue

@@ -15,14 +15,17 @@ from celery.signals import worker_ready
 
 from gateway import wiring
 from gateway.config import Settings
-from gateway.domain.ids import TaskId
+from gateway.domain.ids import InstanceId, TaskId
 from gateway.flow.compose import ComposeReport
 from gateway.flow.infer import RunTask
-from gateway.outlets.celery_queue import INFER, QUEUES, celery_app
-from gateway.ports import Database
+from gateway.flow.mask import MaskPixels
+from gateway.outlets.celery_queue import INFER, MASK, QUEUES, celery_app
+from gateway.ports import Database, PixelSearch
+from gateway.privacy.keyring import Purpose
 from gateway.readiness import mark_ready
-from workers.engine import Engine, Loaded, load_models
-from workers.lease import HoldLease
+from workers.engine import POLICIES, Engine, Loaded, load_models
+from workers.lease import HoldLease, renew_pixel_task, renew_task
+from workers.pixel_search import load_pixel_search
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +37,18 @@ def run(settings: Settings) -> None:
     database = wiring.database(settings)
     announce(database, loaded, name)
     task = run_task(settings, database, Engine(loaded.predictors), name)
+    mask = mask_pixels(settings, database, load_pixel_search(settings, POLICIES[settings.worker.device]), name)
     app = celery_app(settings.broker_url)
 
     @app.task(name=INFER)  # type: ignore[untyped-decorator]
     def infer(task_id: str) -> None:
         outcome = task(TaskId(task_id))
         log.info("task ended", extra={"fields": {"task": task_id, "outcome": outcome}})
+
+    @app.task(name=MASK)  # type: ignore[untyped-decorator]
+    def mask_object(instance_id: str) -> None:
+        outcome = mask(InstanceId(instance_id))
+        log.info("pixels searched", extra={"fields": {"instance": instance_id, "outcome": outcome}})
 
     def ready(**_: object) -> None:
         mark_ready(settings.home, "worker")
@@ -67,7 +76,22 @@ def run_task(settings: Settings, database: Database, engine: Engine, worker: str
         seal=wiring.object_seal(settings, database),
         inference=engine,
         compose=ComposeReport(tuple(destination.name for destination in settings.destinations)),
-        hold=HoldLease(database, worker, lease, timedelta(seconds=settings.worker.timeout_seconds)),
+        hold=HoldLease(database, worker, renew_task, lease, timedelta(seconds=settings.worker.timeout_seconds)),
+        worker=worker,
+        lease=lease,
+        max_attempts=settings.worker.max_attempts,
+    )
+
+
+def mask_pixels(settings: Settings, database: Database, search: PixelSearch, worker: str) -> MaskPixels:
+    lease = timedelta(seconds=settings.worker.lease_seconds)
+    return MaskPixels(
+        database=database,
+        blobs=wiring.blobs(settings),
+        seal=wiring.object_seal(settings, database),
+        search=search,
+        public_key=lambda: wiring.object_keys(settings).key(Purpose.DEPOSIT_PUBLIC).key,
+        hold=HoldLease(database, worker, renew_pixel_task, lease, timedelta(seconds=settings.worker.timeout_seconds)),
         worker=worker,
         lease=lease,
         max_attempts=settings.worker.max_attempts,

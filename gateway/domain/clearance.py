@@ -60,7 +60,8 @@ class PixelFinding:
 class MaskedContent:
     """The object that replaces the one as received: its blob, size and digest, and where the removed pixels lie.
 
-    The removed pixels are sealed to the vault's public key, so that the worker that wrote them cannot open them.
+    An object without text is replaced too, for its header then says so. What the earlier content had is sealed to the
+    vault's public key, so that the worker that wrote it cannot open it.
     """
 
     blob_key: BlobKey

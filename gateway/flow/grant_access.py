@@ -125,16 +125,21 @@ class GrantAccess:
 
     def sign_in(self, name: str, password: str, address: str) -> tuple[str, Person]:
         """A new session and its person. NotAuthenticated, or TooManyAttempts (Busy)."""
+        found = self.person(name, password, address)
+        token = secrets.token_urlsafe(32)
+        self._grant(Grant(_digest(token), found.name, "session", (), self.now() + self.session_life))
+        return token, found
+
+    def person(self, name: str, password: str, address: str) -> Person:
+        """The person of this name and password, without a session. NotAuthenticated, or TooManyAttempts (Busy)."""
         self.attempts.begin(f"person:{name}", address)
         found = self._known_person(name)
         if not secret_hash.fits(password, found.password_hash if found else None) or found is None:
             self._audit("person:reject", found, address, "password")
             raise NotAuthenticated("unknown name or wrong password")
         self.attempts.forgive(f"person:{name}", address)
-        token = secrets.token_urlsafe(32)
-        self._grant(Grant(_digest(token), found.name, "session", (), self.now() + self.session_life))
         self._audit("person:login", found, address)
-        return token, found
+        return found
 
     def session(self, token: str) -> Person | None:
         """Who signed in with this session, while it lasts and the person is active."""

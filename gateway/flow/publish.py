@@ -1,4 +1,4 @@
-"""publish: rings the workers' doorbell for every task that nobody is known to hold.
+"""publish: rings the workers' doorbell for every task and every search of pixels that nobody is known to hold.
 
 The task table is the truth and the broker a hint (law 2): a lost ring, a dead worker or an empty broker only
 means that the same task is rung for again.
@@ -6,13 +6,17 @@ means that the same task is rung for again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.ids import TaskId
+from gateway.domain.ids import InstanceId, TaskId
+from gateway.domain.study import Priority
 from gateway.ports import Database, Doorbell
+
+Id = TypeVar("Id", TaskId, InstanceId)
 
 
 @dataclass(frozen=True)
@@ -29,19 +33,31 @@ class PublishTasks:
         now = self.now()
         with self.database.read() as unit:
             tasks = unit.tasks.unheld(now, now - self.republish_after, limit)
+            searches = unit.pixel_tasks.unheld(now, now - self.republish_after, limit)
+        # searches first, for models wait for them
+        searched, failure = _rung(self.doorbell.ring_pixels, [(one.id, one.priority) for one in searches])
         rung: list[TaskId] = []
-        failure: Unavailable | None = None
-        for task in tasks:
-            try:
-                self.doorbell.ring(task.id, task.priority)
-            except Unavailable as error:
-                failure = error
-                break
-            rung.append(task.id)
-        if rung:
+        if failure is None:
+            rung, failure = _rung(self.doorbell.ring, [(one.id, one.priority) for one in tasks])
+        if rung or searched:
             with self.database.begin("publish") as unit:
+                unit.pixel_tasks.mark_published(searched, now)
                 unit.tasks.mark_published(rung, now)
                 unit.commit()
         if failure is not None:
             raise failure
-        return len(rung)
+        return len(rung) + len(searched)
+
+
+def _rung(
+    ring: Callable[[Id, Priority], None], waiting: Sequence[tuple[Id, Priority]]
+) -> tuple[list[Id], Unavailable | None]:
+    """Which were rung for before the broker failed, if it did."""
+    rung: list[Id] = []
+    for row_id, priority in waiting:
+        try:
+            ring(row_id, priority)
+        except Unavailable as error:
+            return rung, error
+        rung.append(row_id)
+    return rung, None

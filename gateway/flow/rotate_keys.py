@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.domain.errors import Conflict, GatewayError, Missing
 from gateway.ports import Database, Resting, WrappedKeys
@@ -46,11 +46,24 @@ class Rotation:
     failed: int = 0
 
 
+class Tables(Protocol):
+    """Sealed files beside the database that rest on the identity key: the key tables of exports."""
+
+    def counts(self) -> Mapping[str, int]:
+        """How many each key wraps."""
+        ...
+
+    def rewrap(self, ring: KeyRing) -> tuple[int, int]:
+        """How many were wrapped under the current key, and how many do not open."""
+        ...
+
+
 @dataclass(frozen=True)
 class RotateKeys:
     """Works on the rings in `folder`; `anchors` counts the anchors of the audit trail that each key has signed.
 
-    `deposits` counts the sealed deposits by the fingerprint of the pair that they were made for.
+    `deposits` counts the sealed deposits by the fingerprint of the pair that they were made for; `tables` are wrapped
+    anew with the rows of the identity key.
     """
 
     database: Database
@@ -58,6 +71,7 @@ class RotateKeys:
     providers: Providers
     anchors: Callable[[], Mapping[str, int]] = dict
     deposits: Callable[[], Mapping[str, int]] = dict
+    tables: Tables | None = None
     pause: Callable[[float], None] = time.sleep
 
     def rotate(self, purpose: Purpose, actor: str) -> Rotation:
@@ -114,6 +128,9 @@ class RotateKeys:
             chained, anchored = unit.key_rows.audit_counts(), self.anchors()
         for kid in ring.kids(Purpose.AUDIT):
             found[kid] = chained.get(kid, 0) + anchored.get(kid, 0)
+        kept = self.tables.counts() if self.tables else {}
+        for kid in ring.kids(Purpose.IDENTITY):
+            found[kid] = (found[kid] or 0) + kept.get(kid, 0)
         return found
 
     def _deposits(self, kid: str) -> int:
@@ -140,6 +157,9 @@ class RotateKeys:
         done, failed = self._rewrap_all(WRAPPED[purpose], ring, purpose, actor)
         self.pause(LOOK_SECONDS + 0.2)
         more, failed = self._rewrap_all(WRAPPED[purpose], ring, purpose, actor)
+        if self.tables and purpose is Purpose.IDENTITY:
+            wrapped, closed = self.tables.rewrap(ring)
+            more, failed = more + wrapped, failed + closed
         with self.database.begin(actor) as unit:
             unit.audit.record("key:rewrap", ring.current[purpose], actor, rows=done + more, failed=failed)
             unit.commit()

@@ -11,10 +11,11 @@ from kombu import Queue
 from kombu.exceptions import KombuError, OperationalError
 
 from gateway.domain.errors import Unavailable
-from gateway.domain.ids import TaskId
+from gateway.domain.ids import InstanceId, TaskId
 from gateway.domain.study import Priority
 
 INFER = "dxgate.infer"  # wire law: the name that sweeper and workers of all versions share
+MASK = "dxgate.mask"  # wire law too
 QUEUES = ("stat", "routine")  # in the order in which workers empty them
 
 
@@ -54,7 +55,13 @@ class CeleryDoorbell:
         self._app = celery_app(broker_url)
 
     def ring(self, task_id: TaskId, priority: Priority) -> None:
+        self._send(INFER, task_id, priority)
+
+    def ring_pixels(self, instance_id: InstanceId, priority: Priority) -> None:
+        self._send(MASK, instance_id, priority)
+
+    def _send(self, name: str, row_id: str, priority: Priority) -> None:
         try:
-            self._app.send_task(INFER, args=[task_id], queue=priority, retry=False)
+            self._app.send_task(name, args=[row_id], queue=priority, retry=False)
         except (OperationalError, KombuError, OSError) as error:
             raise Unavailable(f"the broker does not answer ({type(error).__name__})") from None

@@ -93,8 +93,6 @@ def unlisted(value_type: str, options: frozenset[Option]) -> Treatment:
     kept: dict[str, Action] = {}
     if Option.CLEAN_DESCRIPTORS in options:
         kept["TEXT"] = Action.CLEAN
-    if Option.RETAIN_UIDS in options:
-        kept["UIDREF"] = Action.PLAIN_UID
     if Option.RETAIN_MODIFIED_DATES in options:
         kept |= _MOVED
     elif Option.RETAIN_FULL_DATES in options:

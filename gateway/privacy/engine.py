@@ -120,7 +120,9 @@ def _deidentify(
 def restore(file: bytes | memoryview | list[bytes | memoryview], removed: bytes) -> bytes:
     """The original data set from a de-identified file and what was removed from it.
 
-    Bit for bit what was received; of a deflated data set the inflated content, deflated anew.
+    Bit for bit what was received; of a deflated data set the inflated content, deflated anew. Storage commitment
+    may be promised only for objects that this, after `restore_pixels` (masked_file.py), can still give back: not
+    where the removed part was not kept, and not after the patient's secret is destroyed.
     """
     whole = b"".join(file) if isinstance(file, list) else file
     transfer_syntax, body = split(whole)

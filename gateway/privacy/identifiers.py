@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from gateway.privacy.charset import decode, encodings_for
 from gateway.privacy.dataset import DataSet, Element
+from gateway.privacy.identifying_words import day_words, name_words, number_words, searchable
 
 CHARSET_TAG = 0x00080005
 _IDENTIFIERS = frozenset(
@@ -84,48 +85,14 @@ def _pattern(found: frozenset[Found]) -> re.Pattern[str]:
     words: set[str] = set()
     for kind, value, encodings in found:
         text = normal_text(decode(value, encodings))
-        words |= {_NAME: _name_words, _NUMBER: _number_words, _DAY: _day_words}[kind](text)
+        words |= {_NAME: name_words, _NUMBER: number_words, _DAY: day_words}[kind](text)
     if len(words) > _MOST_WORDS:
         return _EVERYTHING
     bounded = {word[:_MOST_LENGTH] for word in words}
     if not bounded:
         return NOTHING
     ordered = sorted(bounded, key=lambda word: (-len(word), word))
-    return re.compile("|".join(_searchable(word) for word in ordered))
-
-
-def _searchable(word: str) -> str:
-    """A word between non-word characters; scripts without spaces are found anywhere."""
-    escaped = re.escape(word)
-    return rf"(?<![A-Z0-9]){escaped}(?![A-Z0-9])" if word.isascii() else escaped
-
-
-def _name_words(text: str) -> set[str]:
-    words = set()
-    for group in re.split(r"[=\\]", text):
-        parts = [part for part in re.split(r"[\s^,.]+", group) if part]
-        words |= {word for part in parts for word in (part, *part.split("-")) if _telling(word)}
-        if len(parts) > 1 and not group.isascii():
-            words.add(parts[0] + parts[1])
-    return words
-
-
-def _number_words(text: str) -> set[str]:
-    return {part.strip() for part in text.split("\\") if _telling(part.strip())}
-
-
-def _telling(word: str) -> bool:
-    """Long enough that finding it says something; one ideograph alone does not, two do."""
-    return len(word) >= (3 if word.isascii() else 2)
-
-
-def _day_words(text: str) -> set[str]:
-    digits = text.replace(".", "")
-    if len(digits) != 8 or not digits.isdigit():
-        return set()
-    year, month, day = digits[:4], digits[4:6], digits[6:]
-    orders = ((year, month, day), (day, month, year), (month, day, year))
-    return {sign.join(order) for sign in ("", "-", "/", ".", " ") for order in orders}
+    return re.compile("|".join(searchable(word) for word in ordered))
 
 
 def charset_of(data_set: DataSet, elements: list[Element], inherited: tuple[str, ...]) -> tuple[str, ...]:

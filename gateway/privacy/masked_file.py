@@ -56,9 +56,9 @@ class ReplacedPixels:
 
 
 def replace_pixels(
-    file: bytes | memoryview, pixel_data: bytes | memoryview, changes: Mapping[int, Value] | None = None
+    file: bytes | memoryview, pixel_data: bytes | memoryview | None, changes: Mapping[int, Value] | None = None
 ) -> ReplacedPixels:
-    """The file with `pixel_data` as its Pixel Data, marked as clean of burned-in text.
+    """The file with `pixel_data` as its Pixel Data, marked as clean of burned-in text; None: with its own.
 
     `file` is a Part 10 file as the engine wrote it. `pixel_data` is the value of (7FE0,0010): native pixels in the
     file's byte order, or the items that `pydicom.encaps.encapsulate` gives (offset table and fragments, no
@@ -77,7 +77,9 @@ def replace_pixels(
     if PIXEL_DATA not in top:
         raise Invalid("the file has no Pixel Data (7FE0,0010)")
     inside = _attributes(data_set, top, wanted | {_BURNED_IN: "NO"})
-    inside += _method(data_set, top) + _pixels(data_set, top, pixel_data, new_syntax, wanted)
+    inside += _method(data_set, top)
+    if pixel_data is not None:
+        inside += _pixels(data_set, top, pixel_data, new_syntax, wanted)
     inside = editing.in_order(inside)
     start = len(view) - len(body)
     head = _head(data_set, top, new_syntax)

@@ -62,6 +62,14 @@ def crockford(value: bytes, characters: int) -> str:
     return "".join(_CROCKFORD[number >> 5 * place & 31] for place in reversed(range(characters)))
 
 
+def recipient_domain(root: bytes, recipient: str) -> bytes:
+    """The domain key of one recipient's copies, from the gateway's own (RFC 5869).
+
+    Two recipients, or one of them and the gateway itself, have no pseudonym, UID or date shift in common.
+    """
+    return HKDF(SHA256(), 32, None, b"dxgate/export/v1/" + normal_form(recipient).encode()).derive(root)
+
+
 class Pseudonymiser:
     """Everything that stands in for one patient in one domain. Has no text form."""
 

@@ -16,16 +16,17 @@ from functools import cached_property
 from threading import Lock
 from typing import Final, Literal
 
-from gateway.domain.errors import Erased, Unavailable
+from gateway.domain.errors import Erased, Missing, Unavailable
 from gateway.domain.identity import Purpose as OpeningPurpose
 from gateway.domain.identity import StudyIdentity
 from gateway.domain.study import Study
 from gateway.ports import Database, PatientRow, UnitOfWork
+from gateway.privacy.deposit import deposit_fingerprint, open_deposit
 from gateway.privacy.identity import OriginalIdentity
 from gateway.privacy.keyring import Purpose
 from gateway.privacy.live_ring import Keys
 from gateway.privacy.memory import forget_all
-from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form
+from gateway.privacy.pseudonyms import IdentityKey, Pseudonymiser, blind_index, normal_form, recipient_domain
 from gateway.privacy.sealing import WrappingKey, column_key_id, open_column, seal_column
 
 _CACHED: Final = 4096  # patients kept in memory by one process
@@ -157,6 +158,28 @@ class Vault:
         """What an instance's header lost, for `engine.restore`."""
         return _opened(patient, sealed, "instance_identity", instance_id).split(b"\n", 2)[2]
 
+    def removed_header(
+        self, unit: UnitOfWork, study: Study, instance_id: str, purpose: OpeningPurpose, actor: str
+    ) -> bytes:
+        """What the header of one instance lost, for `engine.restore`; Missing where the vault has nothing of it."""
+        patient = self._open_patient(unit, study, purpose, actor)
+        for known, sealed in unit.identities.original_headers(study.id):
+            if known == instance_id:
+                return self.removed_from(patient, instance_id, sealed)
+        raise Missing("the vault holds no original header of this instance")
+
+    def open_deposit(self, deposit: bytes, aad: bytes) -> bytes:
+        """What a worker has sealed to this vault's public key, current or earlier."""
+        private = self._ring.by_id(f"{Purpose.DEPOSIT_PRIVATE.value}-{deposit_fingerprint(deposit)}")
+        return open_deposit(deposit, private.key, aad)
+
+    def for_recipient(self, unit: UnitOfWork, pseudonym: str, recipient: str) -> Pseudonymiser:
+        """What stands in for a patient in the copies of one recipient; opens no identity."""
+        row = unit.identities.patient(pseudonym)
+        if row is None:
+            raise Erased("this patient was erased: nothing of it can be exported")
+        return Pseudonymiser(self._secret(row), recipient_domain(self._domain_key, recipient))
+
     def patients(self, unit: UnitOfWork, issuer: str | None, patient_id: str) -> list[str]:
         """Pseudonyms of the patients known by this identifier, of any issuer where none is named."""
         if issuer is None:
@@ -199,8 +222,10 @@ class Vault:
         return kept
 
     def _record(self, row: PatientRow) -> PatientRecord:
-        secret = open_secret(row.sealed_secret, self._ring, row.pseudonym)
-        return PatientRecord(row.pseudonym, Pseudonymiser(secret, self._domain_key))
+        return PatientRecord(row.pseudonym, Pseudonymiser(self._secret(row), self._domain_key))
+
+    def _secret(self, row: PatientRow) -> bytes:
+        return open_secret(row.sealed_secret, self._ring, row.pseudonym)
 
     def _remember(self, index: bytes, record: PatientRecord) -> None:
         """In order of reading; those that nobody has asked for again leave."""

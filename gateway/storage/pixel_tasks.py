@@ -91,7 +91,7 @@ class SqlPixelTasks:
         event = "hold" if finding.doubt else "recheck"
         changes: dict[str, Any] = {"clearance_reason": finding.doubt}
         if not finding.doubt:
-            changes["pixels"] = "masked" if masked else "clean"
+            changes["pixels"] = "masked" if finding.boxes else "clean"
         if masked is not None:
             changes |= {
                 "blob_key": masked.blob_key,

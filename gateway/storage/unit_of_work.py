@@ -26,6 +26,7 @@ from gateway.storage.identities import SqlIdentities
 from gateway.storage.key_rows import SqlKeyRows
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
+from gateway.storage.quotas import SqlQuotas
 from gateway.storage.reports import SqlReports
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
@@ -113,6 +114,10 @@ class SqlUnitOfWork:
     @cached_property
     def identities(self) -> SqlIdentities:
         return SqlIdentities(self._transaction)
+
+    @cached_property
+    def quotas(self) -> SqlQuotas:
+        return SqlQuotas(self._transaction)
 
     @cached_property
     def key_rows(self) -> SqlKeyRows:

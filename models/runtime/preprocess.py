@@ -63,13 +63,13 @@ class Prepared:
     window: Window
 
 
-def read(data: bytes) -> FileDataset:
+def read(data: bytes, limit: int = FILE_LIMIT) -> FileDataset:
     """Parse a DICOM file, pixels still encoded. Raises `Invalid`; never quotes a value."""
-    if len(data) > FILE_LIMIT:
-        raise Invalid(f"instance is longer than {FILE_LIMIT} bytes")
+    if len(data) > limit:
+        raise Invalid(f"instance is longer than {limit} bytes")
     try:
         if _deflated(data):
-            _check_inflated(data)
+            _check_inflated(data, limit)
         dataset = pydicom.dcmread(io.BytesIO(data))
     except Invalid:
         raise
@@ -245,11 +245,11 @@ def _meta_end(data: bytes) -> int:
     return _META + int.from_bytes(data[_META - 4 : _META], "little")
 
 
-def _check_inflated(data: bytes) -> None:
+def _check_inflated(data: bytes, limit: int) -> None:
     """The parser inflates without a limit, so the size is measured first, in pieces."""
     inflate, left, size = zlib.decompressobj(-zlib.MAX_WBITS), data[_meta_end(data) :], 0
     while left and not inflate.eof:
         size += len(inflate.decompress(left, 1 << 20))
         left = inflate.unconsumed_tail
-        if size > FILE_LIMIT:
-            raise Invalid(f"instance inflates to more than {FILE_LIMIT} bytes")
+        if size > limit:
+            raise Invalid(f"instance inflates to more than {limit} bytes")

@@ -62,9 +62,7 @@ def _fill(url: str) -> None:
         unit.deliveries.plan(report, ["ehr"], AT)
         (instance,) = unit.studies.instances(study.id)
         unit.pixel_tasks.plan(instance, "routine", AT)
-        unit._transaction.execute(
-            insert(metadata.tables["vault_quota"]), {"actor": "ehr", "window_start": AT, "openings": 1}
-        )
+        unit.quotas.take("open:client:ehr", AT, 1, 5)
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))
@@ -282,6 +280,10 @@ def test_the_worker_role_has_no_way_to_the_vault(postgres_cluster: Any) -> None:
         row = {"study_id": "x", "sealed_identity": b"x"}
         with worker.begin("w1") as unit, pytest.raises(Fault, match="42501"):
             unit._transaction.execute(insert(metadata.tables["vault_study"]), row)
+        with worker.begin("w1") as unit, pytest.raises(Fault, match="42501"):
+            unit.quotas.take("open:client:ehr", AT, 1, 5)
+        with worker.read() as unit, pytest.raises(Fault, match="42501"):
+            unit.quotas.used("open:client:ehr", AT)
         worker.close()
     finally:
         postgres_cluster.drop(url)

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO, Final
 
-from gateway.privacy.checker.content import CONTENT_SEQUENCES, content_problem
+from gateway.privacy.checker.content import content_problem
 from gateway.privacy.checker.judge import TEXT, Judge
 from gateway.privacy.checker.marks import CODES, METHOD, STAMPS, check_stamps, is_our_method, read_meta
+from gateway.privacy.checker.private import PrivateLevel
 from gateway.privacy.checker.read import PIXELS, Found, Limits, Reader, Unreadable
 from gateway.privacy.checker.residue import Residue
 from gateway.privacy.checker.table import FULL_DATES
@@ -74,17 +75,20 @@ class _Check:
 
     def run(self, reader: Reader, root: dict[int, Found]) -> Iterator[Problem]:
         """Every problem, in order of the file; `root` receives the root's elements."""
+        private = PrivateLevel(self._claim.methods)
         for found in reader.elements():
             if found.tag in root:
                 yield Problem("twice", found.path)
             root[found.tag] = found
-            yield from self._stamp(found) if found.tag in STAMPS else self._element(found)
+            yield from self._stamp(found) if found.tag in STAMPS else self._element(found, private)
         yield from check_stamps(root, self._claim)
         yield from self._identity(root)
         yield from self._left_over()
 
-    def _element(self, found: Found) -> Iterator[Problem]:
-        code = self._judge(found)
+    def _element(self, found: Found, private: PrivateLevel) -> Iterator[Problem]:
+        """`private` knows the creators of the element's own level."""
+        is_private = found.tag >> 16 & 1
+        code = self._judge(found) if not is_private else None if private.permits(found) else "private"
         if code is not None:
             yield Problem(code, found.path)
             return
@@ -95,11 +99,12 @@ class _Check:
 
     def _items(self, found: Found) -> Iterator[Problem]:
         for number, item in enumerate(found.items or ()):
-            named = content_problem(item, self._claim.methods) if found.tag in CONTENT_SEQUENCES else None
+            named = content_problem(item, self._claim.methods)
             if named is not None and not is_neutral(found):
                 yield Problem(named, f"{found.path}[{number}]")
+            private = PrivateLevel(self._claim.methods)
             for one in item:
-                yield from self._element(one)
+                yield from self._element(one, private)
 
     def _stamp(self, found: Found) -> Iterator[Problem]:
         """Our own words are known; what an earlier de-identification has written is searched like any text."""

@@ -41,7 +41,7 @@ _NAMES_A_CLASS: Final = frozenset(
 
 
 class Judge:
-    """Holds elements against one claim; called with an element, it names the rule that is broken, or None."""
+    """Holds public elements against one claim; called with one, it names the rule that is broken, or None."""
 
     def __init__(self, claim: Claim) -> None:
         self._patient = claim.patient.encode()
@@ -89,8 +89,6 @@ class Judge:
 def _refused(found: Found, rule: Allowed | None) -> str | None:
     """What may not be there at all, whatever it says."""
     group = found.tag >> 16
-    if group & 1:
-        return "private"
     if group in (0x0000, 0x0002, 0x0004) or 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF:
         return "group"
     if rule is Allowed.ABSENT:

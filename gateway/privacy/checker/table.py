@@ -96,7 +96,7 @@ def _of_row(row: Mapping[str, object], methods: frozenset[str]) -> Allowed:
         return Allowed.DATE if vrs & _DATES else basic
     if "K" in claimed.values():
         return _kept(vrs)
-    if vrs == {"SQ"} and claimed.keys() & {"clean_structured_content", "clean_graphics"}:
+    if vrs == {"SQ"} and "clean_structured_content" in claimed:
         return Allowed.ITEMS
     if "C" in claimed.values() and vrs & _TEXT:
         return Allowed.CLEANED

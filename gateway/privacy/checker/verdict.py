@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-INFERENCE_METHODS: Final = frozenset({"113100", "113105", "113107", "113108"})
-"""CID 7050 codes of the profile `inference`: basic, clean descriptors, modified dates, patient characteristics."""
+INFERENCE_METHODS: Final = frozenset({"113100", "113103", "113104", "113105", "113107", "113108"})
+"""CID 7050 codes of the profile `inference`: basic; clean graphics, structured content and descriptors; modified
+dates, patient characteristics."""
 
 MOST_PROBLEMS: Final = 20
 

@@ -6,6 +6,7 @@ write lock while it decrypts and renders; this way the lock is held for the rows
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -21,6 +22,7 @@ from gateway.ports import (
     KeyRows,
     Models,
     PixelTasks,
+    Quotas,
     Reports,
     Studies,
     Tasks,
@@ -44,6 +46,15 @@ class NotedAudit:
         """Writes what was gathered into a unit that commits."""
         for entry in self.entries:
             unit.audit.record(entry.event, entry.subject_id, entry.actor, **entry.details)
+
+    def openings(self) -> dict[str, int]:
+        """Of how many studies each actor has had the identity opened."""
+        opened = {
+            (entry.actor, entry.subject_id, entry.details.get("study"))  # a report opens identity and UIDs apart
+            for entry in self.entries
+            if entry.event == "identity:open"
+        }
+        return dict(Counter(actor for actor, _, _ in opened))
 
     def head(self) -> tuple[int, bytes]:
         return self._trail.head()
@@ -100,6 +111,10 @@ class NotedReading:
     @property
     def identities(self) -> Identities:
         return self._unit.identities
+
+    @property
+    def quotas(self) -> Quotas:
+        return self._unit.quotas
 
     @property
     def key_rows(self) -> KeyRows:

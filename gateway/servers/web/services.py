@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,8 +16,10 @@ from functools import cached_property
 from gateway.config import Settings
 from gateway.flow.decide_held import DecideHeld
 from gateway.flow.grant_access import GrantAccess
+from gateway.flow.opening_quota import TooManyOpenings, hour_of
 from gateway.flow.read_reports import ReadReports
-from gateway.ports import Database, IdentityVault
+from gateway.flow.reidentify import Reidentify
+from gateway.ports import Database, IdentityVault, UnitOfWork
 from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.threads import Threads
 
@@ -42,6 +44,7 @@ class WebServices:
     database: Database
     vault: IdentityVault
     reports: ReadReports
+    reidentify: Reidentify
     page_key: bytes = field(repr=False)
     check_audit: Callable[[], ChainCheck] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -88,12 +91,29 @@ class WebServices:
             try:
                 yield noted
             except Exception:
-                self._write_down(noted)  # what was opened was opened, whatever failed later
+                with suppress(TooManyOpenings):
+                    self._write_down(noted)  # what was opened was opened, whatever failed later
                 raise
         self._write_down(noted)
 
     def _write_down(self, noted: NotedReading) -> None:
-        if noted.audit.entries:
-            with self.database.begin("web") as unit:
-                noted.audit.copy_to(unit)
-                unit.commit()
+        """The audit rows, and what was opened against its actor's quota, in one transaction.
+
+        TooManyOpenings where the quota is used up: what was read then does not leave the process.
+        """
+        if not noted.audit.entries:
+            return
+        with self.database.begin("web") as unit:
+            noted.audit.copy_to(unit)
+            spent = self._spent(unit, noted)
+            unit.commit()
+        if spent is not None:
+            raise spent
+
+    def _spent(self, unit: UnitOfWork, noted: NotedReading) -> TooManyOpenings | None:
+        now = self.clock()
+        for actor, count in noted.audit.openings().items():
+            if not unit.quotas.take(f"open:{actor}", hour_of(now), count, self.settings.privacy.openings_per_hour):
+                unit.audit.record("identity:refuse", actor, actor, reason="quota", studies=count)
+                return TooManyOpenings(now)
+        return None

@@ -149,7 +149,7 @@ def test_a_prompt_needs_a_terminal(run: Run) -> None:
 def test_no_command_takes_a_secret_as_an_argument() -> None:
     """Arguments are seen by every user of the machine, so no option is named after a secret."""
     options = [option for action in _actions(cli.parser()) for option in action.option_strings]
-    assert [option for option in options if "secret" in option or "password" in option] == ["--password-stdin"]
+    assert {option for option in options if "secret" in option or "password" in option} == {"--password-stdin"}
 
 
 def test_every_command_has_code_behind_it() -> None:

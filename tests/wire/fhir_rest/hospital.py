@@ -181,6 +181,7 @@ def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
         database=database,
         vault=wiring.vault(settings, database),
         reports=wiring.read_reports(settings, database),
+        reidentify=wiring.reidentify(settings, database),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
     )
     with database.begin("worker-1") as unit:

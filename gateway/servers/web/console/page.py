@@ -43,7 +43,7 @@ PAGE_HEADERS = {
 }
 MOST_COUNTED = 99
 """Held objects that the navigation counts; beyond, it says that there are more."""
-_STATUS = {
+STATUS = {
     Category.INVALID: 400,
     Category.FORBIDDEN: 403,
     Category.UNSUPPORTED: 400,
@@ -173,7 +173,7 @@ class Pages:
 
     def failed(self, request: Request, error: GatewayError, back: tuple[str, str] = TO_STUDIES) -> HTMLResponse:
         """What went wrong, and a way back."""
-        status = getattr(error, "status", None) or _STATUS[error.category]
+        status = getattr(error, "status", None) or STATUS[error.category]
         if error.category is Category.FAULT:
             log.error("console.fault", exc_info=error)
         text = "Something went wrong here." if error.category is Category.FAULT else str(error)

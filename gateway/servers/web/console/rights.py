@@ -10,14 +10,16 @@ from typing import Final, Literal
 
 from gateway.domain.access import Person, Role
 from gateway.domain.errors import Forbidden
+from gateway.domain.reidentification import MAY_REIDENTIFY
 from gateway.flow.decide_held import MAY_DECIDE
 
-Right = Literal["see identity", "list held objects", "decide about held objects"]
+Right = Literal["see identity", "list held objects", "decide about held objects", "lead a pseudonym back"]
 
 RIGHTS: Final[dict[Right, frozenset[str]]] = {
     "see identity": frozenset({"admin", "physician"}),
     "list held objects": MAY_DECIDE | {"auditor"},
     "decide about held objects": MAY_DECIDE,
+    "lead a pseudonym back": frozenset(MAY_REIDENTIFY),
 }
 ROLES: Final[tuple[Role, ...]] = ("admin", "auditor", "physician", "privacy-officer")
 

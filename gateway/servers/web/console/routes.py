@@ -16,6 +16,7 @@ from gateway.servers.web.console.audit import audit
 from gateway.servers.web.console.held import held
 from gateway.servers.web.console.held_decision import HeldDecision
 from gateway.servers.web.console.held_object import held_object, held_picture
+from gateway.servers.web.console.identity import IdentityPage
 from gateway.servers.web.console.login import SignIn
 from gateway.servers.web.console.models import models
 from gateway.servers.web.console.page import PAGE_HEADERS, Pages, Picture, Visit
@@ -28,6 +29,7 @@ from gateway.servers.web.services import WebServices
 def console_routes(services: WebServices) -> list[Route | Mount]:
     pages = Pages(services)
     sign_in = SignIn(pages)
+    identity = IdentityPage(pages)
     return [
         Route("/console", _to_studies),
         Route("/console/login", sign_in.form, methods=["GET"]),
@@ -42,6 +44,8 @@ def console_routes(services: WebServices) -> list[Route | Mount]:
         Route("/console/held/{instance}/picture", _Pictures(pages, "held-picture", held_picture).show),
         Route("/console/models", pages.endpoint("models", models)),
         Route("/console/audit", pages.endpoint("audit", audit)),
+        Route("/console/identity", identity.form, methods=["GET"]),
+        Route("/console/identity", identity.open, methods=["POST"]),
         Mount("/console/static", _Static(directory=Path(__file__).parent / "static")),
     ]
 

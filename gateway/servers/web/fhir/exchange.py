@@ -17,6 +17,7 @@ from gateway.domain.access import Client
 from gateway.domain.errors import Category, Fault, GatewayError
 from gateway.flow.attempts import TooManyAttempts
 from gateway.flow.grant_access import NotAuthenticated
+from gateway.flow.opening_quota import TooManyOpenings
 from gateway.formats.fhir.capability import Served
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource, encode
 from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue
@@ -87,7 +88,7 @@ def refused(error: GatewayError) -> Answer:
     if isinstance(error, NotAuthenticated):
         return Answer(LOGIN[0], issue(LOGIN[1], str(error)), {"WWW-Authenticate": _CHALLENGES})
     status, code = OUTCOMES[error.category]
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, TooManyAttempts | TooManyOpenings):
         headers["Retry-After"] = str(error.seconds)
     elif error.category in (Category.BUSY, Category.UNAVAILABLE):
         headers["Retry-After"] = "5"

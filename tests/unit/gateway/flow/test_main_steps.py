@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from harness.rows import model
+from harness.rows import arrival, model, receive
 from harness.ward import ScriptedOutlet, Ward
 
 from gateway.domain.errors import Busy, Fault, Forbidden, Invalid, Unavailable, Unsupported
 from gateway.domain.identity import StudyIdentity
-from gateway.domain.ids import BlobKey, StudyId, TaskId
+from gateway.domain.ids import BlobKey, InstanceId, StudyId, TaskId
 from gateway.domain.model import AppliesTo
 from gateway.domain.report import report_id
 from gateway.flow.deliver import DeliverReports, Destination
@@ -235,6 +235,9 @@ class RecordingDoorbell:
             raise Unavailable("the broker is out")
         self.rung.append((task_id, priority))
 
+    def ring_pixels(self, instance_id: InstanceId, priority: str) -> None:
+        self.ring(TaskId(instance_id), priority)
+
 
 def test_stat_tasks_are_rung_for_first_and_each_once(ward: Ward) -> None:
     """The doorbell rings once for each task until it is due again, STAT before routine."""
@@ -247,6 +250,25 @@ def test_stat_tasks_are_rung_for_first_and_each_once(ward: Ward) -> None:
     assert [priority for _, priority in doorbell.rung] == ["stat", "routine"]
     ward.wait(31)
     assert publish() == 2
+
+
+def test_searches_of_pixels_are_rung_for_before_models(ward: Ward) -> None:
+    """A model waits for what is searched; each search is rung for once, and a broken broker loses none."""
+    ward.push()
+    ward.settle()
+    with ward.database.begin("check") as unit:
+        what = arrival("s9", "i9", b"pixels", clearance="unchecked", pixels="unsearched", at=ward.now)
+        receive(unit, what)
+        assert unit.clearances.decide(what.instance, "mask", "may show text")
+        unit.pixel_tasks.plan(what.instance, "routine", ward.now)
+        unit.commit()
+    doorbell = RecordingDoorbell(broken=True)
+    publish = PublishTasks(ward.database, doorbell, timedelta(seconds=30), ward.clock)
+    with pytest.raises(Unavailable):
+        publish()
+    doorbell.broken = False
+    assert (publish(), publish()) == (2, 0)
+    assert doorbell.rung[0][0] == what.instance.id
 
 
 def test_a_broken_broker_loses_no_task(ward: Ward) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from harness.checked import Elements, at_depth, claim, clean, code, judged, part10, problems
+from harness.checked import BASIC_METHODS, Elements, at_depth, claim, clean, code, judged, part10, problems
 
 METHODS = frozenset({"113100", "113104", "113105", "113107", "113108"})
 STRICT = frozenset({"113100", "113104"})
@@ -38,13 +38,6 @@ def test_codes_numbers_and_cleaned_texts_pass() -> None:
     plain = item("TEXT", "121071", x0040A160=("UT", b"Mass in the left breast"))
     coded = item("CODE", "121071", x0040A168=("SQ", [concept("123", "SCT")]))
     assert found(METHODS, plain, coded, NUMBER) == set()
-
-
-def test_free_text_needs_a_claim_that_it_was_cleaned() -> None:
-    """Without Clean Descriptors a text that is no dummy is named with its item."""
-    plain = item("TEXT", "77", "99LOCAL", x0040A160=("UT", b"Mass in the left breast"))
-    assert found(STRICT, NUMBER, plain) == {"content-text at (0040,A730)[1]"}
-    assert found(STRICT, item("TEXT", "77", "99LOCAL", x0040A160=("UT", b"REMOVED"))) == set()
 
 
 def test_an_address_in_a_cleaned_text_is_found() -> None:
@@ -85,13 +78,55 @@ def test_content_is_judged_at_every_depth(depth: int) -> None:
 
 def test_without_the_option_no_content_may_be_there() -> None:
     """The basic profile leaves a dummy sequence at most."""
-    assert problems({0x0040A730: ("SQ", [NUMBER])}) == {"not-replaced at (0040,A730)"}
+    assert problems({0x0040A730: ("SQ", [NUMBER])}, claim(BASIC_METHODS)) == {"not-replaced at (0040,A730)"}
 
 
-def test_text_drawn_into_a_picture_is_found() -> None:
-    """Graphic annotations may keep lines under Clean Graphics, but no text."""
+def test_an_age_past_90_is_found() -> None:
+    """A subject's age (DCM 121033) is told up to 90 years only."""
+
+    def aged(years: bytes) -> Elements:
+        return item("NUM", "121033", x0040A300=("SQ", [{0x0040A30A: ("DS", years)}]))
+
+    assert found(METHODS, NUMBER, aged(b"90")) == set()
+    assert found(METHODS, NUMBER, aged(b"94")) == {"age at (0040,A730)[1]"}
+
+
+def test_what_is_drawn_into_a_picture_is_found() -> None:
+    """Neither lines, which may be handwriting, nor text stays of a graphic annotation; a dummy may."""
     methods = frozenset({"113100", "113103"})
+    lines = {0x00700009: ("SQ", [{0x00700022: ("FL", b"lineline")}])}
     text = {0x00700008: ("SQ", [{0x00700006: ("ST", b"left")}])}
-    lines = {0x00700009: ("SQ", [{0x00700022: ("FL", bytes(8))}])}
-    assert found(methods, lines, tag=0x00700001) == set()
-    assert found(methods, text, tag=0x00700001) == {"not-replaced at (0070,0001)[0]/(0070,0008)[0]/(0070,0006)"}
+    for drawn in (lines, text):
+        assert found(methods, drawn, tag=0x00700001) == {"not-replaced at (0070,0001)"}
+    assert found(methods, {0x00700009: ("SQ", [{0x00700022: ("FL", bytes(8))}])}, tag=0x00700001) == set()
+
+
+SAFE = {0x00190010: ("LO", b"SIEMENS MR HEADER"), 0x0019100C: ("IS", b"1000")}
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_safe_private_attributes_pass_under_their_option(depth: int) -> None:
+    """One of Table E.3.10-1 with its creator passes where that is claimed, and nowhere else."""
+    methods = frozenset({"113100", "113111"})
+    stamped = {0x00120064: ("SQ", [code(value) for value in sorted(methods)]), 0x00280303: ("CS", b"REMOVED")}
+    file = part10({**clean(), **stamped, **at_depth(depth, SAFE)})
+    assert judged(file, claim(methods)).passed
+    assert {problem.code for problem in judged(part10({**clean(), **at_depth(depth, SAFE)})).problems} == {"private"}
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {0x00190010: ("LO", b"SOMEBODY ELSE"), 0x0019100C: ("IS", b"1000")},
+        {0x00190010: ("LO", b"SIEMENS MR HEADER"), 0x0019100C: ("IS", b"Quill")},
+        {0x00190010: ("LO", b"SIEMENS MR HEADER"), 0x001910FE: ("IS", b"1000")},
+        {0x00190010: ("LO", b"SIEMENS MR HEADER"), 0x0019110C: ("IS", b"1000")},
+        {0x0019100C: ("IS", b"1000")},
+    ],
+)
+def test_other_private_attributes_do_not_pass(elements: Elements) -> None:
+    """Another creator, place, block or form, and an element that nobody has reserved."""
+    methods = frozenset({"113100", "113111"})
+    stamped = {0x00120064: ("SQ", [code(value) for value in sorted(methods)]), 0x00280303: ("CS", b"REMOVED")}
+    verdict = judged(part10({**clean(), **stamped, **elements}), claim(methods))
+    assert {problem.code for problem in verdict.problems} == {"private"}

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from harness.checked import BASIC_METHODS, CT, INFERENCE_METHODS, WHO, at_depth, claim, identity, judged, problems
+from harness.checked import (
+    BASIC_METHODS,
+    CT,
+    INFERENCE_METHODS,
+    WHO,
+    at_depth,
+    claim,
+    clean,
+    identity,
+    judged,
+    part10,
+    problems,
+)
 from unit.gateway.privacy.test_privacy_sample_files import SOUND, through
 from unit.gateway.privacy.test_privacy_table import REPEATING, ROWS, SYNTAX, canary, planted
 
@@ -13,10 +25,11 @@ from gateway.privacy.checker.table import METHOD_OF, allowed
 from gateway.privacy.checker.verdict import Claim
 from gateway.privacy.dataset import EXPLICIT, Encoding
 from gateway.privacy.engine import Deidentified, deidentify
+from gateway.privacy.masked_file import replace_pixels
 from gateway.privacy.pseudonyms import Pseudonymiser
-from gateway.privacy.rules import BASIC, CID_7050, INFERENCE, Option, Profile, compile_rules, table_rows
+from gateway.privacy.rules import BASIC, CID_7050, EXPORT, INFERENCE, Option, Profile, compile_rules, table_rows
 
-PROFILES = [BASIC, INFERENCE, *(Profile(option.value, frozenset({option})) for option in Option)]
+PROFILES = [BASIC, INFERENCE, EXPORT, *(Profile(option.value, frozenset({option})) for option in Option)]
 PROFILES.append(Profile("all", frozenset(Option) - {Option.RETAIN_FULL_DATES}))
 
 pytestmark = pytest.mark.filterwarnings("ignore:VR lookup failed")
@@ -97,6 +110,16 @@ def test_both_readings_of_the_table_know_the_same_attributes() -> None:
     """The checker's table and the engine's list the same tags."""
     own = {0x00120062, 0x00120063, 0x00120064, 0x00280303}
     assert set(allowed(BASIC_METHODS)) == {row.tag for row in table_rows()} | own
+
+
+def test_a_masked_object_passes() -> None:
+    """What the masking of pixels writes into the header is coherent; a sender's claim of text beside it is not."""
+    file = part10(clean())
+    masked = b"".join(replace_pixels(file, bytes(range(32))).parts)
+    assert judged(masked).problems == ()
+    assert judged(masked).facts.burned_in == "NO"
+    contradicting = masked.replace(b"CS\x02\x00NO", b"CS\x04\x00YES ")
+    assert {problem.code for problem in judged(contradicting).problems} == {"stamp-contradicts"}
 
 
 def test_a_clean_object_passes() -> None:

@@ -11,6 +11,10 @@ from typing import Any
 
 import pydicom
 import pytest
+from harness.checked import judged
+from unit.gateway.privacy.test_checker_table import claimed
+from unit.gateway.privacy.test_privacy_structured_content import ROWS as CONTENT_ROWS
+from unit.gateway.privacy.test_privacy_structured_content import code, content, report
 
 from gateway.privacy.dataset import EXPLICIT, EXPLICIT_BIG, IMPLICIT, Encoding, deflate
 from gateway.privacy.engine import Deidentified, deidentify, restore
@@ -28,6 +32,7 @@ ENCODINGS: dict[str, Encoding] = {
 }
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 FULL = Profile("full", frozenset(Option) - {Option.RETAIN_MODIFIED_DATES})
+SHIFTED = Profile("export", EXPORT.options | {Option.RETAIN_MODIFIED_DATES}, allow_list=True)
 PROFILES = [BASIC, INFERENCE, EXPORT, FULL]
 KEPT_UIDS = {f"{STORAGE}{suffix}" for suffix in CLASSES.values()} | {"1.2.840.10008.1.2.1"}
 
@@ -91,6 +96,19 @@ def test_every_reference_names_an_object_of_the_study(
     assert {one for one in instances} == {
         str(element.value) for element in read(done["KO"]).iterall() if element.keyword == "ReferencedSOPInstanceUID"
     }
+
+
+@pytest.mark.parametrize("profile", [*PROFILES[:3], SHIFTED], ids=["basic", "inference", "export", "export, shifted"])
+def test_the_independent_checker_passes_the_study(profile: Profile, make: Any, pseudonymiser: Pseudonymiser) -> None:
+    """Every kind of object, and a report with every listed concept, is found clean by the other code too."""
+    items = [content(row["value_type"], code(row["code"], row["scheme"])) for row in CONTENT_ROWS]
+    items += [content(kind) for kind in ("TEXT", "PNAME", "DATE", "TIME", "DATETIME", "UIDREF", "CODE", "NUM", "IMAGE")]
+    pointer = {0x0040A010: ("CS", b"INFERRED FROM"), 0x0040DB73: ("UL", b"\1\0\0\0\2\0\0\0")}
+    reports = [items, [*items, content("CODE", children=[pointer])], [content("CONTAINER", children=items)]]
+    for data in [*study(make).values(), *(report(make, one) for one in reports)]:
+        done = run(data, pseudonymiser, profile)
+        claim = claimed(done, profile, EXPLICIT_LE, pseudonymiser)
+        assert judged(b"".join(done.parts), claim).problems == ()
 
 
 def test_distances_between_dates_are_kept(make: Any, pseudonymiser: Pseudonymiser) -> None:

@@ -6,7 +6,7 @@ from gateway.domain.errors import Category
 from gateway.domain.lifecycle import LIFECYCLES
 from gateway.formats.fhir.capability import SERVED
 from gateway.formats.fhir.outcome import OUTCOMES
-from gateway.servers.web.console.page import _STATUS
+from gateway.servers.web.console.page import STATUS
 from gateway.servers.web.console.wording import TONES, person_name, tone
 from gateway.servers.web.fhir.criteria import CONDITIONS, condition
 from gateway.servers.web.fhir.endpoint import INTERACTIONS
@@ -36,7 +36,7 @@ def test_each_declared_interaction_is_routed() -> None:
 
 def test_each_category_has_a_status() -> None:
     """Both tables from category to HTTP status are total."""
-    assert set(_STATUS) == set(OUTCOMES) == set(Category)
+    assert set(STATUS) == set(OUTCOMES) == set(Category)
 
 
 def test_each_state_has_one_tone() -> None:
