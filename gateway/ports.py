@@ -322,6 +322,9 @@ class Quotas(Protocol):
 WrappedKeys = Literal["objects", "identity"]
 """Which of a patient's keys: the object key (under the objects ring) or the secret (under the identity ring)."""
 
+Resting = Literal["objects", "identity", "audit", "deposits"]
+"""What rests on a key of a ring: wrapped keys, rows of the audit trail, deposits of removed pixels."""
+
 
 class KeyRows(Protocol):
     """Patients' wrapped keys as rows, for rotation; what wraps them is known by a key id in front of each."""
@@ -346,8 +349,8 @@ class KeyRows(Protocol):
         """Keys, behind `after`, of the sealed files that only a private half of the deposit pair opens."""
         ...
 
-    def hold(self) -> None:
-        """Until the unit of work ends nobody adds or changes a row."""
+    def hold(self, what: Resting) -> None:
+        """Until the unit of work ends nobody adds or changes a row of this kind; the unit must write nothing else."""
         ...
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.domain.errors import Conflict, GatewayError, Missing
-from gateway.ports import Database, WrappedKeys
+from gateway.ports import Database, Resting, WrappedKeys
 from gateway.privacy import keyring, private_file
 from gateway.privacy.key_provider import KeyProvider
 from gateway.privacy.keyring import FILES, KeyRing, Providers, Purpose
@@ -25,6 +25,11 @@ from gateway.privacy.ring_file import read_header
 BATCH: Final = 50
 WRAPPED: Final[Mapping[Purpose, WrappedKeys]] = {Purpose.OBJECTS: "objects", Purpose.IDENTITY: "identity"}
 
+_RESTING: Final[Mapping[Purpose, Resting]] = {
+    **WRAPPED,
+    Purpose.AUDIT: "audit",
+    Purpose.DEPOSIT_PRIVATE: "deposits",
+}
 _KEPT: Final = {
     Purpose.AUDIT: "audit rows and anchors, and is kept to verify them",
     Purpose.DEPOSIT_PRIVATE: "deposits of removed pixels, and is kept to open them",
@@ -108,7 +113,8 @@ class RotateKeys:
             self._check_unused(kid, purpose)
             self._record_once("key:retire", kid, actor, purpose=purpose.value)
             with self.database.begin(actor) as unit:
-                unit.key_rows.hold()  # who wraps under the key now is counted, who comes later sees the ring without it
+                if purpose in _RESTING:  # who wraps now is counted, who comes later sees the ring without the key
+                    unit.key_rows.hold(_RESTING[purpose])
                 self._check_unused(kid, purpose)
                 self._save(purpose, left)
                 unit.commit()

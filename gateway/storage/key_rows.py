@@ -12,13 +12,19 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Table, func, literal, select, text, update
 
 from gateway.domain.ids import BlobKey
-from gateway.ports import WrappedKeys
+from gateway.ports import Resting, WrappedKeys
 from gateway.storage.tables import audit, instance, patient, vault_patient
 from gateway.storage.transaction import Transaction
 
 _CELLS: dict[WrappedKeys, tuple[Table, Column[Any]]] = {
     "objects": (patient, patient.c.wrapped_object_key),
     "identity": (vault_patient, vault_patient.c.sealed_secret),
+}
+_RESTS_IN: dict[Resting, Table] = {
+    "objects": patient,
+    "identity": vault_patient,
+    "audit": audit,
+    "deposits": instance,
 }
 _COLUMN_VERSION = 1
 
@@ -56,12 +62,13 @@ class SqlKeyRows:
         found = select(key).where(key > after).order_by(key).limit(limit)
         return [BlobKey(row[0]) for row in self._transaction.all(found)]
 
-    def hold(self) -> None:
-        """SQLite has one writer anyway; on PostgreSQL a SHARE lock waits for those who write and keeps others out."""
+    def hold(self, what: Resting) -> None:
+        """SQLite has one writer anyway; on PostgreSQL a lock waits for those who write and keeps others out.
+
+        One table, by a transaction that holds nothing else and waits for nothing after: no deadlock can include it.
+        """
         if self._transaction.is_postgresql:
-            self._transaction.execute(
-                text("LOCK TABLE patient, vault_patient, instance, audit IN SHARE ROW EXCLUSIVE MODE")
-            )
+            self._transaction.execute(text(f"LOCK TABLE {_RESTS_IN[what].name} IN SHARE ROW EXCLUSIVE MODE"))
 
     def _count(self, counted: Any) -> int:
         row = self._transaction.first(counted)

@@ -311,8 +311,10 @@ def _connections(pid: int, port: int) -> int:
 
 
 def _open_tasks(site: Site) -> int:
+    """Work that waits for a worker: the searches of pixels come first."""
+    waiting = (select(table.c.id).where(table.c.state == "todo") for table in (tables.pixel_task, tables.task))
     with site.database.connect() as connection:
-        return len(connection.execute(select(tables.task.c.id).where(tables.task.c.state == "todo")).all())
+        return sum(len(connection.execute(found).all()) for found in waiting)
 
 
 def _instances(site: Site) -> int:
