@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from alembic import context
-from gateway.storage.tables import metadata
+from gateway.storage.schema import metadata
 
 
 def run(connection: Connection) -> None:

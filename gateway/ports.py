@@ -21,6 +21,7 @@ from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, Model
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
+from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
 from gateway.domain.task import Task
 
@@ -378,6 +379,75 @@ class Erasures(Protocol):
         ...
 
 
+class Resources(Protocol):
+    """FHIR resources, ours and others', with all their versions (decision 9); bodies are sealed before they come here.
+
+    A version is written once. `owner` may change between versions: a resource can get another patient.
+    """
+
+    def find(self, kind: str, own_id: str) -> StoredVersion | None:
+        """The current version, which may be a deletion; None where there never was such a resource."""
+        ...
+
+    def named(self, names: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], StoredVersion]:
+        """The current versions of many (type, id)."""
+        ...
+
+    def of_keys(self, keys: Sequence[int]) -> list[StoredVersion]:
+        """The current versions, in the order of `keys`."""
+        ...
+
+    def version(self, kind: str, own_id: str, version: int) -> StoredVersion:
+        """Missing where there is none."""
+        ...
+
+    def history(
+        self,
+        *,
+        kind: str | None = None,
+        own_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int,
+        after: tuple[datetime, int, int] | None = None,
+    ) -> list[StoredVersion]:
+        """Newest first, deletions too; `after` is (at, key, version) of the last row of the page before."""
+        ...
+
+    def of_owner(self, owner: str, limit: int, after: int = 0) -> list[StoredVersion]:
+        """The current versions in one patient's record, oldest resource first."""
+        ...
+
+    def insert(self, first: StoredVersion) -> bool:
+        """False where the type and id are taken, also by a deleted resource."""
+        ...
+
+    def replace(self, was: StoredVersion, now: StoredVersion) -> bool:
+        """Guarded by the version that was read; False where another writer was first."""
+        ...
+
+
+class ResourceIndex(Protocol):
+    """Search over resources by blind-index rows; it sees them in clear and stores keyed hashes of what it must hide."""
+
+    def put(self, changes: Sequence[Change]) -> None:
+        """Replaces the rows of these resources; a deleted one loses them."""
+        ...
+
+    def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
+        """Keys of the current resources of a type that match, newest first: for conditional interactions.
+
+        Invalid for a parameter that is not served: a condition is never ignored.
+        """
+        ...
+
+
+class Watcher(Protocol):
+    """Who must know of writes to the FHIR store; called inside the writing transaction, before its commit."""
+
+    def __call__(self, unit: UnitOfWork, changes: Sequence[Change]) -> None: ...
+
+
 class Access(Protocol):
     """Clients, persons and their grants."""
 
@@ -448,6 +518,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def key_rows(self) -> KeyRows: ...
     @property
     def erasures(self) -> Erasures: ...
+    @property
+    def resources(self) -> Resources: ...
     @property
     def access(self) -> Access: ...
     @property

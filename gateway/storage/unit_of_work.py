@@ -28,6 +28,7 @@ from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
 from gateway.storage.reports import SqlReports
+from gateway.storage.resources import SqlResources
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
 from gateway.storage.transaction import Transaction
@@ -126,6 +127,10 @@ class SqlUnitOfWork:
     @cached_property
     def erasures(self) -> SqlErasures:
         return SqlErasures(self._transaction)
+
+    @cached_property
+    def resources(self) -> SqlResources:
+        return SqlResources(self._transaction)
 
     @cached_property
     def access(self) -> SqlAccess:

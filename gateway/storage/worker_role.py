@@ -12,7 +12,7 @@ from gateway.domain.errors import Unsupported
 from gateway.storage.database import parse_url
 from gateway.storage.failures import translated
 from gateway.storage.migrate import migrating_engine
-from gateway.storage.tables import metadata
+from gateway.storage.schema import metadata
 
 WORKER_GRANTS: dict[str, str] = {
     "patient": "SELECT",

@@ -19,10 +19,11 @@ from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select,
 from gateway.domain.access import Client, Grant, Person
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import ClientId, PersonId
+from gateway.domain.resource import StoredVersion, resource_key
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
 from gateway.storage.migrate import current, downgrade, head, script_folder, upgrade
-from gateway.storage.tables import metadata
+from gateway.storage.schema import metadata
 from gateway.storage.worker_role import grant_worker_role
 
 KEY = AuditKey("test-1", b"k" * 32)
@@ -63,6 +64,7 @@ def _fill(url: str) -> None:
         (instance,) = unit.studies.instances(study.id)
         unit.pixel_tasks.plan(instance, "routine", AT)
         unit.quotas.take("open:client:ehr", AT, 1, 5)
+        unit.resources.insert(StoredVersion(resource_key(AT), "Patient", "p", 1, "PUT", AT, study.patient, b"sealed"))
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))

@@ -24,6 +24,7 @@ from gateway.ports import (
     PixelTasks,
     Quotas,
     Reports,
+    Resources,
     Studies,
     Tasks,
     UnitOfWork,
@@ -123,6 +124,10 @@ class NotedReading:
     @property
     def erasures(self) -> Erasures:
         return self._unit.erasures
+
+    @property
+    def resources(self) -> Resources:
+        return self._unit.resources
 
     @property
     def access(self) -> Access:

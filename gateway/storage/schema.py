@@ -1,0 +1,8 @@
+"""Every table of the gateway: importing this module is what makes `metadata` complete."""
+
+from __future__ import annotations
+
+from gateway.storage import fhir_tables
+from gateway.storage.tables import metadata
+
+__all__ = ["fhir_tables", "metadata"]
