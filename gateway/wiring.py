@@ -7,6 +7,7 @@ imported inside its function, so that every role starts fast and stays small.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,9 @@ log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
+_SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
+_CHECK_BATCH = 64
+_REST = 1.0  # seconds for which looks for work are spared while nothing is committed
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
 
 
@@ -365,6 +369,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     from gateway.outlets.celery_queue import CeleryDoorbell
     from gateway.storage.scrub import scrub
 
+    os.nice(_SWEEP_NICENESS)
     opened = database(settings)
     pause = settings.sweep.interval_seconds
     publish = PublishTasks(
@@ -372,9 +377,9 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     )
     anchor = _anchoring(settings, opened)
     chores = [
-        Chore("check", check(settings, opened), pause),
-        Chore("settle", SettleStudies(opened), pause),
-        Chore("publish", publish, pause),
+        Chore("check", check(settings, opened), pause, full=_CHECK_BATCH, rest=_REST),
+        Chore("settle", SettleStudies(opened), pause, rest=_REST),
+        Chore("publish", publish, pause, rest=_REST),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
         Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
@@ -386,8 +391,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
             first_pause=timedelta(seconds=told.retry_seconds),
             lease=timedelta(seconds=told.timeout_seconds * 2 + 10),
         )
-        chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause))
-    sweeper = Sweeper(chores, stop)
+        chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause, rest=_REST))
+    sweeper = Sweeper(chores, stop, opened.version)
     sweeper.start()
     mark_ready(settings.home, "sweep")
     stop.wait()

@@ -7,13 +7,14 @@ updates, because a SELECT runs outside of them. PostgreSQL: READ COMMITTED to wr
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from gateway.domain.errors import Invalid, Unavailable
@@ -112,6 +113,8 @@ class SqlDatabase:
         self._key = (lambda: audit_key) if isinstance(audit_key, AuditKey) else audit_key
         self._now = now
         self._lock: WriteLock | NoLock = NoLock()
+        self._watch: PoolProxiedConnection | None = None
+        self._watching = threading.Lock()
         if self.url.get_backend_name() == "sqlite":
             path = sqlite_path(self.url)
             create_sqlite_file(path)
@@ -145,6 +148,26 @@ class SqlDatabase:
             with engine.connect() as connection:
                 yield connection
 
+    def version(self) -> object:
+        """Differs once anything was committed, by any process; asking costs less than the smallest query.
+
+        SQLite: `PRAGMA data_version` of a connection that never writes. PostgreSQL: the snapshot, which names the
+        transactions under way, so that none can end unnoticed.
+        """
+        with translated():
+            if self.url.get_backend_name() != "sqlite":
+                with self._writer.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                    return connection.execute(text("SELECT pg_current_snapshot()::text")).scalar_one()
+            with self._watching:
+                if self._watch is None:
+                    self._watch = self._reader.raw_connection()
+                cursor = self._watch.cursor()
+                try:
+                    cursor.execute("PRAGMA data_version")
+                    return cursor.fetchone()
+                finally:
+                    cursor.close()
+
     def ping(self) -> None:
         """Unavailable where the database does not answer; for readiness checks."""
         with translated(), self._reader.connect() as connection:
@@ -152,5 +175,9 @@ class SqlDatabase:
 
     def close(self) -> None:
         """Closes the pooled connections; units of work that are open keep theirs until they end."""
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
         self._writer.dispose()
         self._reader.dispose()
