@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from gateway.domain.errors import Invalid, Unavailable
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.failures import translated
-from gateway.storage.unit_of_work import SqlUnitOfWork
+from gateway.storage.unit_of_work import KeptConnection, SqlUnitOfWork
 from gateway.storage.write_lock import NoLock, WriteLock
 
 LOCK_SECONDS = 30
@@ -77,7 +77,8 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        driver: Any = connection.connection.driver_connection
+        driver.execute(begin)  # straight to the driver: SQLAlchemy's way around costs more than the statement
 
     return engine
 
@@ -115,10 +116,12 @@ class SqlDatabase:
         self._lock: WriteLock | NoLock = NoLock()
         self._watch: PoolProxiedConnection | None = None
         self._watching = threading.Lock()
+        self._kept: KeptConnection | None = None
         if self.url.get_backend_name() == "sqlite":
             path = sqlite_path(self.url)
             create_sqlite_file(path)
             self._lock = WriteLock(path.with_name(path.name + ".lock"), LOCK_SECONDS)
+            self._kept = KeptConnection()
             self._writer = sqlite_engine(self.url, "BEGIN IMMEDIATE")
             self._reader = sqlite_engine(self.url, "BEGIN", "PRAGMA query_only=ON")
         else:
@@ -126,7 +129,7 @@ class SqlDatabase:
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def begin(self, actor: str) -> SqlUnitOfWork:
-        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock)
+        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock, kept=self._kept)
 
     def read(self) -> SqlUnitOfWork:
         return SqlUnitOfWork(self._reader, self._key, "", self._now, None)
@@ -179,5 +182,7 @@ class SqlDatabase:
             if self._watch is not None:
                 self._watch.close()
                 self._watch = None
+        if self._kept is not None:
+            self._kept.close()
         self._writer.dispose()
         self._reader.dispose()
