@@ -541,7 +541,9 @@ class Database(Protocol):
 class GroupCommit(Protocol):
     """Runs many small writes in one transaction and answers each when that transaction is durable."""
 
-    def submit(self, write: Callable[[UnitOfWork], T]) -> T: ...
+    def submit(self, write: Callable[[UnitOfWork], T], *, lingering: bool = False) -> T:
+        """What `write` returned, once durable. One that lingers waits a moment for company in its transaction."""
+        ...
 
 
 class BlobStore(Protocol):
