@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
+_ORPHANS_PAUSE = 86_400.0
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
 _SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
 _CHECK_BATCH = 64
@@ -153,7 +154,7 @@ def rotate_keys(settings: Settings) -> RotateKeys:
         settings.key_folder,
         lambda name: provider_for(settings.keys, name),
         anchors=lambda: anchor_file(settings).counts(),
-        deposits=lambda: count_deposits(opened, blobs(settings)),
+        deposits=lambda: count_deposits(opened, blobs(settings), object_seal(settings, opened)),
         tables=ExportTables(_exports(settings)),
     )
 
@@ -366,6 +367,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     from gateway.flow.publish import PublishTasks
     from gateway.flow.settle import SettleStudies
     from gateway.flow.sweep import Chore, Sweeper
+    from gateway.flow.sweep_orphans import SweepOrphans
     from gateway.outlets.celery_queue import CeleryDoorbell
     from gateway.storage.scrub import scrub
 
@@ -381,6 +383,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         Chore("settle", SettleStudies(opened), pause, rest=_REST),
         Chore("publish", publish, pause, rest=_REST),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
+        Chore("orphans", SweepOrphans(opened, blobs(settings)), _ORPHANS_PAUSE, full=sys.maxsize),
         Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
