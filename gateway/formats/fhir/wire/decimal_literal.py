@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from gateway.formats.fhir.wire.issue import refused
 
 MOST_DIGITS: Final = 64  # R4 asks for 18 significant digits and some exponent
 MOST_EXPONENT: Final = 400
+_BEYOND: Final = Decimal("1e9999")
 _SHORT_INTEGER: Final = 18
 NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -45,7 +46,10 @@ def decimal(literal: str) -> Decimal:
     """The number with its text; `literal` must match NUMBER. Refused where digits or exponent are out of bounds."""
     if len(literal) > MOST_DIGITS:
         raise refused("value", f"a number has more than {MOST_DIGITS} characters")
-    made = Decimal(literal)
+    try:
+        made = Decimal(literal)
+    except InvalidOperation:  # an exponent that not even Decimal holds
+        made = _BEYOND
     if abs(made.adjusted()) > MOST_EXPONENT:
         raise refused("value", f"a number has an exponent beyond {MOST_EXPONENT}")
     return made if str(made) == literal else WrittenDecimal(literal)
