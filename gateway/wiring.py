@@ -23,6 +23,7 @@ from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.live_ring import LiveRing
 from gateway.privacy.providers.choose import Kind, provider_for
+from gateway.privacy.search_keys import search_key
 from gateway.privacy.vault import Vault
 from gateway.readiness import mark_ready
 from gateway.storage.anchor import AnchorFile
@@ -31,6 +32,7 @@ from gateway.storage.blobs_folder import FolderBlobs
 from gateway.storage.database import SqlDatabase
 from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.object_seal import PatientObjectSeal
+from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
     from gateway.flow.check import CheckInstances
@@ -109,7 +111,10 @@ def database(settings: Settings) -> SqlDatabase:
         key = ring.key(Purpose.AUDIT)
         return AuditKey(key.kid, key.key)
 
-    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size)
+    index = IndexSettings(
+        lambda label: search_key(all_keys(settings).key(Purpose.INDEX).key, label), settings.fhir_base_url
+    )
+    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size, index=index)
 
 
 def blobs(settings: Settings) -> BlobStore:
