@@ -9,16 +9,14 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.config import DestinationSettings, KeySettings, Settings
 from gateway.domain.errors import GatewayError
-from gateway.domain.resource import Change
 from gateway.flow.anchor import AnchorTrail
-from gateway.ports import BlobStore, Database, GroupCommit, Outlet, ResourceIndex, UnitOfWork
+from gateway.ports import BlobStore, Database, GroupCommit, Outlet
 from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.live_ring import LiveRing
@@ -192,24 +190,18 @@ def read_reports(settings: Settings, opened: Database) -> ReadReports:
 
 def record(settings: Settings, of_vault: Vault) -> Record:
     """The store of FHIR resources."""
+    from gateway.flow.record.keep_index import keep_index
     from gateway.flow.record.open import OpenResources
     from gateway.flow.record.owner import FindOwner
     from gateway.flow.record.plan import PlanWrites
-    from gateway.flow.record.scan_index import ScanIndex
     from gateway.flow.record.store import Record
     from gateway.flow.record.write import WriteResources
 
     base = settings.fhir_base_url
     opened = OpenResources(of_vault)
 
-    def index(unit: UnitOfWork) -> ResourceIndex:
-        return ScanIndex(unit, opened)
-
-    def keep_index(unit: UnitOfWork, changes: Sequence[Change]) -> None:
-        index(unit).put(changes)
-
-    plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, index, base)
-    return Record(plan, WriteResources(index, (keep_index,)), opened, index)
+    plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
+    return Record(plan, WriteResources((keep_index,)), opened)
 
 
 def file_reports(settings: Settings, opened: Database) -> DeliverReports:

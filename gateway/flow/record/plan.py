@@ -23,7 +23,7 @@ from gateway.formats.fhir.element import instant
 from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.issue import InvalidResource, refused
 from gateway.formats.fhir.wire.json_form import encode_json, parse_json
-from gateway.ports import ResourceIndex, UnitOfWork
+from gateway.ports import UnitOfWork
 from gateway.privacy.resource_bodies import seal_body
 from gateway.privacy.vault import PatientRecord, Vault
 
@@ -44,12 +44,11 @@ class Target:
 
 @dataclass(frozen=True)
 class PlanWrites:
-    """`index` answers conditions, `base` is our address for clients."""
+    """`base` is our address for clients."""
 
     vault: Vault
     owner: FindOwner
     opened: OpenResources
-    index: Callable[[UnitOfWork], ResourceIndex]
     base: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -77,7 +76,7 @@ class PlanWrites:
         if asked.criteria is None:
             return None
         with _placed(asked):
-            found = self.index(unit).matching(asked.kind, asked.criteria, limit)
+            found = unit.resource_index.matching(asked.kind, asked.criteria, limit)
         said = "\x1f".join([asked.kind, *sorted(f"{name}={value}" for name, value in asked.criteria)])
         lock = int.from_bytes(self.vault.search_index("condition", said)[:4], "big")
         return Condition(asked.kind, asked.criteria, limit, tuple(found), lock)
@@ -117,7 +116,7 @@ class PlanWrites:
         after = patch(parse_json(self.opened.unseen(unit, was)))
         if after.get("resourceType") != was.type or after.get("id") != was.id:
             raise refused("business-rule", "a patch must leave type and id as they are")
-        issues = [issue for issue in check(after, was.type) if issue.severity in ("error", "fatal")]
+        issues = [issue for issue in check(after, kind=was.type) if issue.severity in ("error", "fatal")]
         if issues:
             raise InvalidResource(issues)
         return after
@@ -125,7 +124,7 @@ class PlanWrites:
     def _find(self, unit: UnitOfWork, reference: str) -> str:
         """The resource that a conditional reference means; Unmet unless it is exactly one (R4 3.1.0.11.2)."""
         kind, query = searched(reference) or ("", "")
-        found = unit.resources.of_keys(self.index(unit).matching(kind, criteria_of(query), 2))
+        found = unit.resources.of_keys(unit.resource_index.matching(kind, criteria_of(query), 2))
         if len(found) != 1:
             raise Unmet(f"a conditional reference to a {kind} matches {'none' if not found else 'several'}")
         return f"{kind}/{found[0].id}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.flow.record.asked import Asked, Written
 from gateway.flow.record.open import OpenResources
 from gateway.flow.record.plan import PlanWrites
 from gateway.flow.record.write import WriteResources
-from gateway.ports import ResourceIndex, UnitOfWork
+from gateway.ports import UnitOfWork
 
 PLANNED_OUTSIDE = 3
 """So often a plan is made outside of the transaction that carries it out; then inside, where it is slower and holds."""
@@ -17,12 +17,11 @@ PLANNED_OUTSIDE = 3
 
 @dataclass(frozen=True)
 class Record:
-    """Plan, write, open, and the index that answers conditions."""
+    """Plan, write, open."""
 
     plan: PlanWrites
     write: WriteResources
     opened: OpenResources
-    index: Callable[[UnitOfWork], ResourceIndex]
 
     def within(self, unit: UnitOfWork, asked: Sequence[Asked], actor: str) -> list[Written] | None:
         """Planned and carried out in one transaction."""

@@ -6,13 +6,13 @@ by the group commit, so it must be one that can be run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.domain.errors import Conflict
 from gateway.domain.resource import Change, StoredVersion
 from gateway.flow.record.asked import Condition, Did, Plan, Step, Written
-from gateway.ports import ResourceIndex, UnitOfWork, Watcher
+from gateway.ports import UnitOfWork, Watcher
 
 _EVENTS = {"created": "resource:create", "updated": "resource:update", "deleted": "resource:delete"}
 
@@ -25,7 +25,6 @@ class Overtaken(Conflict):
 class WriteResources:
     """`watchers` are told of every change inside the transaction."""
 
-    index: Callable[[UnitOfWork], ResourceIndex]
     watchers: Sequence[Watcher]
 
     def __call__(self, unit: UnitOfWork, plan: Plan, actor: str) -> list[Written] | None:
@@ -52,7 +51,9 @@ class WriteResources:
         return all(self._same(unit, condition) for condition in plan.conditions)
 
     def _same(self, unit: UnitOfWork, condition: Condition) -> bool:
-        return tuple(self.index(unit).matching(condition.kind, condition.criteria, condition.limit)) == condition.found
+        return (
+            tuple(unit.resource_index.matching(condition.kind, condition.criteria, condition.limit)) == condition.found
+        )
 
 
 def _did(step: Step) -> Did:

@@ -74,7 +74,7 @@ def test_one_bad_entry_undoes_all(ehr: Writer) -> None:
         (entry("GET", "Nothing/x"), 404),
         (entry("POST", "", {"resourceType": "Bundle", "type": "batch"}), 422),
         ({"resource": patient()}, 422),
-        ("not an entry", 422),
+        ("not an entry", 400),
     ],
 )
 def test_entries_that_cannot_be_carried_out(ehr: Writer, asked: Any, status: int) -> None:

@@ -25,7 +25,7 @@ from gateway.servers.web.fhir.address import address_of_path
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.pending import Again, Outcome, settled, writing
-from gateway.servers.web.fhir.resource_body import parsed
+from gateway.servers.web.fhir.resource_body import checked, parsed
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.services import WebServices
 
@@ -60,9 +60,11 @@ def bundle(services: WebServices, client: Client, request: FhirRequest, find: Fi
     most = services.settings.web.max_bundle_entries
     if not isinstance(entries, list) or len(entries) > most:
         raise refused("too-costly", f"a Bundle has at most {most} entries", "Bundle.entry")
-    if kind == "batch":
+    if kind == "transaction":
+        checked(sent, "Bundle")
+    else:
         return _batch(services, client, request, entries, find)
-    asked = [_entry(services, request, one, place, find) for place, one in enumerate(entries)]
+    asked = [_entry(services, request, one, place, find, is_checked=True) for place, one in enumerate(entries)]
     return _transaction(services, client, request, asked)
 
 
@@ -94,7 +96,7 @@ def _batch(services: WebServices, client: Client, request: FhirRequest, entries:
     asked: dict[int, Entry] = {}
     for place, one in enumerate(entries):
         try:
-            asked[place] = _entry(services, request, one, place, find)
+            asked[place] = _entry(services, request, one, place, find, is_checked=False)
         except GatewayError as error:
             said[place] = _failed(error)
     for place in sorted(asked, key=lambda place: (_ORDER[asked[place].method], place)):
@@ -157,7 +159,9 @@ def _status(status: int) -> str:
     return f"{status} {_REASONS[status]}" if status in _REASONS else str(status)
 
 
-def _entry(services: WebServices, request: FhirRequest, told: Any, place: int, find: Find) -> Entry:
+def _entry(
+    services: WebServices, request: FhirRequest, told: Any, place: int, find: Find, *, is_checked: bool
+) -> Entry:
     """InvalidResource, with the place, where an entry has no request that can be carried out."""
     where = f"Bundle.entry[{place}]"
     asked = told.get("request") if isinstance(told, dict) else None
@@ -195,6 +199,7 @@ def _entry(services: WebServices, request: FhirRequest, told: Any, place: int, f
             resource=resource if isinstance(resource, dict) else None,
             full_url=full_url if isinstance(full_url, str) else "",
             place=where,
+            is_checked=is_checked,
         ),
     )
 

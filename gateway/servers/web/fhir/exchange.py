@@ -47,7 +47,8 @@ _CHALLENGES = 'Bearer realm="dxgate", Basic realm="dxgate", charset="UTF-8"'
 class FhirRequest:
     """One request to a known address. `fields` are the parameters of the query and the form, in order.
 
-    An entry of a Bundle is one as well: its `resource` is read already, `place` says which entry it is.
+    An entry of a Bundle is one as well: its `resource` is read already, `place` says which entry it is,
+    `is_checked` that the resource was judged with the Bundle.
     """
 
     interaction: str
@@ -62,6 +63,7 @@ class FhirRequest:
     resource: Resource | None = field(default=None, repr=False)
     full_url: str = field(default="", repr=False)
     place: str = ""
+    is_checked: bool = False
 
     @property
     def served(self) -> Served:

@@ -15,7 +15,8 @@ JSON_TYPES = frozenset({"application/fhir+json", "application/json", "applicatio
 def resource_of(request: FhirRequest, kind: str) -> Resource:
     """InvalidResource where it is none, or not of `kind`."""
     resource = parsed(request)
-    checked(resource, kind, request.place)
+    if not request.is_checked or resource.get("resourceType") != kind:
+        checked(resource, kind, request.place)
     return resource
 
 
@@ -30,7 +31,7 @@ def parsed(request: FhirRequest) -> Resource:
 
 def checked(resource: Resource, kind: str | None, place: str = "") -> None:
     """InvalidResource with every finding; `place` is where in a Bundle the resource stands."""
-    errors = [issue for issue in check(resource, kind) if issue.severity in ("error", "fatal")]
+    errors = [issue for issue in check(resource, kind=kind) if issue.severity in ("error", "fatal")]
     if place:
         errors = [Issue(one.severity, one.code, _inside(place, one.expression), one.text) for one in errors]
     if errors:

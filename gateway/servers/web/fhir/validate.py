@@ -19,7 +19,7 @@ def validate(services: WebServices, client: Client, request: FhirRequest) -> Ans
         if len(told) != 1 or not isinstance(told[0].get("resource"), dict):
             raise refused("required", "the Parameters must hold one resource", "Parameters.parameter")
         sent = told[0]["resource"]
-    found = check(sent, request.kind)
+    found = check(sent, kind=request.kind)
     if not found:
         return Answer(200, issue("informational", "no issues found", severity="information"))
     return Answer(200, findings(found))
