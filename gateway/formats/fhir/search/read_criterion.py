@@ -33,7 +33,7 @@ _MODIFIERS: dict[str, tuple[Modifier, ...]] = {
     "date": ("missing",),
     "number": ("missing",),
     "quantity": ("missing",),
-    "composite": ("missing",),
+    "composite": (),
 }
 _REASONS = {
     "in": "this server holds no value sets",
