@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from gateway.domain.errors import Invalid, Unavailable
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.failures import translated
+from gateway.storage.resource_index import IndexSettings
 from gateway.storage.unit_of_work import KeptConnection, SqlUnitOfWork
 from gateway.storage.write_lock import NoLock, WriteLock
 
@@ -101,6 +102,7 @@ class SqlDatabase:
     """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections.
 
     `audit_key` may be asked for every chain, so that it can be rotated under a running process.
+    `index` is None where this process neither writes nor searches FHIR resources, as in a worker.
     """
 
     def __init__(
@@ -110,10 +112,12 @@ class SqlDatabase:
         *,
         pool_size: int = 8,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        index: IndexSettings | None = None,
     ) -> None:
         self.url = parse_url(url)
         self._key = (lambda: audit_key) if isinstance(audit_key, AuditKey) else audit_key
         self._now = now
+        self._index = index
         self._lock: WriteLock | NoLock = NoLock()
         self._watch: PoolProxiedConnection | None = None
         self._watching = threading.Lock()
@@ -130,10 +134,10 @@ class SqlDatabase:
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def begin(self, actor: str) -> SqlUnitOfWork:
-        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock, kept=self._kept)
+        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock, index=self._index, kept=self._kept)
 
     def read(self) -> SqlUnitOfWork:
-        return SqlUnitOfWork(self._reader, self._key, "", self._now, None)
+        return SqlUnitOfWork(self._reader, self._key, "", self._now, None, index=self._index)
 
     @contextmanager
     def outside_transactions(self) -> Iterator[Connection]:
