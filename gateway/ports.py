@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person
 from gateway.domain.audit import AuditRow
@@ -25,6 +25,7 @@ from gateway.domain.prediction import Prediction
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
+from gateway.domain.subscription import Event, Subscriber
 from gateway.domain.task import Task
 
 T = TypeVar("T")
@@ -504,6 +505,64 @@ class Watcher(Protocol):
     def __call__(self, unit: UnitOfWork, changes: Sequence[Change]) -> None: ...
 
 
+class Subscriptions(Protocol):
+    """Subscriptions as rows beside their resources, and the events that they are to be told of."""
+
+    def watched(self, now: datetime) -> list[tuple[str, int, int]]:
+        """Id, key and version of every subscription that is neither off nor at its end."""
+        ...
+
+    def get(self, own_id: str) -> Subscriber | None: ...
+
+    def add(self, subscriber: Subscriber) -> None: ...
+
+    def follow(self, own_id: str, changes: Mapping[str, Any]) -> bool:
+        """Columns that follow the resource."""
+        ...
+
+    def forget(self, own_id: str) -> None:
+        """With all its events."""
+        ...
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Without a number: the next claim gives them theirs."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Subscriber]:
+        """Those that nobody holds and that have a handshake, events, a heartbeat or their end before them."""
+        ...
+
+    def claim(self, waiting: Subscriber, now: datetime, lease_until: datetime) -> Subscriber | None:
+        """The subscription with the next attempt and all its events numbered; None where another was first."""
+        ...
+
+    def progress(self, held: Subscriber, changes: Mapping[str, Any]) -> bool:
+        """Guarded by the attempt; False where it is no longer ours."""
+        ...
+
+    def events(self, own_id: str, after: int, until: int, limit: int) -> list[Event]:
+        """Numbers above `after` and up to `until`, in order."""
+        ...
+
+    def drop_sent(self, before: datetime) -> int:
+        """Forgets events that were told of and are older."""
+        ...
+
+    def count(self) -> int:
+        """How many there are that are not off."""
+        ...
+
+
+class Hook(Protocol):
+    """Sends one request to an endpoint that a client has named."""
+
+    def send(
+        self, method: str, url: str, body: bytes | None, headers: Sequence[tuple[str, str]], seconds: float
+    ) -> None:
+        """Unavailable unless it was accepted; Forbidden where the address may not be reached."""
+        ...
+
+
 class Access(Protocol):
     """Clients, persons and their grants."""
 
@@ -578,6 +637,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def resources(self) -> Resources: ...
     @property
     def resource_index(self) -> ResourceIndex: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
     @property
     def access(self) -> Access: ...
     @property

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
     from gateway.flow.rotate_keys import RotateKeys
+    from gateway.flow.subscribe.forget import ForgetEvents
+    from gateway.flow.subscribe.notify import SendNotifications
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
@@ -55,6 +57,7 @@ log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
 _ORPHANS_PAUSE = 86_400.0
+_FORGET_PAUSE = 3600.0
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
 _SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
 _CHECK_BATCH = 64
@@ -201,12 +204,13 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     from gateway.flow.record.plan import PlanWrites
     from gateway.flow.record.store import Record
     from gateway.flow.record.write import WriteResources
+    from gateway.flow.subscribe.watch import WatchSubscriptions
 
     base = settings.fhir_base_url
     opened = OpenResources(of_vault)
 
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
-    return Record(plan, WriteResources((keep_index,)), opened)
+    return Record(plan, WriteResources((keep_index, WatchSubscriptions(opened, base))), opened)
 
 
 def file_reports(settings: Settings, opened: Database) -> DeliverReports:
@@ -225,6 +229,29 @@ def file_reports(settings: Settings, opened: Database) -> DeliverReports:
     )
     pause, lease = timedelta(seconds=1), timedelta(seconds=60)
     return DeliverReports(opened, reports, Destination(RECORD, own, pause, lease))
+
+
+def send_notifications(settings: Settings, opened: Database) -> SendNotifications:
+    """To the endpoints of subscriptions."""
+    from gateway.flow.subscribe.address_rules import AddressRules
+    from gateway.flow.subscribe.notify import SendNotifications
+    from gateway.outlets.rest_hook import RestHook
+
+    told = settings.subscriptions
+    return SendNotifications(
+        database=opened,
+        record=record(settings, vault(settings, opened)),
+        hook=RestHook(AddressRules.of(told.allow_http, told.private_networks)),
+        base=settings.fhir_base_url,
+        first_pause=timedelta(seconds=told.retry_seconds),
+        timeout=told.timeout_seconds,
+    )
+
+
+def forget_events(settings: Settings, opened: Database) -> ForgetEvents:
+    from gateway.flow.subscribe.forget import ForgetEvents
+
+    return ForgetEvents(opened, timedelta(days=settings.subscriptions.keep_days))
 
 
 def access(settings: Settings, opened: Database) -> GrantAccess:
@@ -434,6 +461,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     ]
     reports = read_reports(settings, opened)
     chores.append(Chore("file", file_reports(settings, opened), pause))
+    chores.append(Chore("notify", send_notifications(settings, opened), pause, full=sys.maxsize, rest=_REST))
+    chores.append(Chore("forget-events", forget_events(settings, opened), _FORGET_PAUSE))
     for told in settings.destinations:
         destination = Destination(
             name=told.name,

@@ -42,6 +42,7 @@ _OTHER_EVENTS = (
     "resource:update",
     "resource:delete",
     "resource:history",
+    "notification:send",
     "console:view",
     "client:add",
     "client:disable",

@@ -32,6 +32,7 @@ from gateway.storage.reports import SqlReports
 from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
 from gateway.storage.studies import SqlStudies
+from gateway.storage.subscriptions import SqlSubscriptions
 from gateway.storage.tasks import SqlTasks
 from gateway.storage.transaction import Transaction
 from gateway.storage.write_lock import NoLock, WriteLock
@@ -177,6 +178,10 @@ class SqlUnitOfWork:
     @cached_property
     def resource_index(self) -> SqlResourceIndex:
         return SqlResourceIndex(self._transaction, self._index)
+
+    @cached_property
+    def subscriptions(self) -> SqlSubscriptions:
+        return SqlSubscriptions(self._transaction)
 
     @cached_property
     def access(self) -> SqlAccess:

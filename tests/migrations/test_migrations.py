@@ -21,6 +21,7 @@ from gateway.domain.access import Client, Grant, Person
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import ClientId, PersonId
 from gateway.domain.resource import Change, StoredVersion, resource_key
+from gateway.domain.subscription import Event, Subscriber
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
 from gateway.storage.migrate import current, downgrade, head, script_folder, upgrade
@@ -73,6 +74,8 @@ def _fill(url: str) -> None:
         unit.resource_index.put(
             [Change(*each, None) for each in zip((stored, device), indexed_everywhere(), strict=True)]
         )
+        unit.subscriptions.add(Subscriber("s", 1, 1, "requested", False, b"e", 0, 0, 0, 0, AT, None, None, None, None))
+        unit.subscriptions.add_events([Event("e", "s", None, AT, 0, "PUT", "Patient", "p", 1)])
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))

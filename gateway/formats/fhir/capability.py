@@ -13,6 +13,7 @@ from typing import Literal
 
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
+from gateway.formats.fhir.operations import by_operations
 
 FHIR_VERSION = "4.0.1"
 Interaction = Literal["read", "vread", "search-type"]
@@ -145,7 +146,9 @@ def capability_statement(base_url: str, software_version: str, started: datetime
         "fhirVersion": FHIR_VERSION,
         "format": ["json", "application/fhir+json"],
         "implementationGuide": [f"{AI_GUIDE}/ImplementationGuide/hl7.fhir.uv.aitransparency"],
-        "rest": [{"mode": "server", "security": _security(), "resource": [_resource(served) for served in SERVED]}],
+        "rest": [
+            {"mode": "server", "security": _security(), "resource": [*map(_resource, SERVED), *by_operations(base_url)]}
+        ],
     }
 
 

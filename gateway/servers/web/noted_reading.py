@@ -27,6 +27,7 @@ from gateway.ports import (
     ResourceIndex,
     Resources,
     Studies,
+    Subscriptions,
     Tasks,
     UnitOfWork,
 )
@@ -133,6 +134,10 @@ class NotedReading:
     @property
     def resource_index(self) -> ResourceIndex:
         return self._unit.resource_index
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        return self._unit.subscriptions
 
     @property
     def access(self) -> Access:

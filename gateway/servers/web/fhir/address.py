@@ -46,7 +46,7 @@ def _of_type(kind: str, rest: list[str]) -> Address | None:
     if rest and not ID.fullmatch(rest[0]):
         return Address(f"[type]/{rest[0]}", kind) if rest in _WORDS else None
     shape = _SHAPES.get((len(rest), rest[1] if len(rest) > 1 else ""))
-    if shape is None or (shape.startswith("Patient/") and kind != "Patient"):
+    if shape is None or ("[type]" not in shape and not shape.startswith(f"{kind}/")):
         return None
     version = rest[2] if len(rest) > 2 else ""
     return Address(shape, kind, rest[0] if rest else "", version) if ID.fullmatch(version or "0") else None
@@ -59,5 +59,7 @@ _SHAPES = {
     (2, "_history"): "[type]/[id]/_history",
     (3, "_history"): "[type]/[id]/_history/[vid]",
     (2, "$validate"): "[type]/[id]/$validate",
+    (2, "$status"): "Subscription/[id]/$status",
+    (2, "$events"): "Subscription/[id]/$events",
     (2, "$everything"): "Patient/[id]/$everything",
 }

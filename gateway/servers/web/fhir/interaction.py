@@ -12,6 +12,7 @@ from gateway.flow.scopes import Permission
 from gateway.servers.web.fhir.authorize import authorize
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.pending import Outcome, writing
+from gateway.servers.web.fhir.subscribe import admitted
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -34,7 +35,8 @@ class Interaction:
         self.allow(client, request)
         if self.run is not None:
             return self.run(services, client, request)
-        return writing(services, client, [self.write(request)], lambda written: told(services, request, written[0]))
+        asked = self.write(services, client, request)
+        return writing(services, client, [asked], lambda written: told(services, request, written[0]))
 
     def allow(self, client: Client, request: FhirRequest) -> None:
         """Forbidden (403) where no scope covers it; Refusal (405) for what only the gateway writes."""
@@ -48,8 +50,8 @@ class Interaction:
             reason = f"{request.kind} is written by the gateway alone"
             raise Refusal(405, "not-supported", reason, headers={"Allow": "GET, HEAD, OPTIONS"})
 
-    def write(self, request: FhirRequest) -> Asked:
-        """What a writing interaction asks of the store."""
+    def write(self, services: WebServices, client: Client, request: FhirRequest) -> Asked:
+        """What a writing interaction asks of the store, as far as the client may have it so."""
         if self.asked is None:
             raise Refusal(405, "not-supported", f"a {self.name} writes nothing")
-        return self.asked(request)
+        return admitted(services, client, self.asked(request))

@@ -12,6 +12,7 @@ from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import read
 from gateway.servers.web.fhir.search import search
+from gateway.servers.web.fhir.subscription_status import events, status
 from gateway.servers.web.fhir.update import update
 from gateway.servers.web.fhir.validate import validate
 from gateway.servers.web.fhir.vread import vread
@@ -53,5 +54,7 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "DELETE": _DELETE},
     "[type]/[id]/_history": _HISTORY["instance"],
     "[type]/[id]/$validate": {"POST": _VALIDATE},
+    "Subscription/[id]/$status": {"GET": Interaction("status", "r", status)},
+    "Subscription/[id]/$events": {"GET": Interaction("events", "r", events)},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }
