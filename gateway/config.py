@@ -225,6 +225,15 @@ class SubscriptionSettings(Section):
     """Days for which events that were told of can still be asked for by $events."""
 
 
+class BulkSettings(Section):
+    keep_hours: float = Field(24.0, gt=0, le=24 * 30)
+    """Hours for which the files of a bulk job can be fetched once it is done."""
+    import_hosts: tuple[str, ...] = ()
+    """Hosts, as name or name:port, from which $import may fetch lines by https (http: loopback); none: uploads only."""
+    max_input_bytes: int = Field(32 << 20, ge=1 << 16, le=256 << 20)
+    """Largest input that $import fetches; an upload is bounded by web.max_resource_bytes."""
+
+
 class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
     """Name by which reports, the console and the audit call this destination."""
@@ -263,6 +272,7 @@ class Settings(Section):
     sweep: SweepSettings = SweepSettings()
     privacy: PrivacySettings = PrivacySettings()
     subscriptions: SubscriptionSettings = SubscriptionSettings()
+    bulk: BulkSettings = BulkSettings()
     destinations: tuple[DestinationSettings, ...] = ()
     """Where finished reports are sent."""
 

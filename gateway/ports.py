@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person
 from gateway.domain.audit import AuditRow
+from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
 from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
@@ -553,6 +554,52 @@ class Subscriptions(Protocol):
         ...
 
 
+class BulkJobs(Protocol):
+    """Bulk exports and imports, and their files; every change of an open job is guarded by its attempt."""
+
+    def add(self, job: BulkJob) -> None: ...
+
+    def get(self, job_id: str) -> BulkJob | None: ...
+
+    def count_open(self, client: str) -> int: ...
+
+    def due(self, now: datetime, limit: int) -> list[BulkJob]:
+        """Open jobs that nobody holds, the oldest first."""
+        ...
+
+    def claim(self, job: BulkJob, lease_until: datetime) -> BulkJob | None: ...
+
+    def progress(self, job: BulkJob, changes: Mapping[str, Any]) -> bool:
+        """False where the job is not open any more or another holds it."""
+        ...
+
+    def end(self, job_id: str, state: str) -> bool:
+        """Cancelled or expired, whoever holds it."""
+        ...
+
+    def past(self, now: datetime, limit: int) -> list[BulkJob]:
+        """Jobs whose files are to go."""
+        ...
+
+    def remove(self, job_id: str) -> None:
+        """With the rows of its files."""
+        ...
+
+    def files(self, job_id: str) -> list[BulkFile]: ...
+
+    def add_file(self, file: BulkFile) -> None: ...
+
+    def drop_file(self, file: BulkFile) -> None: ...
+
+
+class BulkSource(Protocol):
+    """Where lines to import come from."""
+
+    def fetch(self, url: str) -> bytes:
+        """Forbidden for a host that is not allowed, Invalid for too much, Unavailable where it does not answer."""
+        ...
+
+
 class Hook(Protocol):
     """Sends one request to an endpoint that a client has named."""
 
@@ -639,6 +686,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def resource_index(self) -> ResourceIndex: ...
     @property
     def subscriptions(self) -> Subscriptions: ...
+    @property
+    def bulk_jobs(self) -> BulkJobs: ...
     @property
     def access(self) -> Access: ...
     @property

@@ -34,6 +34,8 @@ from gateway.storage.object_seal import PatientObjectSeal
 from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
+    from gateway.flow.bulk.files import BulkFiles
+    from gateway.flow.bulk.run_jobs import ClearJobs, RunJobs
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
     from gateway.flow.deliver import DeliverReports
@@ -248,6 +250,36 @@ def send_notifications(settings: Settings, opened: Database) -> SendNotification
     )
 
 
+def bulk_files(settings: Settings, opened: Database) -> BulkFiles:
+    from gateway.flow.bulk.files import BulkFiles
+
+    return BulkFiles(vault(settings, opened), blobs(settings))
+
+
+def run_jobs(settings: Settings, opened: Database) -> RunJobs:
+    """Bulk exports and imports."""
+    from gateway.flow.bulk.export import RunExport
+    from gateway.flow.bulk.import_lines import RunImport
+    from gateway.flow.bulk.run_jobs import RunJobs
+    from gateway.outlets.bulk_source import HttpBulkSource
+
+    files, bulk = bulk_files(settings, opened), settings.bulk
+    of_vault = files.vault
+    store, source = record(settings, of_vault), HttpBulkSource(bulk.import_hosts, bulk.max_input_bytes)
+    return RunJobs(
+        opened,
+        RunExport(opened, store, files, settings.fhir_base_url),
+        RunImport(opened, store, files, source),
+        timedelta(hours=bulk.keep_hours),
+    )
+
+
+def clear_jobs(settings: Settings, opened: Database) -> ClearJobs:
+    from gateway.flow.bulk.run_jobs import ClearJobs
+
+    return ClearJobs(opened, bulk_files(settings, opened))
+
+
 def forget_events(settings: Settings, opened: Database) -> ForgetEvents:
     from gateway.flow.subscribe.forget import ForgetEvents
 
@@ -394,6 +426,7 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
 
 def serve_web(settings: Settings, stop: threading.Event) -> None:
     """The FHIR endpoint and the console."""
+    from gateway.outlets.bulk_source import check_source
     from gateway.servers.web.serve import run
     from gateway.servers.web.services import WebServices
 
@@ -411,6 +444,7 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         commits=commits,
         page_key=keys.key(Purpose.TOKENS).key,
         check_audit=lambda: _check_chain(settings, opened),
+        check_source=lambda url: check_source(url, settings.bulk.import_hosts),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
     commits.stop()
@@ -462,6 +496,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     reports = read_reports(settings, opened)
     chores.append(Chore("file", file_reports(settings, opened), pause))
     chores.append(Chore("notify", send_notifications(settings, opened), pause, full=sys.maxsize, rest=_REST))
+    chores.append(Chore("bulk", run_jobs(settings, opened), pause, rest=_REST))
+    chores.append(Chore("bulk-clear", clear_jobs(settings, opened), _ERASE_PAUSE))
     chores.append(Chore("forget-events", forget_events(settings, opened), _FORGET_PAUSE))
     for told in settings.destinations:
         destination = Destination(

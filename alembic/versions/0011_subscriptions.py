@@ -1,4 +1,4 @@
-"""Subscriptions and their events."""
+"""Subscriptions and their events; bulk jobs and their files."""
 
 from __future__ import annotations
 
@@ -57,9 +57,45 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_vault_subscription_event"),
     )
     op.create_index("ix_vault_subscription_event_subscription_at", "vault_subscription_event", ["subscription", "at"])
+    op.create_table(
+        "vault_bulk_job",
+        _must("id", sa.Text()),
+        _must("kind", sa.Text()),
+        _must("client", sa.Text()),
+        _must("state", sa.Text()),
+        _must("attempt", sa.Integer()),
+        _must("step", sa.Integer()),
+        _must("sealed", sa.LargeBinary()),
+        _must("created_at", sa.BigInteger()),
+        _must("due_at", sa.BigInteger()),
+        sa.Column("lease_until", sa.BigInteger()),
+        _must("expires_at", sa.BigInteger()),
+        sa.Column("error", sa.Text()),
+        sa.CheckConstraint("kind IN ('export', 'import')", name=op.f("ck_vault_bulk_job_kind")),
+        sa.CheckConstraint(
+            "state IN ('accepted', 'done', 'failed', 'cancelled', 'expired')", name=op.f("ck_vault_bulk_job_state")
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_vault_bulk_job"),
+    )
+    op.create_table(
+        "vault_bulk_file",
+        _must("blob_key", sa.Text()),
+        _must("job", sa.Text()),
+        _must("part", sa.Integer()),
+        _must("role", sa.Text()),
+        _must("type", sa.Text()),
+        _must("count", sa.Integer()),
+        sa.Column("source", sa.Text()),
+        sa.CheckConstraint("role IN ('output', 'error', 'input')", name=op.f("ck_vault_bulk_file_role")),
+        sa.ForeignKeyConstraint(["job"], ["vault_bulk_job.id"], name="fk_vault_bulk_file_job"),
+        sa.PrimaryKeyConstraint("blob_key", name="pk_vault_bulk_file"),
+    )
+    op.create_index("ix_vault_bulk_file_job", "vault_bulk_file", ["job"])
 
 
 def downgrade() -> None:
     """Subscribers keep what was sent; what waits is lost, as the release before has no subscriptions."""
+    op.drop_table("vault_bulk_file")
+    op.drop_table("vault_bulk_job")
     op.drop_table("vault_subscription_event")
     op.drop_table("vault_subscription")

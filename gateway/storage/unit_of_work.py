@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 from gateway.domain.errors import Fault
 from gateway.storage.access import SqlAccess
 from gateway.storage.audit_trail import AuditKey, SqlAuditTrail
+from gateway.storage.bulk_jobs import SqlBulkJobs
 from gateway.storage.clearances import SqlClearances
 from gateway.storage.deliveries import SqlDeliveries
 from gateway.storage.erasures import SqlErasures
@@ -182,6 +183,10 @@ class SqlUnitOfWork:
     @cached_property
     def subscriptions(self) -> SqlSubscriptions:
         return SqlSubscriptions(self._transaction)
+
+    @cached_property
+    def bulk_jobs(self) -> SqlBulkJobs:
+        return SqlBulkJobs(self._transaction)
 
     @cached_property
     def access(self) -> SqlAccess:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.domain.errors import Deleted, Forbidden, GatewayError, Invalid, Missing, Unmet
@@ -66,8 +66,8 @@ class PlanWrites:
         owners = self._owners(unit, targets, resources, found)
         at = self.now()
         steps = [
-            self._step(unit, target, resource, owners.get(target.name), at, ours=ours)
-            for target, resource in zip(targets, resources, strict=True)
+            self._step(unit, target, resource, owners.get(target.name), at, place=place, ours=ours)
+            for place, (target, resource) in enumerate(zip(targets, resources, strict=True))
         ]
         return Plan(steps, [condition for condition in conditions if condition is not None])
 
@@ -194,6 +194,7 @@ class PlanWrites:
         owner: PatientRecord | None,
         at: datetime,
         *,
+        place: int,
         ours: bool,
     ) -> Step:
         asked, was = target.asked, target.was
@@ -205,7 +206,8 @@ class PlanWrites:
             return Step(asked, was, gone, previous=previous)
         if resource is None or owner is None:
             raise Missing("there is no such resource")
-        version, key = (was.version + 1, was.key) if was is not None else (1, resource_key(at))
+        fresh = at + timedelta(microseconds=place)  # ten random bits do not keep a hundred apart
+        version, key = (was.version + 1, was.key) if was is not None else (1, resource_key(fresh))
         moment = _moment(at, was)
         resource["meta"] = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": instant(moment)}
         body = encode_json(resource)

@@ -15,6 +15,7 @@ from gateway.domain.errors import Fault
 from gateway.ports import (
     Access,
     AuditTrail,
+    BulkJobs,
     Clearances,
     Deliveries,
     Erasures,
@@ -138,6 +139,10 @@ class NotedReading:
     @property
     def subscriptions(self) -> Subscriptions:
         return self._unit.subscriptions
+
+    @property
+    def bulk_jobs(self) -> BulkJobs:
+        return self._unit.bulk_jobs
 
     @property
     def access(self) -> Access:

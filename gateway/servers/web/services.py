@@ -38,6 +38,7 @@ class ChainCheck:
 class WebServices:
     """`page_key` (32 bytes) seals paging links and signs forms.
 
+    `check_source` refuses an address from which nothing may be imported.
     `check_audit` verifies the whole chain; without it the console checks only that the rows it shows are linked.
     """
 
@@ -50,6 +51,7 @@ class WebServices:
     commits: GroupCommit
     page_key: bytes = field(repr=False)
     check_audit: Callable[[], ChainCheck] | None = None
+    check_source: Callable[[str], None] = lambda _: None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @cached_property

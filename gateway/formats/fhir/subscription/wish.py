@@ -98,7 +98,7 @@ def _interaction(change: Change) -> Interaction:
 
 
 def _of_search(criteria: str, reading: Reading) -> Interest:
-    kind, found = _searched(criteria, reading, "Subscription.criteria")
+    kind, found = read_search(criteria, reading, "Subscription.criteria")
     return Interest(kind, frozenset({"create", "update"}), found)
 
 
@@ -113,14 +113,14 @@ def _of_topic(resource: Mapping[str, Any], canonical: str, reading: Reading) -> 
         raise refused("too-costly", f"a Subscription has at most {MAX_FILTERS} filters", place)
     wanted: list[Criterion] = []
     for one in filters:
-        kind, found = _searched(str(one), reading, place)
+        kind, found = read_search(str(one), reading, place)
         if kind != topic.kind:
             raise refused("not-supported", f"this topic is filtered by parameters of {topic.kind} only", place)
         wanted += found
     return Interest(topic.kind, topic.interactions, tuple(wanted))
 
 
-def _searched(text: str, reading: Reading, place: str) -> tuple[str, tuple[Criterion, ...]]:
+def read_search(text: str, reading: Reading, place: str) -> tuple[str, tuple[Criterion, ...]]:
     """Type and criteria of `Type?name=value`; all of what is asked can be judged by the resource alone."""
     kind, _, query = text.removeprefix(f"{reading.base}/").partition("?")
     if kind not in types():

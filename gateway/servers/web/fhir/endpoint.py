@@ -18,6 +18,7 @@ from gateway.flow.record.write import Overtaken
 from gateway.servers.web.body import query_fields, read_body, read_form
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate
+from gateway.servers.web.fhir.bulk import BULK_FILE
 from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, check_format, prefers_lenient, refused
 from gateway.servers.web.fhir.interaction import Interaction
@@ -77,7 +78,8 @@ class FhirEndpoint:
         """In a thread: who asks, may he, and the interaction itself."""
         client = client or authenticate(self._services, request)
         name_request(request, f"fhir.{interaction.name} {asked.kind}".rstrip(), f"client:{client.name}")
-        check_format(request, asked.fields)
+        if interaction.name != BULK_FILE:
+            check_format(request, asked.fields)
         return interaction.perform(self._services, client, asked)
 
     async def _settled(self, outcome: Outcome) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
+from gateway.servers.web.fhir import bulk
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
@@ -47,6 +48,15 @@ _VALIDATE = Interaction("validate", "r", validate)
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[base]": {"POST": Interaction("transaction", None, _bundle)},
     "_history": _HISTORY["system"],
+    "$export": {"GET": Interaction("export", None, bulk.export_system)},
+    "Patient/$export": {"GET": Interaction("export", None, bulk.export_patients)},
+    "Group/[id]/$export": {"GET": Interaction("export", None, bulk.export_group)},
+    "$import": {"POST": Interaction("import", None, bulk.import_lines)},
+    "$job/[id]": {
+        "GET": Interaction("job-status", None, bulk.job_status),
+        "DELETE": Interaction("job-cancel", None, bulk.job_cancel),
+    },
+    "$job/[id]/[file]": {"GET": Interaction(bulk.BULK_FILE, None, bulk.job_file)},
     "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "DELETE": _DELETE},
     "[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],
