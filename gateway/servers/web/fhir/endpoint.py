@@ -129,4 +129,4 @@ class FhirEndpoint:
         if name != "metadata":
             return JSONResponse(smart_configuration(self._services))
         check_format(request, query_fields(request))
-        return capabilities(self._services).response(head=request.method == "HEAD")
+        return capabilities(self._services, INTERACTIONS).response(head=request.method == "HEAD")
