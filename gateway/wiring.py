@@ -180,9 +180,7 @@ def erase_patient(settings: Settings) -> ErasePatient:
 
     opened = database(settings)
     of_patients = vault(settings, opened)
-    return ErasePatient(
-        opened, blobs(settings), lambda: scrub(opened), house=lambda: of_patients.house().pseudonym
-    )
+    return ErasePatient(opened, blobs(settings), lambda: scrub(opened), house=lambda: of_patients.house().pseudonym)
 
 
 def read_reports(settings: Settings, opened: Database) -> ReadReports:

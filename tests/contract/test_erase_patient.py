@@ -321,6 +321,9 @@ def test_the_fhir_record_goes_too(gateway: KeyedGateway) -> None:
     with gateway.database.begin("test") as unit:
         keys = {row[0] for table in tables_left for row in unit._transaction.all(select(table.c.key))}
     assert keys <= {one.key for one in left}
+    with pytest.raises(Erased):  # this process still remembers the patient
+        write_record(gateway, record, WHO)
+    vault.forget(pseudonym)
     write_record(gateway, record, WHO)  # the same person is a new one
 
 
