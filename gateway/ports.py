@@ -16,6 +16,7 @@ from typing import Literal, Protocol, TypeVar
 from gateway.domain.access import Client, ClientKind, Grant, Person
 from gateway.domain.audit import AuditRow
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
+from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
 from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
@@ -448,6 +449,38 @@ class ResourceIndex(Protocol):
 
     def put(self, changes: Sequence[Change]) -> None:
         """Replaces the rows of these resources; a deleted one loses them."""
+        ...
+
+    def forget(self, keys: Sequence[int]) -> None:
+        """Deletes the rows of these resources: their patient was erased."""
+        ...
+
+    def page(
+        self,
+        kind: str,
+        criteria: Sequence[Criterion],
+        order: Sequence[Order],
+        *,
+        limit: int,
+        until: int,
+        after: Place | None,
+    ) -> list[Place]:
+        """The next places in this order, the newest first among equals; no key above `until`.
+
+        Where a criterion is lossy (`criterion.is_lossy`) there may be more than what fits.
+        """
+        ...
+
+    def count(self, kind: str, criteria: Sequence[Criterion], *, until: int, most: int) -> int:
+        """How many there are; counting ends at `most`."""
+        ...
+
+    def referred(self, keys: Sequence[int], link: Link, limit: int) -> list[int]:
+        """Keys of the resources that these refer to."""
+        ...
+
+    def referring(self, keys: Sequence[int], link: Link, limit: int) -> list[int]:
+        """Keys of the resources that refer to these."""
         ...
 
     def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
