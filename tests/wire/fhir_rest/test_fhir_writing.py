@@ -255,3 +255,31 @@ def test_validate_stores_nothing(ehr: Writer) -> None:
     }
     assert ehr.send("POST", "Patient/$validate", wrapped).json()["issue"][0]["severity"] == "error"
     assert ehr.send("GET", f"Patient?identifier={MRN}|validated").json().get("entry") is None
+
+
+def test_everything_of_a_patient(ehr: Writer) -> None:
+    """$everything gives the whole record once, in pages, with what it refers to of the house and nobody else's."""
+    organization = ehr.create({"resourceType": "Organization", "name": "Lab"})["id"]
+    ehr.create(observation(f"Patient/{ehr.create(patient('somebody-else'))['id']}"))
+    own_id = ehr.create(patient("everything"))["id"]
+    performer = [{"reference": f"Organization/{organization}"}]
+    made = {ehr.create(observation(f"Patient/{own_id}", performer=performer))["id"] for _ in range(3)}
+    path = f"Patient/{own_id}/$everything"
+    bundle = ehr.send("GET", path).json()
+    assert {(one["resource"]["id"], one["search"]["mode"]) for one in bundle["entry"]} == {
+        (own_id, "match"),
+        *((one, "match") for one in made),
+        (organization, "include"),
+    }
+    assert bundle["total"] == 4
+    seen: list[str] = []
+    url: str | None = f"{path}?_count=1&_type=Observation"
+    while url:
+        page = ehr.send("GET", url).json()
+        seen += [one["resource"]["id"] for one in page["entry"] if one["search"]["mode"] == "match"]
+        following = [link["url"] for link in page["link"] if link["relation"] == "next"]
+        url = following[0].removeprefix(f"{ehr.hospital.services.fhir_base}/") if following else None
+    assert (set(seen), len(seen)) == (made, 3)
+    assert ehr.send("GET", f"{path}?_since=2999-01-01").json().get("entry") is None
+    assert ehr.send("GET", f"{path}?start=2020").status_code == 400
+    assert ehr.send("GET", "Patient/nobody-here/$everything").status_code == 404

@@ -6,6 +6,7 @@ from gateway.domain.access import Client
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
+from gateway.servers.web.fhir.everything import everything
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.history import history
 from gateway.servers.web.fhir.interaction import Interaction
@@ -43,6 +44,7 @@ _HISTORY = {
     level: {"GET": Interaction(f"history-{level}", "r", history), "HEAD": Interaction(f"history-{level}", "r", history)}
     for level in ("instance", "type", "system")
 }
+_EVERYTHING = Interaction("everything", "r", everything)
 _VALIDATE = Interaction("validate", "r", validate)
 
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
@@ -55,5 +57,6 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/[id]/_history": _HISTORY["instance"],
     "[type]/[id]/$validate": {"POST": _VALIDATE},
+    "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }
