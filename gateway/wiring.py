@@ -184,7 +184,8 @@ def erase_patient(settings: Settings) -> ErasePatient:
     from gateway.storage.scrub import scrub
 
     opened = database(settings)
-    return ErasePatient(opened, blobs(settings), lambda: scrub(opened))
+    of_patients = vault(settings, opened)
+    return ErasePatient(opened, blobs(settings), lambda: scrub(opened), house=lambda: of_patients.house().pseudonym)
 
 
 def read_reports(settings: Settings, opened: Database) -> ReadReports:

@@ -177,8 +177,17 @@ def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
     shutil.copy(template, home / "dxgate.sqlite")
     os.chmod(home / "dxgate.sqlite", 0o600)
     database = wiring.database(settings)
+    services = web_services(settings, database)
+    with database.begin("worker-1") as unit:
+        unit.models.announce(model())
+        unit.commit()
+    return Hospital(settings, database, services)
+
+
+def web_services(settings: Settings, database: SqlDatabase) -> WebServices:
+    """What one web process works with."""
     vault = wiring.vault(settings, database)
-    services = WebServices(
+    return WebServices(
         settings=settings,
         database=database,
         vault=vault,
@@ -188,10 +197,6 @@ def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
         commits=GroupCommitter(database, "web"),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
     )
-    with database.begin("worker-1") as unit:
-        unit.models.announce(model())
-        unit.commit()
-    return Hospital(settings, database, services)
 
 
 def add_study(hospital: Hospital, folder: Path, planted: Planted = PLANTED[0], instances: int = 2) -> StudyId:

@@ -38,7 +38,7 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
     )
 
 
-_PATCHES = ("application/json-patch+json", "application/fhir+json")
+_PATCHES = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
 
 
 def smart_configuration(services: WebServices) -> Resource:

@@ -6,9 +6,11 @@ from gateway.domain.access import Client
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
+from gateway.servers.web.fhir.everything import everything
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.history import history
 from gateway.servers.web.fhir.interaction import Interaction
+from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import read
 from gateway.servers.web.fhir.search import search
@@ -36,22 +38,25 @@ _VREAD = Interaction("vread", "r", vread)
 _SEARCH = Interaction("search-type", "s", search)
 _CREATE = Interaction("create", "c", asked=create)
 _UPDATE = Interaction("update", "u", asked=update)
+_PATCH = Interaction("patch", "u", asked=patch)
 _DELETE = Interaction("delete", "d", asked=delete)
 _HISTORY = {
     level: {"GET": Interaction(f"history-{level}", "r", history), "HEAD": Interaction(f"history-{level}", "r", history)}
     for level in ("instance", "type", "system")
 }
+_EVERYTHING = Interaction("everything", "r", everything)
 _VALIDATE = Interaction("validate", "r", validate)
 
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[base]": {"POST": Interaction("transaction", None, _bundle)},
     "_history": _HISTORY["system"],
-    "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "DELETE": _DELETE},
+    "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],
     "[type]/$validate": {"POST": _VALIDATE},
-    "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "DELETE": _DELETE},
+    "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/[id]/_history": _HISTORY["instance"],
     "[type]/[id]/$validate": {"POST": _VALIDATE},
+    "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }
