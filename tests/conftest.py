@@ -55,6 +55,7 @@ PEERS: dict[str, Callable[[], bool]] = {
     "orthanc": lambda: bool(shutil.which("Orthanc") or Path("/usr/sbin/Orthanc").exists()),
     "postgresql": _has_postgresql,
     "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),
+    "imagecodecs": lambda: bool(importlib.util.find_spec("imagecodecs")),
     "redis": _has_any("redis-server", "valkey-server"),
     "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }

@@ -7,8 +7,7 @@ must be found before the first patient, not after.
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +42,7 @@ class Answer:
 
 
 class Session:
-    """A verified pack, loaded and warm. `run` may be called from several threads; they take turns.
+    """A verified pack, loaded and warm. `run` may be called from several threads.
 
     `graph` None: the pack's own graph is opened here, as `policy` and `threads` allow.
     """
@@ -63,7 +62,6 @@ class Session:
         self.provider = self.graph.provider
         self.provider_reason = self.graph.reason
         self.runtime = self.graph.runtime
-        self._lock = threading.Lock()
         self.buckets = _buckets(self.provider, self.manifest.serving.max_batch)
         self._check_contract()
         self.golden_error = self._check_golden()
@@ -83,8 +81,7 @@ class Session:
         return self.run(batch).rows(len(tensors))
 
     def close(self) -> None:
-        with self._lock:
-            self.graph.close()
+        self.graph.close()
 
     def run(self, batch: Floats) -> Answer:
         """(B, height, width, 1) raw grey levels to the graph's outputs; 1 <= B <= `MAX_BATCH`."""
@@ -94,8 +91,9 @@ class Session:
         if not 1 <= len(batch) <= MAX_BATCH:
             raise Fault(f"batch of {len(batch)}; 1 to {MAX_BATCH} are served")
         names = _outputs(self.manifest)
-        with self._lock:
-            values = self.graph.run(names, {shape.tensor: batch})
+        values = [np.asarray(value, np.float32) for value in self.graph.run(names, {shape.tensor: batch})]
+        if values[0].shape != (len(batch), len(self.manifest.labels)) or {len(v) for v in values} != {len(batch)}:
+            raise Fault("the model's answer does not have a row for each image and a column for each label")
         if not all(np.isfinite(value).all() for value in values):
             raise Fault("the model answered with a value that is not a number")
         return Answer(*values)
@@ -104,10 +102,9 @@ class Session:
         """What the graph says about itself must be what the signed manifest says about it."""
         manifest, shape = self.manifest, self.manifest.input
         check_metadata(self.graph, manifest)
-        inputs = {port.name: port.shape[1:] for port in self.graph.inputs}
         outputs = {port.name for port in self.graph.outputs}
         expected = {shape.tensor: (shape.height, shape.width, shape.channels)}
-        if inputs != expected or not set(_outputs(manifest)) <= outputs:
+        if not inputs_fit(self.graph, expected) or not set(_outputs(manifest)) <= outputs:
             raise Invalid(f"the graph of {manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
@@ -123,6 +120,17 @@ class Session:
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
+
+
+def inputs_fit(graph: Graph, expected: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the graph takes these tensors (shapes without the batch) and no others; a free size fits any."""
+    if {port.name for port in graph.inputs} != set(expected):
+        return False
+    return all(
+        len(port.shape) == len(expected[port.name]) + 1
+        and all(size in (None, wanted) for size, wanted in zip(port.shape[1:], expected[port.name], strict=True))
+        for port in graph.inputs
+    )
 
 
 def local_graph(package: Package, device: Device) -> Graph:

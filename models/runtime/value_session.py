@@ -7,7 +7,6 @@ are the graph's business.
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,13 +17,13 @@ from models.manifest import RecordManifest, SeriesManifest
 from models.package import Package
 from models.runtime.graph import Graph
 from models.runtime.providers import Device, Policy
-from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, local_graph
+from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, inputs_fit, local_graph
 
 Floats = npt.NDArray[np.float32]
 
 
 class ValueSession:
-    """`run` may be called from several threads; they take turns."""
+    """`run` may be called from several threads."""
 
     def __init__(
         self,
@@ -42,7 +41,6 @@ class ValueSession:
         self.provider = self.graph.provider
         self.provider_reason = self.graph.reason
         self.runtime = self.graph.runtime
-        self._lock = threading.Lock()
         self._check_contract()
         self.golden_error = self._check_golden()
 
@@ -55,22 +53,24 @@ class ValueSession:
             raise Fault(f"values must be float32 in batches of 1 to {MAX_BATCH}")
         output = self.manifest.output
         names = [output.prob] + ([output.contribution] if output.contribution else [])
-        with self._lock:
-            got = self.graph.run(names, tensors)
+        got = [np.asarray(value, np.float32) for value in self.graph.run(names, tensors)]
+        if got[0].shape != (max(sizes), len(self.manifest.labels)):
+            raise Fault("the model's answer does not have a row for each record and a column for each label")
         if not all(np.isfinite(value).all() for value in got):
             raise Fault("the model answered with a value that is not a number")
         return got[0], got[1] if len(got) > 1 else np.zeros((len(got[0]), 0), np.float32)
 
     def close(self) -> None:
-        with self._lock:
-            self.graph.close()
+        self.graph.close()
 
     def _check_contract(self) -> None:
         check_metadata(self.graph, self.manifest)
         output = self.manifest.output
         outputs = {port.name for port in self.graph.outputs}
-        inputs = {port.name: port.shape[1:] for port in self.graph.inputs}
-        if inputs != self.shapes or not {output.prob, *filter(None, [output.contribution])} <= outputs:
+        if (
+            not inputs_fit(self.graph, self.shapes)
+            or not {output.prob, *filter(None, [output.contribution])} <= outputs
+        ):
             raise Invalid(f"the graph of {self.manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
