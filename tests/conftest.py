@@ -56,6 +56,7 @@ PEERS: dict[str, Callable[[], bool]] = {
     "postgresql": _has_postgresql,
     "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),
     "imagecodecs": lambda: bool(importlib.util.find_spec("imagecodecs")),
+    "mlserver": lambda: bool(os.environ.get("DXGATE_TEST_MLSERVER")),
     "redis": _has_any("redis-server", "valkey-server"),
     "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from gateway.domain.errors import Fault
 from models.runtime.providers import Opened
 
 Tensor = npt.NDArray[Any]
@@ -79,8 +80,13 @@ class LocalGraph:
         return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, outputs: Sequence[str], tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        """Fault where the runtime fails, for want of memory above all."""
         with self._turn:
-            return [np.asarray(value) for value in self._session.run(list(outputs), dict(tensors))]
+            try:
+                values = self._session.run(list(outputs), dict(tensors))
+            except Exception as error:  # the runtime has exceptions of its own, and words that quote names and sizes
+                raise Fault(f"the runtime failed ({type(error).__name__})") from error
+        return [np.asarray(value) for value in values]
 
     def close(self) -> None:
         """Its device memory is free when the last reference is gone."""

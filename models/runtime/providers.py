@@ -16,7 +16,7 @@ from typing import Any
 
 import onnxruntime
 
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import Invalid, Unavailable
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
@@ -135,7 +135,10 @@ def _build(model: bytes, cuda: bool, device: Device, folder: Path | None) -> Any
     chosen = options(device.threads)
     if folder is not None:
         chosen.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-    session = onnxruntime.InferenceSession(model, chosen, providers=wanted)
+    try:
+        session = onnxruntime.InferenceSession(model, chosen, providers=wanted)
+    except Exception as error:  # the runtime has exceptions of its own for every kind of bad graph
+        raise Invalid(f"the graph cannot be opened ({type(error).__name__})") from error
     session.disable_fallback()  # a failed run must raise, not start again on another processor
     return session
 

@@ -109,8 +109,7 @@ class Session:
 
     def _check_golden(self) -> float:
         """Largest difference to the recorded probabilities over all batch sizes; `Fault` beyond the tolerance."""
-        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
-            pixels, expected = golden["pixels"].astype(np.float32), golden["prob"]
+        pixels, expected = golden_vectors(self.package, "pixels", "prob")
         error = 0.0
         for bucket in reversed(self.buckets):  # the largest first: if memory is short, it is so before a patient waits
             part = np.resize(np.arange(len(pixels)), -(-len(pixels) // bucket) * bucket)
@@ -145,6 +144,18 @@ def _buckets(provider: str, allowed: int) -> tuple[int, ...]:
     """The batch sizes that are made warm: powers of two up to the most that provider and pack allow."""
     most = min(allowed or MAX_BATCH, BATCH.get(provider, REMOTE_BATCH))
     return (*(size for size in (1, 2, 4, 8, 16, 32) if size < most), most)
+
+
+def golden_vectors(package: Package, *names: str) -> list[Floats]:
+    """The recorded tensors as 32-bit floats, all of one length; Invalid where they are not there."""
+    try:
+        with np.load(io.BytesIO(package.content["golden.npz"]), allow_pickle=False) as golden:
+            found = [golden[name].astype(np.float32) for name in names]
+    except Exception as error:  # the reader raises whatever a file of another form provokes
+        raise Invalid(f"golden.npz of {package.manifest.name} cannot be read ({type(error).__name__})") from error
+    if len({len(values) for values in found}) != 1 or not len(found[0]):
+        raise Invalid(f"golden.npz of {package.manifest.name} has no vectors, or not the same number of each")
+    return found
 
 
 def check_metadata(graph: Graph, manifest: Scored) -> None:

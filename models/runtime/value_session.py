@@ -6,7 +6,6 @@ are the graph's business.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,7 +16,7 @@ from models.manifest import RecordManifest, SeriesManifest
 from models.package import Package
 from models.runtime.graph import Graph
 from models.runtime.providers import Device, Policy
-from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, inputs_fit, local_graph
+from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, golden_vectors, inputs_fit, local_graph
 
 Floats = npt.NDArray[np.float32]
 
@@ -75,9 +74,8 @@ class ValueSession:
 
     def _check_golden(self) -> float:
         """Largest difference to the recorded probabilities; raises `Fault` beyond the tolerance."""
-        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
-            tensors = {name: golden[name].astype(np.float32) for name in self.shapes}
-            expected = golden["prob"]
+        *given, expected = golden_vectors(self.package, *self.shapes, "prob")
+        tensors = dict(zip(self.shapes, given, strict=True))
         error = 0.0
         for start in range(0, len(expected), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
