@@ -15,5 +15,5 @@ from models.text_search.search import TextSearch
 def load_pixel_search(settings: Settings, policy: Policy, decode: Decode = decode_here) -> TextSearch:
     """Forbidden where the weights are not the ones examined, Invalid where the hospital's rules cannot be read."""
     own = Path(settings.pixels.device_rules).expanduser() if settings.pixels.device_rules else None
-    detector, rules = TextDetector(policy), device_rules.load(own)
+    detector, rules = TextDetector(policy, device=settings.worker.device_number), device_rules.load(own)
     return TextSearch(detector, rules, settings.pixels.max_masked_share, decode=decode)

@@ -99,13 +99,11 @@ def options(threads: int | None = None) -> Any:
     return chosen
 
 
-def open_session(model: bytes, policy: Policy, threads: int | None = None) -> Opened:
-    """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use."""
-    return open_on(model, Device(policy, threads=threads))
-
-
 def open_on(model: bytes, device: Device, folder: Path | None = None) -> Opened:
-    """The same on a device; `folder` holds the files with external data that the graph names."""
+    """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use.
+
+    `folder` holds the files with external data that the graph names.
+    """
     policy = device.policy
     try_cuda, reason = wish(policy)
     if policy is Policy.REQUIRE_GPU and not try_cuda:
