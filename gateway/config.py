@@ -185,7 +185,8 @@ class WorkerSettings(Section):
     decode_seconds: float = Field(30.0, ge=1, le=600)
     """Time that decoding one compressed frame may take."""
     max_tasks: int = Field(0, ge=0)
-    """Tasks after which a worker ends, to be started anew, once it has finished what it holds; 0 means never."""
+    """Tasks after which a worker ends, to be started anew, once it has finished what it holds; 0 means never.
+    Its start takes seconds: a number that is reached in less than half a minute makes `dxgate up` pause."""
     max_memory_mib: int = Field(0, ge=0)
     """Resident memory after which a worker does the same; 0 means that it is not looked at."""
     lease_seconds: float = Field(45.0, ge=2)
