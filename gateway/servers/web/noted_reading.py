@@ -24,6 +24,7 @@ from gateway.ports import (
     PixelTasks,
     Quotas,
     Reports,
+    ResourceIndex,
     Resources,
     Studies,
     Tasks,
@@ -128,6 +129,10 @@ class NotedReading:
     @property
     def resources(self) -> Resources:
         return self._unit.resources
+
+    @property
+    def resource_index(self) -> ResourceIndex:
+        return self._unit.resource_index
 
     @property
     def access(self) -> Access:
