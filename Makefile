@@ -14,7 +14,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test train lint typecheck imports bench-dicom bench-fhir bench-latency bench-pixels judge-fhir chaos rotate-storm lock docs clean
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs help imports judge-fhir lint lock rotate-storm test train typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,14 @@ $(JUDGE_STAMP): requirements/judges.txt
 
 judge-fhir: $(JUDGE_STAMP) ## three foreign validators judge the FHIR we emit: JUDGED="folders or files"
 	var/judges/bin/python deploy/tools/judge_fhir.py $(JUDGED)
+
+bench-cpu: venv-dev ## images per second of a worker beside a bare ONNX Runtime loop, and a large pack, on the CPU
+	$(BIN)/python deploy/bench/bench_inference.py --device cpu
+	$(BIN)/python deploy/bench/bench_large_model.py --device cpu
+
+bench-gpu: venv-dev ## the same on a GPU; needs the extra gpu in place of cpu
+	$(BIN)/python deploy/bench/bench_inference.py --device cuda --threads 16 --studies 100
+	$(BIN)/python deploy/bench/bench_large_model.py --device cuda --parameters 20e6 1e9 3e9
 
 bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable report
 	$(BIN)/python deploy/bench/bench_report_latency.py
