@@ -37,15 +37,28 @@ _OTHER_EVENTS = (
     "export:make",
     "resource:read",
     "resource:search",
+    "fhir:read",
+    "fhir:vread",
+    "fhir:history",
+    "fhir:search",
+    "fhir:create",
+    "fhir:update",
+    "fhir:patch",
+    "fhir:delete",
+    "fhir:operation",
     "console:view",
     "client:add",
     "client:disable",
+    "client:rotate",
+    "client:revoke",
     "client:authenticate",
     "client:reject",
     "person:add",
     "person:login",
     "person:reject",
     "person:logout",
+    "person:role",
+    "person:consent",
     "key:create",
     "key:rotate",
     "key:rewrap",
@@ -80,3 +93,21 @@ class AuditRow:
     previous: bytes
     code: bytes
     key_id: str
+
+
+@dataclass(frozen=True)
+class AuditQuery:
+    """Which rows are asked for; a field that is None asks nothing, and within a field any value will do.
+
+    `agents` are names of clients, people or parts; `patients` pseudonyms; `entities` resource types with ids;
+    `outcomes` FHIR codes (0, 4, 8, 12); `since` counts, `before` does not.
+    """
+
+    seqs: tuple[int, ...] | None = None
+    events: tuple[str, ...] | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    agents: tuple[str, ...] | None = None
+    patients: tuple[str, ...] | None = None
+    entities: tuple[tuple[str, str], ...] | None = None
+    outcomes: tuple[str, ...] | None = None
