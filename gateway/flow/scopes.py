@@ -18,7 +18,7 @@ Permission = Literal["c", "r", "u", "d", "s"]
 Context = Literal["system", "user"]
 LONGEST_REQUEST = 2048
 NAMED_ONLY = frozenset({"AuditEvent"})
-SIGN_IN = ("openid", "fhirUser", "offline_access")
+SIGN_IN = ("offline_access",)
 """Scopes without a type, of apps in which people sign in (SMART App Launch 2.2, 3.2.2)."""
 ROLE_SCOPES: dict[Role, tuple[str, ...]] = {
     "physician": ("user/*.cruds",),
@@ -68,6 +68,12 @@ def narrowed(granted: Iterable[str], requested: str | None, context: Context = "
         raise Forbidden("scopes with ?parameter=value are not served here")
     allowed = (scope for one in requested.split() for scope in _allowed(held, one, context))
     return tuple(dict.fromkeys(allowed))
+
+
+def of_scope(scope: str) -> tuple[str, str]:
+    """Type and letters; both empty where the scope is not one of ours."""
+    _, kind, letters = _parsed(scope)
+    return kind, letters
 
 
 def of_person(granted: Iterable[str], requested: str | None, role: Role) -> tuple[str, ...]:

@@ -18,9 +18,12 @@ from gateway.domain.errors import Fault, GatewayError, Missing
 from gateway.flow.scopes import Permission
 from gateway.formats.fhir.capability import BY_TYPE
 from gateway.servers.web.body import Fields, query_fields, read_body, read_form
+from gateway.servers.web.client_credentials import address_of
+from gateway.servers.web.fhir import audit_events
 from gateway.servers.web.fhir.authorize import authenticate, authorize
 from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, check_format, prefers_lenient, refused
+from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
 from gateway.servers.web.fhir.read import read
 from gateway.servers.web.fhir.search import search
 from gateway.servers.web.fhir.token_value import ID
@@ -36,16 +39,17 @@ Handler = Callable[[WebServices, Client, FhirRequest], Answer]
 
 @dataclass(frozen=True)
 class Interaction:
-    """One interaction: its name in the specification, what runs, and the scope letter that it needs."""
+    """One interaction: its name in the specification, what runs, the scope letter that it needs, its audit event."""
 
     name: str
     run: Handler
     permission: Permission
+    audited_as: Action
 
 
-READ = Interaction("read", read, "r")
-VREAD = Interaction("vread", vread, "r")
-SEARCH = Interaction("search-type", search, "s")
+READ = Interaction("read", read, "r", "read")
+VREAD = Interaction("vread", vread, "r", "vread")
+SEARCH = Interaction("search-type", search, "s", "search")
 
 # Shape of an address to the interactions on it, by method
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
@@ -81,6 +85,7 @@ class FhirEndpoint:
         name_request(request, "fhir.none")
         head = request.method == "HEAD"
         try:
+            self._services.address_rate.take(address_of(request))
             return await self._answer(request)
         except GatewayError as error:
             if isinstance(error, Fault):
@@ -113,9 +118,11 @@ class FhirEndpoint:
         kind = asked.served.type
         client = client or authenticate(self._services, request)
         name_request(request, f"fhir.{interaction.name} {kind}", f"client:{client.name}")
-        authorize(client, kind, interaction.permission)
-        check_format(request, asked.fields)
-        return interaction.run(self._services, client, asked)
+        with refusals_noted(self._services, client, interaction.audited_as, kind, asked.id):
+            authorize(client, kind, interaction.permission)
+            check_format(request, asked.fields)
+            run = audit_events.HANDLERS[interaction.name] if kind == audit_events.TYPE else interaction.run
+            return run(self._services, client, asked)
 
     async def _fields(self, request: Request) -> Fields:
         """Parameters of query and form together (R4 3.1.1.3)."""
@@ -169,6 +176,8 @@ def _unserved(segments: list[str]) -> str | None:
 
 def _interaction(address: Address, method: str) -> Interaction | None:
     methods = INTERACTIONS[address.shape]
+    if address.type == audit_events.TYPE:  # the trail is written by what happens, never over REST
+        methods = {name: each for name, each in methods.items() if each.name in audit_events.HANDLERS}
     if method != "OPTIONS" and method not in methods:
         raise wrong_method((*methods, "OPTIONS"))
     return methods.get(method)

@@ -13,11 +13,12 @@ from email.utils import format_datetime, parsedate_to_datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.domain.access import Client
+from gateway.domain.access import Caller, Client
 from gateway.domain.errors import Category, Fault, GatewayError
 from gateway.flow.attempts import TooManyAttempts
 from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.opening_quota import TooManyOpenings
+from gateway.flow.request_rate import TooManyRequests
 from gateway.formats.fhir.capability import Served
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource, encode
 from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue
@@ -63,8 +64,8 @@ class Answer:
 
 
 def actor_of(client: Client) -> str:
-    """How the audit trail calls a client."""
-    return f"client:{client.name}"
+    """How the audit trail calls who asks: a client, or the person for whom it asks."""
+    return client.actor if isinstance(client, Caller) else f"client:{client.name}"
 
 
 def answered(resource: Resource, request: FhirRequest) -> Answer:
@@ -88,7 +89,7 @@ def refused(error: GatewayError) -> Answer:
     if isinstance(error, NotAuthenticated):
         return Answer(LOGIN[0], issue(LOGIN[1], str(error)), {"WWW-Authenticate": _CHALLENGES})
     status, code = OUTCOMES[error.category]
-    if isinstance(error, TooManyAttempts | TooManyOpenings):
+    if isinstance(error, TooManyAttempts | TooManyOpenings | TooManyRequests):
         headers["Retry-After"] = str(error.seconds)
     elif error.category in (Category.BUSY, Category.UNAVAILABLE):
         headers["Retry-After"] = "5"

@@ -7,6 +7,7 @@ from gateway.domain.errors import Missing
 from gateway.formats.fhir.element import Resource
 from gateway.servers.web.fhir import resources
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, answered
+from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.fhir.pictures import with_pictures
 from gateway.servers.web.services import WebServices
 
@@ -19,7 +20,9 @@ def read(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     with services.reading() as unit:
         place = resources.place_of(unit, kind, request.id)
         document = resources.opened(services, unit, place, purpose="read", actor=actor_of(client))
-        unit.audit.record("resource:read", request.id, actor_of(client), type=kind, version=place.version)
+        note_interaction(
+            unit, client, "read", kind, request.id, version=place.version, patients=[document.study.patient]
+        )
     if kind == "DiagnosticReport":
         document = with_pictures(services, document)
     return answered(_named(resources.rendered(services, document, kind), request.id), request)
@@ -33,7 +36,7 @@ def _without_identity(services: WebServices, client: Client, kind: str, own_id: 
             found = resources.provenance_of(services, unit, place.report, version)
         else:
             found = _named(list(resources.of_the_house(services, unit, kind)), own_id)
-        unit.audit.record("resource:read", own_id, actor_of(client), type=kind)
+        note_interaction(unit, client, "read", kind, own_id)
     return found
 
 

@@ -7,6 +7,7 @@ from gateway.domain.errors import Missing
 from gateway.domain.ids import ReportId
 from gateway.servers.web.fhir import resources
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, answered
+from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.fhir.pictures import with_pictures
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -24,6 +25,7 @@ def vread(services: WebServices, client: Client, request: FhirRequest) -> Answer
         place = resources.Place(unit.reports.get(ReportId(request.id)), int(request.version))
         unit.reports.version(place.report.id, place.version)  # Missing before identity is opened
         document = resources.opened(services, unit, place, purpose="read", actor=actor_of(client))
-        unit.audit.record("resource:read", request.id, actor_of(client), type=VERSIONED, version=place.version)
+        patients = [document.study.patient]
+        note_interaction(unit, client, "vread", VERSIONED, request.id, version=place.version, patients=patients)
     document = with_pictures(services, document)
     return answered(resources.rendered(services, document, VERSIONED)[0], request)
