@@ -155,8 +155,8 @@ def _keys(commands: Group) -> None:
 def _access(commands: Group) -> None:
     client = _group(commands, "client", "systems that may connect")
     add = _group(client, "add", "let a system connect")
-    secret = "add a FHIR client; where it has no keys or certificate, with a secret that is shown once"
-    fhir = _credentials(_command(add, "fhir", "fhir_client:add_fhir_client", secret))
+    made = "add a FHIR client; where it has no keys or certificate, with a secret that is shown once"
+    fhir = _credentials(_command(add, "fhir", "fhir_client:add_fhir_client", made))
     fhir.add_argument("name", help="client id")
     fhir.add_argument("--scope", action="append", required=True, metavar="SCOPE", help=f"e.g. {SCOPE_EXAMPLES}")
     fhir.add_argument("--from", dest="networks", action="append", default=[], metavar="CIDR", help="its network")

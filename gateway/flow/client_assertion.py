@@ -65,7 +65,12 @@ class ClientAssertions:
         text = client.jwks
         if text is None and client.jwks_url is not None:
             text = self.key_sets.with_key(client.jwks_url, kid)
-        found = key_of(text or "", kid)
+        if text is None:
+            raise AssertionRefused("no keys are registered for the client")
+        try:
+            found = next((key for key in checked_keys(text) if key.kid == kid), None)
+        except Invalid as error:  # at the client's own address, which changes without us
+            raise AssertionRefused(str(error)) from None
         if found is None:
             raise AssertionRefused("no key with this kid is registered for the client")
         return found
@@ -117,14 +122,6 @@ def issuer_of(token: str) -> str:
         return _text(_object(jws.extract_compact(token.encode("ascii")).payload), "sub")
     except (JoseError, ValueError, TypeError):
         raise AssertionRefused("this is no signed token") from None
-
-
-def key_of(jwks: str, kid: str) -> Any | None:
-    """The public key of this kid that may verify, or None."""
-    for key in checked_keys(jwks):
-        if key.kid == kid:
-            return key
-    return None
 
 
 def checked_keys(jwks: str, curves: tuple[str, ...] = CURVES) -> KeySet:
