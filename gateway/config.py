@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.domain.access import Role
 from gateway.domain.errors import Invalid
+from gateway.domain.report import RECORD
 
 _KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its terminating zero, unix(7)
@@ -150,6 +151,10 @@ class WebSettings(Section):
     """Life of an access token."""
     session_seconds: int = Field(8 * 3600, ge=300, le=86400)
     """Life of a console session."""
+    max_resource_bytes: int = Field(8 << 20, ge=1 << 16, le=32 << 20)
+    """Largest body that the FHIR endpoint takes: a resource or a Bundle."""
+    max_bundle_entries: int = Field(1000, ge=1, le=10_000)
+    """Most entries of a batch or a transaction."""
     tls_certificate: str = ""
     """PEM certificate chain; set together with tls_key to serve HTTPS."""
     tls_key: str = ""
@@ -402,6 +407,8 @@ def _check_together(settings: Settings) -> None:
             raise Invalid(f"{section}.tls_client_ca needs {section}.tls_certificate and {section}.tls_key")
     if (settings.web.tls_client_required or settings.web.tls_client_crl) and not settings.web.tls_client_ca:
         raise Invalid("web.tls_client_required and web.tls_client_crl need web.tls_client_ca")
+    if any(destination.name == RECORD for destination in settings.destinations):
+        raise Invalid(f"{RECORD} is the name of the gateway's own store; call the destination something else")
     if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:
         raise Invalid("dicom.max_object_bytes is above dicom.max_bytes_in_flight; such an object would never fit")
 

@@ -7,6 +7,7 @@ Adapters are named in gateway/wiring.py, the inference engine of a worker in wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -408,14 +409,25 @@ class Resources(Protocol):
         own_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        current_since: datetime | None = None,
         limit: int,
         after: tuple[datetime, int, int] | None = None,
     ) -> list[StoredVersion]:
-        """Newest first, deletions too; `after` is (at, key, version) of the last row of the page before."""
+        """Newest first, deletions too; `after` is (at, key, version) of the last row of the page before.
+
+        From `since` on, before `until`; `current_since` leaves out what had been replaced by then.
+        """
         ...
 
-    def of_owner(self, owner: str, limit: int, after: int = 0) -> list[StoredVersion]:
+    def of_owner(self, owner: str, limit: int, after: int = 0, kind: str | None = None) -> list[StoredVersion]:
         """The current versions in one patient's record, oldest resource first."""
+        ...
+
+    def hold(self, owners: Sequence[str], keys: Sequence[int], conditions: Sequence[int]) -> Mapping[int, int]:
+        """Nobody else changes these resources, or decides by these conditions, until the unit of work ends.
+
+        Returns the version at which each of `keys` stands; Erased where an owner was erased. A condition is 32 bits.
+        """
         ...
 
     def insert(self, first: StoredVersion) -> bool:
@@ -424,6 +436,10 @@ class Resources(Protocol):
 
     def replace(self, was: StoredVersion, now: StoredVersion) -> bool:
         """Guarded by the version that was read; False where another writer was first."""
+        ...
+
+    def write(self, changes: Sequence[tuple[StoredVersion | None, StoredVersion]]) -> bool:
+        """Many of both at once, None for what is new; False where one failed, and the unit must not be committed."""
         ...
 
 
@@ -549,6 +565,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     @property
     def resources(self) -> Resources: ...
     @property
+    def resource_index(self) -> ResourceIndex: ...
+    @property
     def access(self) -> Access: ...
     @property
     def audit(self) -> AuditTrail: ...
@@ -570,6 +588,10 @@ class GroupCommit(Protocol):
     """Runs many small writes in one transaction and answers each when that transaction is durable."""
 
     def submit(self, write: Callable[[UnitOfWork], T]) -> T: ...
+
+    def later(self, write: Callable[[UnitOfWork], T]) -> Future[T]:
+        """The same for who waits in another way than by blocking a thread."""
+        ...
 
 
 class BlobStore(Protocol):
@@ -627,7 +649,7 @@ class IdentityVault(Protocol):
         """Pseudonyms of the patients known by this identifier."""
         ...
 
-    def search_index(self, kind: Literal["accession", "study-uid"], value: str) -> bytes: ...
+    def search_index(self, kind: Literal["accession", "study-uid", "condition"], value: str) -> bytes: ...
 
 
 class Outlet(Protocol):

@@ -21,6 +21,7 @@ from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.live_ring import LiveRing
 from gateway.privacy.providers.choose import Kind, provider_for
+from gateway.privacy.search_keys import search_key
 from gateway.privacy.vault import Vault
 from gateway.readiness import mark_ready
 from gateway.storage.anchor import AnchorFile
@@ -29,11 +30,13 @@ from gateway.storage.blobs_folder import FolderBlobs
 from gateway.storage.database import SqlDatabase
 from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.object_seal import PatientObjectSeal
+from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
     from gateway.domain.access import Role
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
+    from gateway.flow.deliver import DeliverReports
     from gateway.flow.erase import ErasePatient
     from gateway.flow.export_studies import ExportStudies
     from gateway.flow.grant_access import GrantAccess
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
     from gateway.flow.rotate_keys import RotateKeys
     from gateway.flow.sign_in_elsewhere import SignInElsewhere
@@ -108,7 +112,10 @@ def database(settings: Settings) -> SqlDatabase:
         key = ring.key(Purpose.AUDIT)
         return AuditKey(key.kid, key.key)
 
-    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size)
+    index = IndexSettings(
+        lambda label: search_key(all_keys(settings).key(Purpose.INDEX).key, label), settings.fhir_base_url
+    )
+    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size, index=index)
 
 
 def blobs(settings: Settings) -> BlobStore:
@@ -182,6 +189,40 @@ def read_reports(settings: Settings, opened: Database) -> ReadReports:
     from gateway.flow.read_reports import ReadReports
 
     return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+
+
+def record(settings: Settings, of_vault: Vault) -> Record:
+    """The store of FHIR resources."""
+    from gateway.flow.record.keep_index import keep_index
+    from gateway.flow.record.open import OpenResources
+    from gateway.flow.record.owner import FindOwner
+    from gateway.flow.record.plan import PlanWrites
+    from gateway.flow.record.store import Record
+    from gateway.flow.record.write import WriteResources
+
+    base = settings.fhir_base_url
+    opened = OpenResources(of_vault)
+
+    plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
+    return Record(plan, WriteResources((keep_index,)), opened)
+
+
+def file_reports(settings: Settings, opened: Database) -> DeliverReports:
+    """The deliveries to our own store."""
+    from gateway.domain.report import RECORD
+    from gateway.flow.deliver import DeliverReports, Destination
+    from gateway.flow.record.file_report import FileReport
+
+    reports = read_reports(settings, opened)
+    own = FileReport(
+        database=opened,
+        reports=reports,
+        record=record(settings, vault(settings, opened)),
+        base_url=settings.fhir_base_url,
+        organization=settings.gateway.organization,
+    )
+    pause, lease = timedelta(seconds=1), timedelta(seconds=60)
+    return DeliverReports(opened, reports, Destination(RECORD, own, pause, lease))
 
 
 def access(settings: Settings, opened: Database) -> GrantAccess:
@@ -358,18 +399,23 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
 
     opened = database(settings)
     keys = all_keys(settings)
+    of_web = vault(settings, opened)
+    commits = GroupCommitter(opened, actor="web")
     services = WebServices(
         settings=settings,
         database=opened,
-        vault=vault(settings, opened),
+        vault=of_web,
         reports=read_reports(settings, opened),
         reidentify=reidentify(settings, opened),
+        record=record(settings, of_web),
+        commits=commits,
         page_key=keys.key(Purpose.TOKENS).key,
         fetch_keys=key_set_fetch(settings),
         elsewhere=sign_in_elsewhere(settings, opened),
         check_audit=lambda: _check_chain(settings, opened),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
+    commits.stop()
 
 
 def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
@@ -413,6 +459,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
+    chores.append(Chore("file", file_reports(settings, opened), pause))
     for told in settings.destinations:
         destination = Destination(
             name=told.name,

@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from gateway.domain.errors import Invalid, Unavailable
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.failures import translated
+from gateway.storage.resource_index import IndexSettings
 from gateway.storage.unit_of_work import SqlUnitOfWork
 from gateway.storage.write_lock import NoLock, WriteLock
 
@@ -98,6 +99,7 @@ class SqlDatabase:
     """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections.
 
     `audit_key` may be asked for every chain, so that it can be rotated under a running process.
+    `index` is None where this process neither writes nor searches FHIR resources, as in a worker.
     """
 
     def __init__(
@@ -107,10 +109,12 @@ class SqlDatabase:
         *,
         pool_size: int = 8,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        index: IndexSettings | None = None,
     ) -> None:
         self.url = parse_url(url)
         self._key = (lambda: audit_key) if isinstance(audit_key, AuditKey) else audit_key
         self._now = now
+        self._index = index
         self._lock: WriteLock | NoLock = NoLock()
         if self.url.get_backend_name() == "sqlite":
             path = sqlite_path(self.url)
@@ -123,10 +127,10 @@ class SqlDatabase:
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def begin(self, actor: str) -> SqlUnitOfWork:
-        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock)
+        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock, index=self._index)
 
     def read(self) -> SqlUnitOfWork:
-        return SqlUnitOfWork(self._reader, self._key, "", self._now, None)
+        return SqlUnitOfWork(self._reader, self._key, "", self._now, None, index=self._index)
 
     @contextmanager
     def outside_transactions(self) -> Iterator[Connection]:

@@ -17,8 +17,10 @@ from gateway.domain.ids import BlobKey
 from gateway.domain.study import Study
 from gateway.storage import tables
 from gateway.storage.arrivals import STUDY_COLUMNS
+from gateway.storage.fhir_tables import vault_resource, vault_resource_version
 from gateway.storage.transaction import Transaction
 
+_INDEX_TABLES = "vault_index_"
 _patient, _study, _instance = tables.patient.c, tables.study.c, tables.instance.c
 
 
@@ -45,9 +47,19 @@ class SqlErasures:
         unnamed = {"accession_index": None, "study_uid_index": None}
         self._transaction.execute(update(tables.study).where(_study.patient == pseudonym).values(unnamed))
         self._transaction.execute(delete(of_patient).where(of_patient.c.pseudonym == pseudonym))
+        self._destroy_resources(pseudonym)
         emptied = update(tables.patient).where(_patient.pseudonym == pseudonym)
         self._transaction.execute(emptied.values(wrapped_object_key=b"", erased_at=at))
         return gone
+
+    def _destroy_resources(self, pseudonym: str) -> None:
+        """The patient's FHIR record, all versions, and what a search finds it by."""
+        keys = select(vault_resource.c.key).where(vault_resource.c.owner == pseudonym)
+        for table in tables.metadata.tables.values():
+            if table.name.startswith(_INDEX_TABLES):
+                self._transaction.execute(delete(table).where(table.c.key.in_(keys)))
+        self._transaction.execute(delete(vault_resource_version).where(vault_resource_version.c.key.in_(keys)))
+        self._transaction.execute(delete(vault_resource).where(vault_resource.c.owner == pseudonym))
 
     def unfinished(self, limit: int) -> list[str]:
         left = _patient.erased_at.is_not(None) & _patient.files_deleted_at.is_(None)

@@ -58,15 +58,19 @@ class GroupCommitter:
 
         Busy where the queue is full; Unavailable where the commit failed, or did not end in time and may yet.
         """
+        waiting = self.later(write)
+        try:
+            return waiting.result(self._timeout)
+        except TimeoutError:
+            waiting.cancel()
+            raise Unavailable("the database has not committed in time") from None
+
+    def later(self, write: Callable[[UnitOfWork], T]) -> Future[T]:
+        """The same, to be waited for without a thread; a future that is cancelled in time is not written."""
         waiting = _Waiting(write)
         with self._changed:
             self._admit(waiting)
-        try:
-            answer: T = waiting.answer.result(self._timeout)
-        except TimeoutError:
-            waiting.answer.cancel()
-            raise Unavailable("the database has not committed in time") from None
-        return answer
+        return waiting.answer
 
     def stop(self) -> None:
         """Commits what has been submitted, refuses the rest and returns when the thread has ended."""

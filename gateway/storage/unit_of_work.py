@@ -28,6 +28,7 @@ from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
 from gateway.storage.reports import SqlReports
+from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
@@ -45,12 +46,15 @@ class SqlUnitOfWork:
         actor: str,
         now: Callable[[], datetime],
         lock: WriteLock | NoLock | None,
+        *,
+        index: IndexSettings | None = None,
     ) -> None:
         self._engine = engine
         self._key = key
         self._actor = actor
         self._now = now
         self._lock = lock
+        self._index = index
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -131,6 +135,10 @@ class SqlUnitOfWork:
     @cached_property
     def resources(self) -> SqlResources:
         return SqlResources(self._transaction)
+
+    @cached_property
+    def resource_index(self) -> SqlResourceIndex:
+        return SqlResourceIndex(self._transaction, self._index)
 
     @cached_property
     def access(self) -> SqlAccess:

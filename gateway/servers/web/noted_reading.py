@@ -24,6 +24,7 @@ from gateway.ports import (
     PixelTasks,
     Quotas,
     Reports,
+    ResourceIndex,
     Resources,
     Studies,
     Tasks,
@@ -134,6 +135,10 @@ class NotedReading:
     @property
     def resources(self) -> Resources:
         return self._unit.resources
+
+    @property
+    def resource_index(self) -> ResourceIndex:
+        return self._unit.resource_index
 
     @property
     def access(self) -> Access:

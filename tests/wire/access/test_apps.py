@@ -129,7 +129,9 @@ def test_a_code_serves_once_with_its_verifier(place: Place, physician: Person) -
             form = {"grant_type": "authorization_code", "client_id": "viewer", "redirect_uri": REDIRECT}
             return http.post("/auth/token", data=form | {"code": code, "code_verifier": verifier} | changes)
 
-        for wrong in ({"code_verifier": generate_token(64)}, {"redirect_uri": "https://app.example/"}, {"code": "x"}):
+        assert redeem("no such code").json()["error"] == "invalid_grant"
+
+        for wrong in ({"code_verifier": generate_token(64)}, {"redirect_uri": "https://app.example/"}):
             code = physician.agree(asked(place, app, verifier, "user/*.rs")[0])["code"]
             assert redeem(code, **wrong).json()["error"] == "invalid_grant"
         code = physician.agree(asked(place, app, verifier, "user/*.rs")[0])["code"]

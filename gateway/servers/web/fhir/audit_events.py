@@ -6,7 +6,6 @@ an interaction and has its row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -24,7 +23,7 @@ from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields
 from gateway.servers.web.fhir import date_range
 from gateway.servers.web.fhir.date_range import DateRange
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, answered
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest
 from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
 from gateway.servers.web.fhir.search_request import SearchRequest, search_request
@@ -47,19 +46,12 @@ def read_audit_event(services: WebServices, client: Client, request: FhirRequest
             raise Missing("no such resource")
         note_interaction(unit, client, "read", TYPE, request.id)
     organization = services.settings.gateway.organization
-    return answered(audit_event(rows[0], services.fhir_base, organization), request)
+    return Answer(200, audit_event(rows[0], services.fhir_base, organization), modified=rows[0].at)
 
 
 def search_audit_events(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A searchset, newest first; Refusal (400) for parameters that are not served."""
     return Answer(200, _Search(services, client, request).bundle())
-
-
-HANDLERS: Final[Mapping[str, Callable[[WebServices, Client, FhirRequest], Answer]]] = {
-    "read": read_audit_event,
-    "search-type": search_audit_events,
-}
-"""All that can be done with an AuditEvent; the endpoint answers 405 to the rest."""
 
 
 class _Search:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from gateway.domain.access import Caller, Client
 from gateway.domain.errors import Category, GatewayError
+from gateway.domain.resource import StoredVersion
 from gateway.ports import UnitOfWork
 from gateway.servers.web.services import WebServices
 
@@ -57,6 +58,12 @@ def note_interaction(
     }
     kept = {name: value for name, value in told.items() if value is not None}
     unit.audit.record(f"fhir:{action}", own_id or kind, caller.actor, **kept)
+
+
+def patients_of(services: WebServices, stored: Sequence[StoredVersion]) -> list[str]:
+    """In whose records these versions lie; what is the house's own belongs to nobody."""
+    house = services.record.opened.vault.house().pseudonym
+    return [owner for owner in dict.fromkeys(one.owner for one in stored) if owner != house]
 
 
 @contextmanager
