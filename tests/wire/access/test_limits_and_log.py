@@ -10,7 +10,7 @@ import pytest
 from wire.access.place import Place, served_otherwise
 from wire.fhir_rest.hospital import PLANTED, SECRET
 
-from gateway.logging import JsonFormatter, TextFormatter
+from gateway.logging import LineFormatter
 from gateway.servers.web.fhir.interactions import INTERACTIONS
 
 NAMED = "Planted-Name"
@@ -77,7 +77,7 @@ def test_no_log_line_holds_what_was_asked_for(place: Place, caplog: pytest.LogCa
         http.post("/fhir/DiagnosticReport/_search", data=form)
     ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
     assert len([record for record in ours if record.getMessage().startswith("web.request")]) >= len(_addresses())
-    for formatter in (TextFormatter(), JsonFormatter()):
+    for formatter in (LineFormatter("text"), LineFormatter("json")):
         lines = "\n".join(formatter.format(record) for record in ours)
         for secret in (NAMED, PLANTED[0].patient_id, PLANTED[0].accession, SECRET):
             assert secret not in lines
