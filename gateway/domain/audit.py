@@ -71,6 +71,10 @@ _OTHER_EVENTS = (
     "key:restore",
 )
 AUDIT_EVENTS = frozenset(_OTHER_EVENTS) | {f"{life.subject}:{event}" for life in LIFECYCLES for event in life.events}
+REFUSALS = frozenset(
+    {"association:reject", "client:reject", "identity:refuse", "instance:refuse", "model:refuse", "person:reject"}
+)
+"""Events that say by themselves that something was refused; of others the outcome stands in the details."""
 
 
 @dataclass(frozen=True)

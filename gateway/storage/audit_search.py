@@ -11,12 +11,12 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from gateway.domain.audit import AuditEntry, AuditQuery
+from gateway.domain.audit import REFUSALS, AuditEntry, AuditQuery
 from gateway.storage.tables import audit, audit_word, microseconds
 
 MOST_WORDS = 200
 """Patients of one row that are found by; a page of a search holds fewer."""
-_SUCCESS = "0"
+_SUCCESS, _REFUSED = "0", "4"
 
 
 def words_of(entry: AuditEntry) -> Iterator[str]:
@@ -61,10 +61,13 @@ def _times(since: datetime | None, before: datetime | None) -> Iterator[ColumnEl
 
 
 def _outcome(wanted: tuple[str, ...]) -> ColumnElement[bool]:
+    """As an AuditEvent shows it: a refusal counts as 4, what says nothing of its outcome as 0."""
     bad = [f"outcome:{code}" for code in wanted if code != _SUCCESS]
     found = [_has(*bad)] if bad else []
+    if _REFUSED in wanted:
+        found.append(audit.c.event.in_(REFUSALS))
     if _SUCCESS in wanted:
-        found.append(~_has("outcome:4", "outcome:8", "outcome:12"))
+        found.append(and_(audit.c.event.not_in(REFUSALS), ~_has("outcome:4", "outcome:8", "outcome:12")))
     return or_(*found)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
-from gateway.domain.audit import AuditRow
+from gateway.domain.audit import REFUSALS, AuditRow
 from gateway.formats.fhir.coding import THO
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.identifier import PATIENT
@@ -25,7 +25,6 @@ _REST = {"system": f"{THO}/audit-event-type", "code": "rest", "display": "RESTfu
 _ROLE = f"{THO}/object-role"
 _ENTITY = f"{THO}/audit-entity-type"
 _SUBJECT_IS_PATIENT = frozenset({"identity:open", "identity:release", "identity:create", "patient:erase"})
-_FAILED = frozenset({"reject", "refuse"})
 MOST_ENTITIES = 200
 
 
@@ -106,7 +105,7 @@ def audit_event(row: AuditRow, base_url: str, organization: str) -> Resource:
         subtype=_subtypes(entry.event, rest, kind),
         action=rest.action if rest else kind.action,
         recorded=instant(row.at),
-        outcome=str(details.get("outcome") or ("4" if entry.event.partition(":")[2] in _FAILED else "0")),
+        outcome=str(details.get("outcome") or ("4" if entry.event in REFUSALS else "0")),
         agent=_agents(row, rest, base_url),
         source={"site": organization, "observer": _who("server", base_url), "type": [_SOURCE]},
         entity=[*_entities(row, rest), *(_patient(each) for each in patients)][:MOST_ENTITIES],

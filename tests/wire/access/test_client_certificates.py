@@ -64,6 +64,10 @@ def test_a_token_is_bound_to_its_certificate(place: Place, own: Issued, other: I
             assert refused.status_code == 401
             assert "certificate" in refused.json()["issue"][0]["diagnostics"]
     assert place.hospital.events("client:reject")[0].details["reason"] == "certificate"
+    place.add(f"{how}-officer", "system/AuditEvent.rs", secret=SECRET)
+    with place.http(auth=(f"{how}-officer", SECRET)) as http:
+        rows = http.get("/fhir/AuditEvent?outcome=4&subtype=urn:dxgate:audit-event|client:reject").json()["entry"]
+    assert {row["resource"]["outcome"] for row in rows} == {"4"}
 
 
 def test_a_token_without_certificate_is_a_plain_bearer(place: Place, own: Issued) -> None:

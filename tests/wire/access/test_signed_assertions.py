@@ -248,5 +248,6 @@ def test_what_the_configuration_says_is_there(place: Place) -> None:
         for name in ("token_endpoint", "introspection_endpoint", "revocation_endpoint"):
             assert http.post(told[name], data={"token": "x", "grant_type": "client_credentials"}).status_code == 401
         assert http.get(told["authorization_endpoint"]).status_code == 400
+    assert {"system/*.cruds", "system/AuditEvent.rs", "offline_access"} <= set(told["scopes_supported"])
     assert told["token_endpoint_auth_signing_alg_values_supported"] == ["RS384", "ES384"]
     assert "tls_client_auth" in told["token_endpoint_auth_methods_supported"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from gateway.flow.client_assertion import ALGORITHMS
-from gateway.formats.fhir.capability import SERVED, capability_statement
+from gateway.formats.fhir.capability import capability_statement
 from gateway.formats.fhir.element import Resource
 from gateway.servers.web.fhir.exchange import Answer
+from gateway.servers.web.fhir.interactions import INTERACTIONS
 from gateway.servers.web.services import WebServices
 
 
@@ -46,14 +47,10 @@ def smart_configuration(services: WebServices) -> Resource:
 
 
 def _scopes() -> list[str]:
-    """Of each context everything, and each type with what can be done with it."""
-    served = {each.type: "".join(_LETTERS[name] for name in _LETTERS if name in each.interactions) for each in SERVED}
-    everything = "".join(letter for letter in "cruds" if any(letter in letters for letters in served.values()))
-    named = {"*": everything} | served
-    return [f"{context}/{kind}.{letters}" for context in ("system", "user") for kind, letters in named.items()]
-
-
-_LETTERS = {"create": "c", "read": "r", "update": "u", "delete": "d", "search-type": "s"}
+    """In each context what can be done with everything, and with the audit trail, which `*` leaves out."""
+    served = {each.permission for methods in INTERACTIONS.values() for each in methods.values()}
+    everything = "".join(letter for letter in "cruds" if letter in served)
+    return [f"{context}/{kind}" for context in ("system", "user") for kind in (f"*.{everything}", "AuditEvent.rs")]
 
 
 def _software_version() -> str:
