@@ -89,6 +89,18 @@ def test_what_is_refused_has_its_row(
     assert found["entity"][0]["what"]["identifier"]["value"] == number
 
 
+def test_what_a_client_makes_up_is_not_kept(place: Place, officer: httpx.Client, reader: httpx.Client) -> None:
+    """A patient's number in place of an id, of anything, stands nowhere in the trail."""
+    number = "MRN-4711"
+    for path in (f"Patient/{number}", f"Patient/{number}/_history/1", f"DiagnosticReport?patient={number}"):
+        reader.get(f"/fhir/{path}")
+    officer.get(f"/fhir/AuditEvent/{number}")
+    officer.get(f"/fhir/AuditEvent?patient={number}")
+    officer.get(f"/fhir/AuditEvent?entity=Patient/{number}")
+    with place.hospital.database.read() as unit:
+        assert not [row for row in unit.audit.newest(limit=1000) if number in str(row.entry)]
+
+
 def test_everything_works_for_all_but_the_trail(place: Place, reader: httpx.Client) -> None:
     """A client of system/*.rs may not read the trail: that needs a scope which names AuditEvent."""
     for path in ("AuditEvent", "AuditEvent/1"):

@@ -84,7 +84,7 @@ class _Search:
                 "search",
                 TYPE,
                 parameters=[name for name, _ in asked.fields],
-                patients=query.patients or (),
+                patients=[one for one in query.patients or () if unit.identities.patient(one) is not None],
                 count=len(shown) if total is None else total,
             )
         events = [audit_event(row, services.fhir_base, organization) for row in shown]

@@ -74,6 +74,11 @@ def refusals_noted(services: WebServices, client: Client, action: Action, kind: 
     except GatewayError as error:
         outcome: Outcome = "8" if error.category in _OURS else "4"
         with services.database.begin("web") as unit:
-            note_interaction(unit, client, action, kind, own_id, outcome=outcome)
+            note_interaction(unit, client, action, kind, _ours(unit, kind, own_id), outcome=outcome)
             unit.commit()
         raise
+
+
+def _ours(unit: UnitOfWork, kind: str, own_id: str) -> str:
+    """The id where there is such a resource: what a client makes up might be a patient's number."""
+    return own_id if own_id and unit.resources.find(kind, own_id) is not None else ""
