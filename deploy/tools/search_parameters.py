@@ -1,4 +1,4 @@
-"""Writes gateway/formats/fhir/search/parameters.json: the R4 search parameters of the types that the store serves.
+"""Writes parameters.json and summary.json of gateway/formats/fhir/search: how R4 searches the types of the store.
 
 The official SearchParameter resources (npm hl7.fhir.r4.examples 4.0.1, CC0) name what they search by FHIRPath. Here
 each expression is compiled once, by the official StructureDefinitions, into JSON paths with their data types, so that
@@ -183,39 +183,62 @@ def _part(
     return [searched, found]
 
 
-def text(archive: Path) -> str:
+def text(definitions: Definitions) -> str:
     """The file: one line for each parameter."""
     lines: dict[str, list[str]] = {}
-    for kind, row in rows(Definitions(archive)):
+    for kind, row in rows(definitions):
         code = row.pop("code")
         lines.setdefault(kind, []).append(f"  {json.dumps(code)}: {json.dumps(row, separators=(',', ':'))}")
     blocks = [f"{json.dumps(kind)}: {{\n" + ",\n".join(found) + "\n}" for kind, found in lines.items()]
     return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
-SOURCE = """parameters.json: search parameters of FHIR R4 4.0.1
-==================================================
+def summaries(definitions: Definitions) -> str:
+    """One line for each type: names of the elements of a summary, of the mandatory ones, and of the choices."""
+    lines = []
+    for kind in TYPES:
+        found: dict[str, list[str]] = {"summary": [], "mandatory": [], "choices": []}
+        for element in definitions.files[f"StructureDefinition-{kind}"]["snapshot"]["element"]:
+            _, dot, name = element["path"].partition(".")
+            if dot and "." not in name:
+                plain = name.removesuffix("[x]")
+                types = [each["code"] for each in element["type"]]
+                names = [plain + each[:1].upper() + each[1:] for each in types] if plain != name else [name]
+                found["summary"] += names if element.get("isSummary") else []
+                found["mandatory"] += names if element["min"] > 0 else []
+                found["choices"] += [plain] if plain != name else []
+        lines.append(f"{json.dumps(kind)}: {json.dumps(found, separators=(',', ':'))}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+SOURCE = """parameters.json, summary.json: search parameters and summaries of FHIR R4 4.0.1
+==============================================================================
 
 Reduced by `deploy/tools/search_parameters.py` from the SearchParameter, StructureDefinition and ValueSet resources of
 the npm package `hl7.fhir.r4.examples` 4.0.1 (HL7, licence CC0-1.0), and one parameter of IHE Radiology IMR.
 
 sha256 of hl7.fhir.r4.examples-4.0.1.tgz: {package}
 sha256 of parameters.json: {table}
+sha256 of summary.json: {summary}
 
 Each line is one parameter of one type: kind of search, canonical URL, the official FHIRPath `expression` as far as it
 begins at this type, and `paths`: the JSON path that the official
 FHIRPath expression means, the data type found there, and a condition (`is Patient`: where the reference names a
 Patient; `system=phone`; for a `code` the code system that its binding implies). A composite has `of`, the element
 that its parts share, and `parts`. Left out are `Location.near` (special) and the parameters without an expression
-(`_text`, `_content`, `_query`).
+(`_text`, `_content`, `_query`). summary.json names, for each type, the elements that are marked `isSummary`, the
+mandatory ones and the choices.
 """
 
 if __name__ == "__main__":
     given = Path(sys.argv[1])
-    table = text(given)
+    definitions = Definitions(given)
+    table, summary = text(definitions), summaries(definitions)
     (FOLDER / "parameters.json").write_text(table, "utf-8")
+    (FOLDER / "summary.json").write_text(summary, "utf-8")
     digests = {
         "package": hashlib.sha256(given.read_bytes()).hexdigest(),
         "table": hashlib.sha256(table.encode()).hexdigest(),
+        "summary": hashlib.sha256(summary.encode()).hexdigest(),
     }
     (FOLDER / "parameters_SOURCE.md").write_text(SOURCE.format(**digests), "utf-8")

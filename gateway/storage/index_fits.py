@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, FromClause, and_, or_
 
-from gateway.domain.errors import Unsupported
-from gateway.formats.fhir.search.compare import amount_fits, canonical_wanted, span_fits
-from gateway.formats.fhir.search.criterion import (
+from gateway.domain.criterion import (
     AmountWanted,
     OfTypeWanted,
     ReferenceWanted,
@@ -20,8 +18,10 @@ from gateway.formats.fhir.search.criterion import (
     ValueWanted,
     Wanted,
 )
+from gateway.domain.errors import Unsupported
+from gateway.domain.search_parameter import Parameter
+from gateway.formats.fhir.search.compare import amount_fits, canonical_wanted, span_fits
 from gateway.formats.fhir.search.hidden_dates import marks_wanted
-from gateway.formats.fhir.search.parameters import Parameter
 from gateway.formats.fhir.search.spelling import folded, sounds
 from gateway.storage import index_tables as tables
 from gateway.storage.index_hash import IndexHash

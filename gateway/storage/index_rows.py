@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Table
 
+from gateway.domain.search_parameter import Parameter, number
 from gateway.formats.fhir.search.compare import canonical_amount
 from gateway.formats.fhir.search.extract import extract
 from gateway.formats.fhir.search.hidden_dates import marks_of
-from gateway.formats.fhir.search.parameters import Parameter, number
 from gateway.formats.fhir.search.spelling import folded, prefix_lengths, sounds
 from gateway.formats.fhir.search.values import (
     Amount,

@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import FromClause, Select, and_, exists, false, not_, or_, select
 
-from gateway.domain.errors import Unsupported
-from gateway.formats.fhir.search.criterion import (
+from gateway.domain.criterion import (
     Among,
     Chained,
     Criterion,
@@ -21,7 +20,8 @@ from gateway.formats.fhir.search.criterion import (
     TokenWanted,
     Wanted,
 )
-from gateway.formats.fhir.search.parameters import number
+from gateway.domain.errors import Unsupported
+from gateway.domain.search_parameter import number
 from gateway.storage import index_tables as tables
 from gateway.storage.fhir_tables import vault_resource
 from gateway.storage.index_fits import Fits, IndexFits, table_of

@@ -5,18 +5,33 @@ Everything runs inside the caller's transaction, so that a resource and what fin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ARRAY, Delete, Dialect, Insert, Table, bindparam, delete, func, insert, select
+from sqlalchemy import (
+    ARRAY,
+    Delete,
+    Dialect,
+    FromClause,
+    Insert,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+)
 
+from gateway.domain.criterion import Criterion, Link, Order, Place, is_lossy
 from gateway.domain.errors import Fault, Invalid, Unsupported
 from gateway.domain.resource import Change
-from gateway.formats.fhir.search.criterion import Criterion, is_lossy
 from gateway.formats.fhir.search.read_criterion import criterion, printable
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.storage import index_tables as tables
 from gateway.storage.index_hash import Derive, IndexHash
+from gateway.storage.index_order import ordered
 from gateway.storage.index_rows import IndexRows, Row
 from gateway.storage.index_select import IndexSelect, type_number
 from gateway.storage.prepared import Prepared
@@ -24,6 +39,7 @@ from gateway.storage.tables import microseconds
 from gateway.storage.transaction import Transaction
 
 MAX_CRITERIA = 20
+_ANY = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -42,7 +58,7 @@ class SqlResourceIndex:
         self._transaction = transaction
         self._reading = Reading(settings.base, transaction.now())
         self._rows = IndexRows(hashed, settings.base)
-        self.select = IndexSelect(hashed, settings.base, is_postgresql=transaction.is_postgresql)
+        self._select = IndexSelect(hashed, settings.base, is_postgresql=transaction.is_postgresql)
 
     def put(self, changes: Sequence[Change]) -> None:
         """Replaces the rows of these resources; of several changes to one the last counts."""
@@ -72,15 +88,58 @@ class SqlResourceIndex:
 
     def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
         """Keys of the current resources of a type that match, newest first: for conditional interactions."""
-        return self.find(kind, [self._strict(kind, *each) for each in self._some(criteria)], limit)
+        strict = [self._strict(kind, *each) for each in self._some(criteria)]
+        return [place.key for place in self.page(kind, strict, (), limit=limit, until=_ANY, after=None)]
 
-    def find(self, kind: str, criteria: Iterable[Criterion], limit: int) -> list[int]:
-        """Keys, newest first; more than what fits where a criterion is lossy."""
-        row = tables.index_resource.alias()
-        fits = [self.select.condition(each, row) for each in criteria]
-        found = select(row.c.key).where(row.c.type == type_number(kind), *fits)
-        newest = found.order_by(row.c.key.desc()).limit(limit)
-        return [key for (key,) in self._transaction.all(newest)]
+    def page(
+        self,
+        kind: str,
+        criteria: Sequence[Criterion],
+        order: Sequence[Order],
+        *,
+        limit: int,
+        until: int,
+        after: Place | None,
+    ) -> list[Place]:
+        """The next places in this order, the newest first among equals; no key above `until`."""
+        keys = self._keys(kind, criteria, until)
+        found = self._transaction.all(ordered(keys, order, after, self._transaction.is_postgresql).limit(limit))
+        return [Place(tuple(values), key) for *values, key in found]
+
+    def count(self, kind: str, criteria: Sequence[Criterion], *, until: int, most: int) -> int:
+        """How many there are; counting ends at `most`."""
+        some = self._keys(kind, criteria, until).with_only_columns(literal(1)).limit(most).subquery()
+        ((found,),) = self._transaction.all(select(func.count()).select_from(some))
+        return int(found)
+
+    def referred(self, keys: Sequence[int], link: Link, limit: int) -> list[int]:
+        """Keys of the resources that these refer to."""
+        reference, target = tables.index_reference, tables.index_resource.alias()
+        found = (
+            select(target.c.key).join(reference, reference.c.target == target.c.own).where(reference.c.key.in_(keys))
+        )
+        return self._linked(found, target, link, link.target, limit)
+
+    def referring(self, keys: Sequence[int], link: Link, limit: int) -> list[int]:
+        """Keys of the resources that refer to these."""
+        reference, own, source = tables.index_reference, tables.index_resource.alias(), tables.index_resource.alias()
+        found = select(source.c.key).join(reference, reference.c.key == source.c.key)
+        found = found.join(own, own.c.own == reference.c.target).where(own.c.key.in_(keys))
+        return self._linked(found, source, link, link.source, limit)
+
+    def _linked(
+        self, found: Select[tuple[int]], row: FromClause, link: Link, kind: str | None, limit: int
+    ) -> list[int]:
+        if link.parameter is not None:
+            found = found.where(tables.index_reference.c.parameter == link.parameter.number)
+        if kind is not None:
+            found = found.where(row.c.type == type_number(kind))
+        return [key for (key,) in self._transaction.all(found.distinct().order_by(row.c.key.desc()).limit(limit))]
+
+    def _keys(self, kind: str, criteria: Sequence[Criterion], until: int) -> Select[tuple[int]]:
+        row = tables.index_resource.alias("found")
+        fits = [self._select.condition(each, row) for each in criteria]
+        return select(row.c.key).where(row.c.type == type_number(kind), row.c.key <= until, *fits)
 
     def _some(self, criteria: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
         if not 0 < len(criteria) <= MAX_CRITERIA:

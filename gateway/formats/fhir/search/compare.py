@@ -6,7 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from gateway.formats.fhir.search.criterion import AmountWanted, Prefix, SpanWanted
+from gateway.domain.criterion import AmountWanted, Prefix, SpanWanted
 from gateway.formats.fhir.search.ucum import SYSTEM, canonical, converted
 from gateway.formats.fhir.search.values import Amount
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from gateway.domain.search_parameter import Parameter, Part, Place
 from gateway.formats.fhir.search import read_value
-from gateway.formats.fhir.search.parameters import Parameter, Part, Place, parameters
+from gateway.formats.fhir.search.parameters import parameters
 from gateway.formats.fhir.search.references import Base, type_of
 from gateway.formats.fhir.search.values import Together, Token, Value
 

@@ -9,9 +9,9 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
+from gateway.domain.criterion import SpanWanted
 from gateway.domain.errors import Unsupported
 from gateway.formats.fhir.search.compare import span_fits
-from gateway.formats.fhir.search.criterion import SpanWanted
 from gateway.formats.fhir.search.instants import span
 from gateway.formats.fhir.search.values import Span
 

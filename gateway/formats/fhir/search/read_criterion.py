@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.domain.errors import Invalid, Unsupported
-from gateway.formats.fhir.search.criterion import (
+from gateway.domain.criterion import (
     Chained,
     Criterion,
     Modifier,
@@ -17,7 +16,9 @@ from gateway.formats.fhir.search.criterion import (
     ValueWanted,
     Wanted,
 )
-from gateway.formats.fhir.search.parameters import Parameter, parameters, types
+from gateway.domain.errors import Invalid, Unsupported
+from gateway.domain.search_parameter import Parameter
+from gateway.formats.fhir.search.parameters import parameters, types
 from gateway.formats.fhir.search.read_wanted import Reading, is_missing, of_type, token, value_wanted
 from gateway.formats.fhir.search.spelling import folded, prefix_lengths
 from gateway.formats.fhir.search.wording import alternatives, unescaped
@@ -32,7 +33,7 @@ _MODIFIERS: dict[str, tuple[Modifier, ...]] = {
     "date": ("missing",),
     "number": ("missing",),
     "quantity": ("missing",),
-    "composite": ("missing",),
+    "composite": (),
 }
 _REASONS = {
     "in": "this server holds no value sets",

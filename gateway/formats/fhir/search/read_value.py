@@ -7,8 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from gateway.domain.errors import Invalid
+from gateway.domain.search_parameter import Place
 from gateway.formats.fhir.search.instants import span
-from gateway.formats.fhir.search.parameters import Place
 from gateway.formats.fhir.search.references import Base, literal
 from gateway.formats.fhir.search.values import (
     EARLIEST,

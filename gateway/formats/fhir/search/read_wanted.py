@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import get_args
 
-from gateway.domain.errors import Invalid
-from gateway.formats.fhir.search.criterion import (
+from gateway.domain.criterion import (
     AmountWanted,
     OfTypeWanted,
     Prefix,
@@ -22,8 +21,9 @@ from gateway.formats.fhir.search.criterion import (
     UriWanted,
     ValueWanted,
 )
+from gateway.domain.errors import Invalid
+from gateway.domain.search_parameter import Kind, Parameter
 from gateway.formats.fhir.search.instants import microseconds, span
-from gateway.formats.fhir.search.parameters import Kind, Parameter
 from gateway.formats.fhir.search.references import ID, Base, literal
 from gateway.formats.fhir.search.wording import split, unescaped
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gateway.formats.fhir.wire.decimal_literal import plain
 from gateway.formats.fhir.wire.findings import Findings, Place, expression, root
 from gateway.formats.fhir.wire.issue import InvalidResource, Issue
+from gateway.formats.fhir.wire.json_form import refuse_deep
 from gateway.formats.fhir.wire.schema import schema_faults, schema_holds
 from gateway.formats.fhir.wire.walk import Walk
 
@@ -25,6 +26,10 @@ def check(resource: dict[str, Any], *, kind: str | None = None) -> list[Issue]:
     if kind is not None and name != kind:
         findings.add("invalid", (place, "resourceType", None), "the resource is of another type than expected")
         return findings.issues
+    try:
+        refuse_deep(resource)
+    except InvalidResource as cause:
+        return list(cause.issues)
     Walk(findings, searches=name == "Bundle" and resource.get("type") in _TRANSACTIONS).resource(resource, place)
     if not schema_holds(resource) and (findings.issues or not schema_holds(plain(resource))):
         _add_schema_faults(resource, findings, place)

@@ -29,7 +29,7 @@ def parse_json(body: bytes, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     document = _decoded(body)
     if type(document) is not dict:
         raise refused("structure", "a resource is a JSON object")
-    _refuse_deep(document)
+    refuse_deep(document)
     if b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body:
         _refuse_bad_text(document)
     return document
@@ -85,9 +85,9 @@ def _raw(value: Any) -> Any:
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number", enc_hook=_raw)
 
 
-def _refuse_deep(document: dict[str, Any]) -> None:
+def refuse_deep(document: Any) -> None:
     """Level by level, so that depth costs no stack."""
-    level: list[Any] = [document]
+    level: list[Any] = [document] if type(document) in _CONTAINERS else []
     for _ in range(MOST_DEPTH):
         level = [
             inner

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from gateway.formats.fhir.search.parameters import Parameter
+from gateway.domain.search_parameter import Parameter
 
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
-Modifier = Literal[
-    "", "exact", "contains", "text", "not", "missing", "identifier", "of-type", "below", "above", "among"
-]
+Modifier = Literal["", "exact", "contains", "text", "not", "missing", "identifier", "of-type", "below", "above"]
 
 
 @dataclass(frozen=True)
@@ -132,3 +130,37 @@ def _is_lossy(wanted: Wanted) -> bool:
     if wanted.parameter.kind == "composite":
         return any(part.kind == "string" for part in wanted.parameter.parts)
     return wanted.parameter.is_hidden and wanted.parameter.kind == "string" and wanted.modifier == ""
+
+
+def types_of(kind: str, criterion: Criterion) -> frozenset[str]:
+    """Every type whose content decides the answer: who may not search one of them may not ask."""
+    if isinstance(criterion, Chained):
+        return frozenset({kind}).union(*(types_of(other, inner) for other, inner in criterion.inner))
+    if isinstance(criterion, Reverse):
+        return frozenset({kind}) | types_of(criterion.kind, criterion.inner)
+    return frozenset({kind})
+
+
+@dataclass(frozen=True)
+class Order:
+    """One key of a sort order; without a parameter the order of creation, which is what the newest are found by."""
+
+    parameter: Parameter
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a resource stands in an order: the values of its sort keys, and its own key."""
+
+    values: tuple[int | float | str, ...]
+    key: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """References to follow: of one parameter, from one type, to one type; None: any."""
+
+    parameter: Parameter | None = None
+    source: str | None = None
+    target: str | None = None
