@@ -14,6 +14,7 @@ from wire.fhir_rest.hospital import PLANTED, SECRET
 
 from gateway.domain.audit import AUDIT_EVENTS, AuditEntry, AuditRow
 from gateway.formats.fhir.audit_event import audit_event
+from gateway.formats.fhir.capability import BY_TYPE
 
 BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit"
 
@@ -140,6 +141,28 @@ def test_search_by_patient(place: Place, officer: httpx.Client, reader: httpx.Cl
     by_number = events(officer.get("/fhir/AuditEvent", params=mine | {"patient.identifier": PLANTED[0].patient_id}))
     assert {each["id"] for each in by_number} >= {each["id"] for each in by_id}
     assert events(officer.get("/fhir/AuditEvent?patient=nobody")) == []
+
+
+VALUES = {
+    "_id": "1",
+    "date": "ge2020",
+    "_lastUpdated": "ge2020",
+    "outcome": "0",
+    "entity": "Patient/x",
+    "agent:identifier": "urn:dxgate:client|reader",
+    "agent-name": "reader",
+}
+NARROWED = {"_id": 1, "entity": 0, "patient": 0, "patient.identifier": 0, "type": 0, "subtype": 0, "action": 0}
+
+
+@pytest.mark.parametrize("name", [name for each in BY_TYPE["AuditEvent"].parameters for name in each.names])
+def test_each_declared_parameter_is_served(officer: httpx.Client, reader: httpx.Client, name: str) -> None:
+    """Every parameter of the CapabilityStatement narrows the search, by each of its names."""
+    reader.get("/fhir/Device")
+    found = officer.get("/fhir/AuditEvent", params={name: VALUES.get(name, "no-such-thing"), "_summary": "count"})
+    assert found.status_code == 200
+    everything = officer.get("/fhir/AuditEvent?_summary=count").json()["total"]
+    assert found.json()["total"] == NARROWED[name] if name in NARROWED else 0 < found.json()["total"] <= everything
 
 
 def test_search_by_kind_and_time(place: Place, officer: httpx.Client) -> None:
