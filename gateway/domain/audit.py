@@ -108,7 +108,7 @@ class AuditRow:
 class AuditQuery:
     """Which rows are asked for; a field that is None asks nothing, and within a field any value will do.
 
-    `agents` are names of clients, people or parts; `patients` pseudonyms; `entities` resource types with ids;
+    `agents` are names of clients, people or parts; `patients` pseudonyms; `entities` types (or empty) with ids;
     `outcomes` FHIR codes (0, 4, 8, 12); `since` counts, `before` does not.
     """
 

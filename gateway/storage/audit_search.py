@@ -73,6 +73,8 @@ def _outcome(wanted: tuple[str, ...]) -> ColumnElement[bool]:
 
 def _is_about(kind: str, own_id: str) -> ColumnElement[bool]:
     """An id has few rows, so their text is read (wire law: details are canonical JSON, codec.py)."""
+    if not kind:
+        return audit.c.subject_id == own_id
     return and_(audit.c.subject_id == own_id, audit.c.details.contains(f'"type":"{kind}"', autoescape=True))
 
 

@@ -164,8 +164,8 @@ def _of_patient(services: WebServices, unit: UnitOfWork, name: str, text: str) -
 
 def _entity(name: str, text: str, base: str) -> tuple[str, str]:
     kind, _, own_id = text.removeprefix(f"{base}/").rpartition("/")
-    if not kind.isalpha() or not ID.fullmatch(own_id):
-        raise Invalid(f"the parameter {name} must be [type]/[id]")
+    if (kind and not kind.isalpha()) or not ID.fullmatch(own_id):
+        raise Invalid(f"the parameter {name} must be [type]/[id] or [id]")
     return kind, own_id
 
 
