@@ -59,7 +59,7 @@ class KnownAnswer:
     probability: float = 0.87
     heat_map: bytes = field(default_factory=png)
 
-    def predict(self, model_id: ModelId, instances: Any) -> Prediction:
+    def predict(self, model_id: ModelId, instances: Any, priority: str = "routine") -> Prediction:
         labels = (Label("benign", BENIGN, 1 - self.probability), Label("malignant", MALIGNANT, self.probability))
         images = tuple(
             ScoredImage(
@@ -196,6 +196,8 @@ def web_services(settings: Settings, database: SqlDatabase) -> WebServices:
         record=wiring.record(settings, vault),
         commits=GroupCommitter(database, "web"),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
+        fetch_keys=wiring.key_set_fetch(settings),
+        elsewhere=wiring.sign_in_elsewhere(settings, database),
     )
 
 
