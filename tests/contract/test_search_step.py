@@ -251,6 +251,8 @@ def test_parts_are_marked(ward: Ward) -> None:
         "Observation?subject:Patient.nonsense=1",
         "Observation?_include=Observation:code",
         "Patient?_contained=true",
+        "Patient?_revinclude=AuditEvent:patient",
+        "Patient?_has:AuditEvent:patient:action=R",
     ],
 )
 def test_what_is_not_served_is_refused_or_told(ward: Ward, asked: str) -> None:

@@ -98,7 +98,9 @@ def _resource(able: Capabilities, kind: str) -> Resource:
         conditionalDelete="single" if "delete" in codes else "not-supported",
         referencePolicy=["literal", "logical"],
         searchInclude=list(include_values(kind)) if in_store else [],
-        searchRevInclude=list(reverse_include_values(kind, sorted(able.interactions))) if in_store else [],
+        searchRevInclude=list(reverse_include_values(kind, sorted({*able.interactions} - {AUDIT_EVENT.type})))
+        if in_store
+        else [],
         searchParam=_parameters(kind) if searches else [],
         operation=[_operation(name) for name in able.operations.get(kind, ())],
     )

@@ -20,7 +20,7 @@ def test_metadata_is_open_and_true_of_the_server(ward: Ward) -> None:
     assert statement["resourceType"] == "CapabilityStatement"
     examples = {
         "date": "ge2000-01-01",
-        "reference": "Patient/abc",
+        "reference": "http://a.example/x",
         "token": "abc",
         "string": "abcde",
         "number": "1",
@@ -29,6 +29,8 @@ def test_metadata_is_open_and_true_of_the_server(ward: Ward) -> None:
     }
     for resource in statement["rest"][0]["resource"]:
         kind = resource["type"]
+        if kind == "AuditEvent":  # tests/wire/access/test_audit_events.py asks each of its parameters
+            continue
         names = [(one["name"], examples[one["type"]]) for one in resource["searchParam"] if one["type"] in examples]
         includes = [("_include", one) for one in resource.get("searchInclude", ())]
         includes += [("_revinclude", one) for one in resource.get("searchRevInclude", ())]
