@@ -12,7 +12,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test train lint typecheck imports bench-dicom bench-latency bench-pixels chaos rotate-storm lock docs clean
+.PHONY: help venv venv-dev demo test train lint typecheck imports bench-dicom bench-fhir bench-latency bench-pixels chaos rotate-storm lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ imports: venv-dev ## the floors of ARCHITECTURE.md: imports go down only
 
 bench-dicom: venv-dev ## C-STORE side by side with pynetdicom, DCMTK and Orthanc; rows for BENCHMARKS.md
 	$(BIN)/python deploy/bench/bench_dicom.py
+
+bench-fhir: venv-dev ## transactions, creates and reads a second over FHIR, on both databases; rows for BENCHMARKS.md
+	$(BIN)/python deploy/bench/bench_fhir.py
 
 bench-pixels: venv-dev ## burned-in text: recall, masked area and ms per frame; rows for BENCHMARKS.md
 	$(BIN)/python deploy/bench/bench_pixels.py

@@ -7,6 +7,7 @@ updates, because a SELECT runs outside of them. PostgreSQL: READ COMMITTED to wr
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from gateway.domain.errors import Invalid, Unavailable
 from gateway.storage.audit_trail import AuditKey
@@ -77,7 +78,10 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        try:  # straight to the driver: SQLAlchemy's way costs more than reading a row
+            connection.connection.driver_connection.execute(begin)
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(None, None, error, sqlite3.Error) from None
 
     return engine
 
