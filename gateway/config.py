@@ -198,7 +198,7 @@ class PixelSettings(Section):
 
 class SweepSettings(Section):
     interval_seconds: float = Field(0.2, ge=0.05, le=60)
-    """Pause between two looks for work that nobody is holding."""
+    """Pause between two looks for work that nobody is holding; fewer looks while nothing changes."""
     republish_seconds: float = Field(30.0, ge=1)
     """A task that was announced but not claimed for this long is announced again."""
     anchor_seconds: float = Field(60.0, ge=1)

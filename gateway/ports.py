@@ -6,7 +6,7 @@ Adapters are named in gateway/wiring.py, the inference engine of a worker in wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -348,8 +348,8 @@ class KeyRows(Protocol):
         """False where the row is not `was` any more."""
         ...
 
-    def deposits(self, limit: int, after: str = "") -> list[BlobKey]:
-        """Keys, behind `after`, of the sealed files that only a private half of the deposit pair opens."""
+    def searched_pixels(self, limit: int, after: str = "") -> list[tuple[InstanceId, str, int]]:
+        """Objects, behind `after`, whose pixels were searched, with patient and attempts: each may have a deposit."""
         ...
 
     def hold(self, what: Resting) -> None:
@@ -373,11 +373,18 @@ class Erasures(Protocol):
         ...
 
     def blob_keys(self, pseudonym: str) -> list[BlobKey]:
-        """Every sealed file of an erased patient: objects, removed pixels, previews, heat maps."""
+        """Names of every sealed file that an erased patient may have: objects, removed pixels, previews, heat maps.
+
+        Those too that an attempt has stored before it was cut off, so some of these files may not be there.
+        """
         ...
 
     def finish(self, pseudonym: str, at: datetime) -> None:
         """The files are gone."""
+        ...
+
+    def unnamed(self, keys: Collection[BlobKey]) -> set[BlobKey]:
+        """Those of the keys that no row names, neither directly nor by what it was made from."""
         ...
 
 
@@ -592,9 +599,11 @@ class Database(Protocol):
 class GroupCommit(Protocol):
     """Runs many small writes in one transaction and answers each when that transaction is durable."""
 
-    def submit(self, write: Callable[[UnitOfWork], T]) -> T: ...
+    def submit(self, write: Callable[[UnitOfWork], T], *, lingering: bool = False) -> T:
+        """What `write` returned, once durable. One that lingers waits a moment for company in its transaction."""
+        ...
 
-    def later(self, write: Callable[[UnitOfWork], T]) -> Future[T]:
+    def later(self, write: Callable[[UnitOfWork], T], *, lingering: bool = False) -> Future[T]:
         """The same for who waits in another way than by blocking a thread."""
         ...
 
@@ -615,6 +624,10 @@ class BlobStore(Protocol):
         ...
 
     def keys(self) -> Iterable[BlobKey]: ...
+
+    def stored_before(self, moment: datetime) -> Iterable[BlobKey]:
+        """Keys of what was stored before `moment`, by the store's own clock."""
+        ...
 
 
 class Doorbell(Protocol):

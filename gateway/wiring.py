@@ -7,6 +7,7 @@ imported inside its function, so that every role starts fast and stays small.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -53,7 +54,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
+_ORPHANS_PAUSE = 86_400.0
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
+_SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
+_CHECK_BATCH = 64
+_REST = 1.0  # seconds for which looks for work are spared while nothing is committed
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
 
 
@@ -156,7 +161,7 @@ def rotate_keys(settings: Settings) -> RotateKeys:
         settings.key_folder,
         lambda name: provider_for(settings.keys, name),
         anchors=lambda: anchor_file(settings).counts(),
-        deposits=lambda: count_deposits(opened, blobs(settings)),
+        deposits=lambda: count_deposits(opened, blobs(settings), object_seal(settings, opened)),
         tables=ExportTables(_exports(settings)),
     )
 
@@ -410,9 +415,11 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     from gateway.flow.publish import PublishTasks
     from gateway.flow.settle import SettleStudies
     from gateway.flow.sweep import Chore, Sweeper
+    from gateway.flow.sweep_orphans import SweepOrphans
     from gateway.outlets.celery_queue import CeleryDoorbell
     from gateway.storage.scrub import scrub
 
+    os.nice(_SWEEP_NICENESS)
     opened = database(settings)
     pause = settings.sweep.interval_seconds
     publish = PublishTasks(
@@ -420,10 +427,11 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     )
     anchor = _anchoring(settings, opened)
     chores = [
-        Chore("check", check(settings, opened), pause),
-        Chore("settle", SettleStudies(opened), pause),
-        Chore("publish", publish, pause),
+        Chore("check", check(settings, opened), pause, full=_CHECK_BATCH, rest=_REST),
+        Chore("settle", SettleStudies(opened), pause, rest=_REST),
+        Chore("publish", publish, pause, rest=_REST),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
+        Chore("orphans", SweepOrphans(opened, blobs(settings)), _ORPHANS_PAUSE, full=sys.maxsize),
         Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
@@ -435,8 +443,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
             first_pause=timedelta(seconds=told.retry_seconds),
             lease=timedelta(seconds=told.timeout_seconds * 2 + 10),
         )
-        chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause))
-    sweeper = Sweeper(chores, stop)
+        chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause, rest=_REST))
+    sweeper = Sweeper(chores, stop, opened.version)
     sweeper.start()
     mark_ready(settings.home, "sweep")
     stop.wait()

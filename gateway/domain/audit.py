@@ -32,6 +32,7 @@ _OTHER_EVENTS = (
     "identity:release",
     "identity:refuse",
     "patient:erase",
+    "orphan:delete",
     "held:view",
     "study:export",
     "export:make",
