@@ -7,7 +7,6 @@ from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import PLANTED
 
 from gateway.domain.report import report_id
-from gateway.formats.fhir.capability import SERVED
 
 
 @pytest.fixture
@@ -19,19 +18,27 @@ def test_metadata_is_open_and_true_of_the_server(ward: Ward) -> None:
     """Every type and parameter of the CapabilityStatement answers with 200."""
     statement = ward.http.get("/fhir/metadata", headers={"Authorization": ""}).json()
     assert statement["resourceType"] == "CapabilityStatement"
-    examples = {"date": "ge2000-01-01", "reference": "abc", "token": "abc", "string": "abc"}
+    examples = {
+        "date": "ge2000-01-01",
+        "reference": "Patient/abc",
+        "token": "abc",
+        "string": "abcde",
+        "number": "1",
+        "quantity": "1",
+        "uri": "http://a.example",
+    }
     for resource in statement["rest"][0]["resource"]:
         kind = resource["type"]
-        served = next(one for one in SERVED if one.type == kind)
-        assert ward.get(kind).status_code == 200
-        for parameter in served.parameters:
-            for name in parameter.names:
-                answer = ward.get(kind, params={name: examples[parameter.type]})
-                assert answer.status_code == 200, (kind, name, answer.text)
-        for include in resource.get("searchInclude", ()):
-            assert ward.get(kind, params={"_include": include}).status_code == 200
-        for include in resource.get("searchRevInclude", ()):
-            assert ward.get(kind, params={"_revinclude": include}).status_code == 200
+        names = [(one["name"], examples[one["type"]]) for one in resource["searchParam"] if one["type"] in examples]
+        includes = [("_include", one) for one in resource.get("searchInclude", ())]
+        includes += [("_revinclude", one) for one in resource.get("searchRevInclude", ())]
+        for some in (*batched(names, 25), *batched(includes, 10)):
+            answer = ward.get(kind, params=list(some))
+            assert answer.status_code == 200, (kind, some, answer.text)
+
+
+def batched(items: list[tuple[str, str]], size: int) -> list[list[tuple[str, str]]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def test_every_reference_can_be_read(ward: Ward, report: str) -> None:

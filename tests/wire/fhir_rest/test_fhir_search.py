@@ -127,7 +127,8 @@ def test_unknown_parameter_is_named(ward: Ward) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["identifier:exact=1", "_include=DiagnosticReport:encounter", "_summary=text", "_sort=status", "name=x"]
+    "query",
+    ["identifier:exact=1", "_include=DiagnosticReport:status", "_summary=some", "_sort=status", "name=x", "code:in=x"],
 )
 def test_what_is_not_declared_is_refused(ward: Ward, query: str) -> None:
     """Modifiers, includes, summaries and orders that are not declared are refused."""

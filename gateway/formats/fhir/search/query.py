@@ -66,8 +66,12 @@ def search_query(kind: str, fields: Fields, reading: Reading, *, lenient: bool =
             continue  # R4 3.1.1.4: an empty parameter is none
         try:
             changed = _with(query, name, value, reading)
+        except Invalid as error:
+            error.place = f"http.{printable(name)}"
+            raise
         except Unsupported as error:
             if not lenient:
+                error.place = f"http.{printable(name)}"
                 raise
             query = replace(query, dropped=(*query.dropped, (printable(name), str(error))))
         else:
@@ -189,6 +193,7 @@ _RESULT: dict[str, Callable[[SearchQuery, str, str], SearchQuery]] = {
     "_revinclude": _include,
     "_format": _ignored,
     "_pretty": _ignored,
+    "_totalMethod": _ignored,  # how fhirpy asks for a count, beside _count=0
     "_contained": _contained,
 }
 

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from gateway.formats.fhir.capability import SERVED, capability_statement
+from gateway.formats.fhir.capability import Capabilities, capability_statement
 from gateway.formats.fhir.element import Resource
+from gateway.servers.web.fhir.address import STORED
 from gateway.servers.web.fhir.exchange import Answer
+from gateway.servers.web.fhir.interaction import OURS_ALONE, Interaction
 from gateway.servers.web.services import WebServices
 
+Routed = Mapping[str, Mapping[str, Interaction]]
 
-def capabilities(services: WebServices) -> Answer:
-    return Answer(200, capability_statement(services.fhir_base, _software_version(), services.started))
+
+def capabilities(services: WebServices, routed: Routed) -> Answer:
+    """`routed` is the table of interactions: shape of an address and method to what runs."""
+    return Answer(200, capability_statement(able(services, routed)))
+
+
+def able(services: WebServices, routed: Routed) -> Capabilities:
+    """What the table says that we can do, type by type."""
+    of_types = [one for shape, methods in routed.items() if shape.startswith("[type]") for one in methods.values()]
+    operations = {shape.rpartition("$")[2] for shape in routed if "$" in shape and shape.startswith("[type]")}
+    codes = {one.name: one for one in of_types if one.name not in operations}
+    reading = [name for name, one in codes.items() if one.asked is None]
+    of_system = [one.name for shape in ("[base]", "_history") for one in routed.get(shape, {}).values()]
+    return Capabilities(
+        services.fhir_base,
+        _software_version(),
+        services.started,
+        interactions={kind: sorted(reading if kind in OURS_ALONE else codes) for kind in STORED},
+        system=sorted({*of_system, *(["batch"] if "transaction" in of_system else [])}),
+        operations={kind: sorted(operations) for kind in STORED},
+        patch_formats=_PATCHES if "patch" in codes else (),
+    )
+
+
+_PATCHES = ("application/json-patch+json", "application/fhir+json")
 
 
 def smart_configuration(services: WebServices) -> Resource:
@@ -20,7 +47,7 @@ def smart_configuration(services: WebServices) -> Resource:
         "token_endpoint": f"{services.settings.base_url}/auth/token",
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "grant_types_supported": ["client_credentials"],
-        "scopes_supported": ["system/*.rs", *(f"system/{served.type}.rs" for served in SERVED)],
+        "scopes_supported": ["system/*.rs", *(f"system/{kind}.rs" for kind in sorted(STORED))],
         "capabilities": ["client-confidential-symmetric", "permission-v1", "permission-v2"],
     }
 

@@ -132,7 +132,7 @@ class FhirEndpoint:
         if name != "metadata":
             return JSONResponse(smart_configuration(self._services))
         xml = wants_xml(request, query_fields(request))
-        return capabilities(self._services).response(head=request.method == "HEAD", xml=xml)
+        return capabilities(self._services, INTERACTIONS).response(head=request.method == "HEAD", xml=xml)
 
 
 def _prefers_xml(request: Request) -> bool:

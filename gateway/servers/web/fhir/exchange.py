@@ -21,7 +21,6 @@ from gateway.domain.resource import StoredVersion
 from gateway.flow.attempts import TooManyAttempts
 from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.opening_quota import TooManyOpenings
-from gateway.formats.fhir.capability import BY_TYPE, Served
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource, encode
 from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue, outcome
 from gateway.formats.fhir.wire.issue import InvalidResource
@@ -70,13 +69,6 @@ class FhirRequest:
     full_url: str = field(default="", repr=False)
     place: str = ""
     is_checked: bool = False
-
-    @property
-    def served(self) -> Served:
-        """What can be searched for; Refusal (404) for a type that cannot."""
-        if self.kind not in BY_TYPE:
-            raise Refusal(404, "not-supported", "this resource type is not searched; see [base]/metadata")
-        return BY_TYPE[self.kind]
 
     @property
     def media_type(self) -> str:

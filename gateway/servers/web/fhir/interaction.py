@@ -17,7 +17,7 @@ from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 Handler = Callable[[WebServices, Client, FhirRequest], Outcome]
-_OURS_ALONE = frozenset({"AuditEvent"})
+OURS_ALONE = frozenset({"AuditEvent"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Interaction:
             except Forbidden as error:
                 error.place = request.place
                 raise
-        if self.asked is not None and request.kind in _OURS_ALONE:
+        if self.asked is not None and request.kind in OURS_ALONE:
             reason = f"{request.kind} is written by the gateway alone"
             raise Refusal(405, "not-supported", reason, headers={"Allow": "GET, HEAD, OPTIONS"})
 

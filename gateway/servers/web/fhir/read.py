@@ -34,10 +34,11 @@ def shown(
     (body,) = services.record.opened(noted, [stored], "read", actor_of(client))
     noted.audit.record("resource:read", stored.id, actor_of(client), type=stored.type, version=stored.version)
     answer = Answer(200, None, version_headers(stored), body, stored.at)
-    return Pending(lambda written: services.write_down(written, noted), lambda spent: _unless(spent, answer))
+    return Pending(lambda written: services.write_down(written, noted), lambda spent: unless(spent, answer))
 
 
-def _unless(spent: Exception | None, answer: Answer) -> Answer:
+def unless(spent: Exception | None, answer: Answer) -> Answer:
+    """The answer, where the quota of openings is not used up."""
     if spent is not None:
         raise spent
     return answer

@@ -19,7 +19,7 @@ def golden_texts() -> dict[str, str]:
     import fixtures_report as sample
 
     from gateway.formats.fhir.bundle import searchset, transaction
-    from gateway.formats.fhir.capability import capability_statement
+    from gateway.formats.fhir.capability import Capabilities, capability_statement
     from gateway.formats.fhir.diagnostic_report import UNSIGNED
     from gateway.formats.fhir.printed_report import printed_report
     from gateway.formats.fhir.render import render
@@ -34,7 +34,8 @@ def golden_texts() -> dict[str, str]:
     found["Provenance-refused"] = render(sample.refused(), BASE_URL, ORGANIZATION).of_type("Provenance")[0]
     found["Bundle-transaction"] = transaction(shown)
     found["Bundle-searchset"] = searchset([shown.report], BASE_URL, f"{BASE_URL}/DiagnosticReport", total=1)
-    found["CapabilityStatement"] = capability_statement(BASE_URL, "0.1.0", sample.AT)
+    able = Capabilities(BASE_URL, "0.1.0", sample.AT, {"DiagnosticReport": ("create", "read", "search-type", "vread")})
+    found["CapabilityStatement"] = capability_statement(able)
     texts = {f"{name}.json": _readable(resource) for name, resource in found.items()}
     return {**texts, "printed_report.html": printed_report(sample.malignant(), ORGANIZATION, UNSIGNED)}
 
