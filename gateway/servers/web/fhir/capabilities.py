@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from gateway.formats.fhir.capability import Capabilities, capability_statement
-from gateway.formats.fhir.element import Resource
+from gateway.formats.fhir.element import MEDIA_TYPE, Resource
 from gateway.servers.web.fhir.address import STORED
-from gateway.servers.web.fhir.exchange import Answer
+from gateway.servers.web.fhir.exchange import XML_MEDIA_TYPE, Answer
 from gateway.servers.web.fhir.interaction import OURS_ALONE, Interaction
 from gateway.servers.web.services import WebServices
 
@@ -33,9 +33,14 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
         services.started,
         interactions={kind: sorted(reading if kind in OURS_ALONE else codes) for kind in STORED},
         system=sorted({*of_system, *(["batch"] if "transaction" in of_system else [])}),
-        operations={kind: sorted(operations) for kind in STORED},
+        operations={kind: sorted(operations | _of_one_type(routed, kind)) for kind in STORED},
+        formats=("json", MEDIA_TYPE, "xml", XML_MEDIA_TYPE),
         patch_formats=_PATCHES if "patch" in codes else (),
     )
+
+
+def _of_one_type(routed: Routed, kind: str) -> set[str]:
+    return {shape.rpartition("$")[2] for shape in routed if "$" in shape and shape.startswith(f"{kind}/")}
 
 
 _PATCHES = ("application/json-patch+json", "application/fhir+json")
@@ -47,7 +52,7 @@ def smart_configuration(services: WebServices) -> Resource:
         "token_endpoint": f"{services.settings.base_url}/auth/token",
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "grant_types_supported": ["client_credentials"],
-        "scopes_supported": ["system/*.rs", *(f"system/{kind}.rs" for kind in sorted(STORED))],
+        "scopes_supported": ["system/*.cruds", *(f"system/{kind}.cruds" for kind in sorted(STORED))],
         "capabilities": ["client-confidential-symmetric", "permission-v1", "permission-v2"],
     }
 
