@@ -462,6 +462,10 @@ class ResourceIndex(Protocol):
         """Deletes the rows of these resources: their patient was erased."""
         ...
 
+    def newest(self, kind: str) -> int:
+        """The greatest key of a type, 0 where there is none: what a search looks at, whatever is written later."""
+        ...
+
     def page(
         self,
         kind: str,

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from gateway.domain.criterion import Among, Chained, Criterion, Order, Place, Reverse, Wanted, is_lossy, types_of
 from gateway.domain.errors import Forbidden, Unsupported
-from gateway.domain.resource import StoredVersion, resource_key
+from gateway.domain.resource import StoredVersion
 from gateway.formats.fhir.element import Resource
 from gateway.formats.fhir.search.confirms import confirms
 from gateway.formats.fhir.search.query import Include, SearchQuery
@@ -67,7 +66,6 @@ class SearchResources:
 
     open: Open
     base: str = ""
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(
         self, unit: UnitOfWork, query: SearchQuery, *, may_read: MayRead, position: Position | None = None
@@ -76,9 +74,8 @@ class SearchResources:
         for kind in sorted({kind for each in query.criteria for kind in types_of(query.kind, each)}):
             if not may_read(kind):
                 raise Forbidden(f"this search looks into {kind}, and there is no scope for it")
-        return _Search(self, unit, query, may_read, position or Position(resource_key(self.now()))).page(
-            position is None
-        )
+        begin = position or Position(unit.resource_index.newest(query.kind))
+        return _Search(self, unit, query, may_read, begin).page(position is None)
 
 
 class _Search:

@@ -44,7 +44,7 @@ class Capabilities:
     system: Sequence[str] = ()
     operations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     patch_formats: Sequence[str] = ()
-    formats: Sequence[str] = ("json", "application/fhir+json")
+    formats: Sequence[str] = ("json", "application/fhir+json", "xml", "application/fhir+xml")
     security: Resource | None = None
 
 

@@ -43,7 +43,7 @@ def _of_one_type(routed: Routed, kind: str) -> set[str]:
     return {shape.rpartition("$")[2] for shape in routed if "$" in shape and shape.startswith(f"{kind}/")}
 
 
-_PATCHES = ("application/json-patch+json", "application/fhir+json")
+_PATCHES = ("application/json-patch+json", "application/fhir+json", "application/fhir+xml")
 
 
 def smart_configuration(services: WebServices) -> Resource:

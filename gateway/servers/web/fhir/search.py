@@ -39,7 +39,7 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
     with services.database.read() as unit:
         noted = NotedReading(unit)
         opened = services.record.opened
-        step = SearchResources(lambda stored: opened.unseen(noted, stored), services.fhir_base, services.clock)
+        step = SearchResources(lambda stored: opened.unseen(noted, stored), services.fhir_base)
         try:
             query = search_query(
                 request.kind, fields, Reading(services.fhir_base, services.clock()), lenient=request.lenient
