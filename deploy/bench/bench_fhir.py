@@ -107,13 +107,25 @@ def observation(subject: str, place: int) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True)
+class Served:
+    """The web process under load, and who may ask it."""
+
+    base: str
+    token: str
+    process: psutil.Process
+
+    def cpu(self) -> float:
+        return float(sum(self.process.cpu_times()[:2]))
+
+
 async def drive(
-    base: str, token: str, server: psutil.Process, connections: int, seconds: float, one: Callable[..., Awaitable[None]]
+    served: Served, connections: int, seconds: float, one: Callable[[Connection], Awaitable[None]]
 ) -> Measured:
     """Runs `one(connection)` on every connection, again and again; what failed ends the run."""
     latencies: list[float] = []
-    opened = [await Connection(base, token).open() for _ in range(connections)]
-    before, began = sum(server.cpu_times()[:2]), time.perf_counter()
+    opened = [await Connection(served.base, served.token).open() for _ in range(connections)]
+    before, began = served.cpu(), time.perf_counter()
 
     async def run(connection: Connection) -> None:
         while time.perf_counter() - began < seconds:
@@ -123,10 +135,10 @@ async def drive(
 
     await asyncio.gather(*(run(connection) for connection in opened))
     took = time.perf_counter() - began
-    return Measured(len(latencies), took, sum(server.cpu_times()[:2]) - before, latencies)
+    return Measured(len(latencies), took, served.cpu() - before, latencies)
 
 
-async def measure(base: str, token: str, server: psutil.Process, seconds: float) -> None:
+async def measure(served: Served, seconds: float) -> None:
     numbers = iter(range(1, 10_000_000))
     paths: list[str] = []
 
@@ -149,14 +161,14 @@ async def measure(base: str, token: str, server: psutil.Process, seconds: float)
             raise SystemExit(f"refused: {status}")
 
     for connections in (1, 8, 32):
-        done = await drive(base, token, server, connections, seconds, transact)
+        done = await drive(served, connections, seconds, transact)
         print(done.row(f"transaction of {ENTRIES}, {connections} connections, resources", ENTRIES), flush=True)
     paths[:] = paths[:20_000]
     for connections in (1, 32):
-        done = await drive(base, token, server, connections, seconds, read)
+        done = await drive(served, connections, seconds, read)
         print(done.row(f"read, {connections} connections"), flush=True)
     paths[:] = [path for path in paths if path.startswith("Patient/")]
-    done = await drive(base, token, server, 32, seconds, create)
+    done = await drive(served, 32, seconds, create)
     print(done.row("create, 32 connections"), flush=True)
 
 
@@ -176,7 +188,7 @@ def run(folder: Path, database_url: str, seconds: float) -> None:
         form = {"grant_type": "client_credentials"}
         answer = httpx.post(f"{gateway.base_url}/auth/token", data=form, auth=("bench", told["secret"]))
         token = str(answer.json()["access_token"])
-        asyncio.run(measure(gateway.base_url, token, psutil.Process(server.pid), seconds))
+        asyncio.run(measure(Served(gateway.base_url, token, psutil.Process(server.pid)), seconds))
     finally:
         server.terminate()
         server.wait(30)
