@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.domain.search_parameter import Parameter
+from gateway.formats.fhir.audit_search import AUDIT_EVENT
+from gateway.formats.fhir.audit_search import Parameter as OwnParameter
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.search.parameters import parameters
@@ -75,13 +77,14 @@ def _security() -> Resource:
     system = "http://terminology.hl7.org/CodeSystem/restful-security-service"
     return {
         "service": [{"coding": [{"system": system, "code": "OAuth"}]}],
-        "description": "Bearer token by OAuth 2.0 client credentials.",
+        "description": "OAuth 2.0 with SMART scopes; see .well-known/smart-configuration.",
     }
 
 
 def _resource(able: Capabilities, kind: str) -> Resource:
     codes = able.interactions[kind]
     searches = "search-type" in codes
+    in_store = searches and kind != AUDIT_EVENT.type
     return element(
         type=kind,
         supportedProfile=list(PROFILES.get(kind, ())),
@@ -94,9 +97,9 @@ def _resource(able: Capabilities, kind: str) -> Resource:
         conditionalUpdate="update" in codes,
         conditionalDelete="single" if "delete" in codes else "not-supported",
         referencePolicy=["literal", "logical"],
-        searchInclude=list(include_values(kind)) if searches else [],
-        searchRevInclude=list(reverse_include_values(kind, sorted(able.interactions))) if searches else [],
-        searchParam=[_parameter(each) for each in parameters(kind).values()] if searches else [],
+        searchInclude=list(include_values(kind)) if in_store else [],
+        searchRevInclude=list(reverse_include_values(kind, sorted(able.interactions))) if in_store else [],
+        searchParam=_parameters(kind) if searches else [],
         operation=[_operation(name) for name in able.operations.get(kind, ())],
     )
 
@@ -105,6 +108,19 @@ def _versioning(codes: Sequence[str]) -> str:
     if "update" in codes and "vread" in codes:
         return "versioned-update"
     return "versioned" if "vread" in codes else "no-version"
+
+
+def _parameters(kind: str) -> list[Resource]:
+    if kind == AUDIT_EVENT.type:
+        return [_own_parameter(each) for each in AUDIT_EVENT.parameters]
+    return [_parameter(each) for each in parameters(kind).values()]
+
+
+def _own_parameter(parameter: OwnParameter) -> Resource:
+    forms = "" if not parameter.forms else f" Also as: {', '.join(parameter.forms)}."
+    if not parameter.plain:
+        forms = f" Only as: {', '.join(parameter.forms)}."
+    return {"name": parameter.name, "type": parameter.type, "documentation": parameter.documentation + forms}
 
 
 def _parameter(parameter: Parameter) -> Resource:

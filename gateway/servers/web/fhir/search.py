@@ -21,6 +21,7 @@ from gateway.formats.fhir.search.query import SearchQuery, search_query
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.servers.web.body import Fields
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.fhir.read import unless
 from gateway.servers.web.fhir.search_link import PARAMETER, SearchLinks
@@ -28,7 +29,6 @@ from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
-_LISTED_IDS = 100
 _ANY_KEY = (1 << 63) - 1
 
 
@@ -49,7 +49,16 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
             raise Refusal(400, "not-supported", str(error), expression=(error.place,) if error.place else ()) from None
         shown = [each.stored for each in (*page.matches, *page.included)]
         opened.tell(noted, shown, "search", actor_of(client))
-        _audit(noted, client, query, page)
+        note_interaction(
+            noted,
+            client,
+            "search",
+            request.kind,
+            patients=patients_of(services, shown),
+            parameters=[name for name, _ in query.fields],
+            found=[each.stored.id for each in page.matches],
+            count=page.total if query.only_count else len(page.matches),
+        )
     bundle = _bundle(
         f"{services.fhir_base}/{query.kind}", _self_url(services, request, links, query), links, query, page
     )
@@ -65,18 +74,6 @@ def _asked(links: SearchLinks, fields: Fields) -> tuple[Fields, Position | None]
     if len(tokens) > 1 or any(name not in (PARAMETER, "_format") for name, _ in fields):
         raise Invalid("a page link takes no other parameters")
     return links.open(tokens[0])
-
-
-def _audit(noted: NotedReading, client: Client, query: SearchQuery, page: FoundPage) -> None:
-    """Names of parameters, never their values."""
-    noted.audit.record(
-        "resource:search",
-        query.kind,
-        actor_of(client),
-        parameters=sorted({name for name, _ in query.fields}),
-        found=[each.stored.id for each in page.matches[:_LISTED_IDS]],
-        count=len(page.matches) if query.only_count is False else page.total,
-    )
 
 
 def _bundle(address: str, self_url: str, links: SearchLinks, query: SearchQuery, page: FoundPage) -> Resource:
