@@ -403,6 +403,7 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
     from gateway.servers.web.serve import run
     from gateway.servers.web.services import WebServices
 
+    sys.setswitchinterval(0.0005)  # as for DICOM: the commit must not wait 5 ms for a thread that computes
     opened = database(settings)
     keys = all_keys(settings)
     of_web = vault(settings, opened)

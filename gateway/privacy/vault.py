@@ -70,6 +70,7 @@ class Vault:
         self._records: OrderedDict[str, tuple[PatientRecord, float]] = OrderedDict()
         self._studies: OrderedDict[tuple[str, str], _SealedStudy] = OrderedDict()
         self._lock = Lock()
+        self._house: PatientRecord | None = None
         self._index_key = ring.key(Purpose.INDEX).key
         self._domain_key = ring.key(Purpose.PSEUDONYM).key
 
@@ -94,8 +95,10 @@ class Vault:
         return record
 
     def house(self) -> PatientRecord:
-        """Under whose key lies what belongs to no patient."""
-        return self.patient(HOUSE)
+        """Under whose key lies what belongs to no patient. It is never erased, and so asked for once."""
+        if self._house is None:
+            self._house = self.patient(HOUSE)
+        return self._house
 
     def record(self, unit: UnitOfWork, pseudonym: str) -> PatientRecord:
         """The record of a patient known by pseudonym; Erased where there is none any more. Opens nothing by itself."""

@@ -133,4 +133,5 @@ def _parameter(parameter: Parameter) -> Resource:
 
 
 def _operation(name: str) -> Resource:
-    return {"name": name, "definition": f"{_OPERATIONS}/Resource-{name}"}
+    level = "Patient" if name == "everything" else "Resource"
+    return {"name": name, "definition": f"{_OPERATIONS}/{level}-{name}"}

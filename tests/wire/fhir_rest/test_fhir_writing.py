@@ -84,6 +84,8 @@ def test_conditional_create_makes_one(ehr: Writer) -> None:
     ehr.create(patient("cond"))
     several = ehr.send("POST", "Patient", patient("cond"), If_None_Exist=f"identifier={MRN}|cond")
     assert several.status_code == 412
+    in_the_address = ehr.send("POST", f"Patient?identifier={MRN}|cond", patient("cond"))
+    assert in_the_address.status_code == 400
 
 
 def test_conditional_update_and_delete(ehr: Writer) -> None:

@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from gateway.flow.client_assertion import ALGORITHMS
 from gateway.formats.fhir.capability import Capabilities, capability_statement
-from gateway.formats.fhir.element import Resource
+from gateway.formats.fhir.element import MEDIA_TYPE, Resource
 from gateway.servers.web.fhir.address import STORED
-from gateway.servers.web.fhir.exchange import Answer
+from gateway.servers.web.fhir.exchange import XML_MEDIA_TYPE, Answer
 from gateway.servers.web.fhir.interaction import OURS_ALONE, Interaction
 from gateway.servers.web.fhir.interactions import INTERACTIONS
 from gateway.servers.web.services import WebServices
@@ -34,9 +34,14 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
         services.started,
         interactions={kind: _OF_THE_TRAIL if kind in OURS_ALONE else sorted(codes) for kind in STORED},
         system=sorted({*of_system, *(["batch"] if "transaction" in of_system else [])}),
-        operations={kind: sorted(operations) for kind in STORED},
+        operations={kind: sorted(operations | _of_one_type(routed, kind)) for kind in STORED},
+        formats=("json", MEDIA_TYPE, "xml", XML_MEDIA_TYPE),
         patch_formats=_PATCHES if "patch" in codes else (),
     )
+
+
+def _of_one_type(routed: Routed, kind: str) -> set[str]:
+    return {shape.rpartition("$")[2] for shape in routed if "$" in shape and shape.startswith(f"{kind}/")}
 
 
 _OF_THE_TRAIL = ("read", "search-type")

@@ -129,6 +129,8 @@ def version_headers(stored: StoredVersion) -> dict[str, str]:
 
 def not_modified(stored: StoredVersion, request: FhirRequest) -> Answer | None:
     """304 where the client has this version already (R4 3.1.0.5.1)."""
+    if not ("if-none-match" in request.headers or "if-modified-since" in request.headers):
+        return None
     headers = version_headers(stored)
     return Answer(304, None, headers) if _is_known(request, headers) else None
 
