@@ -18,7 +18,7 @@ from typing import Any
 from gateway.domain.errors import GatewayError, Invalid
 
 Group = Any  # argparse keeps the class of its sub-parsers private
-ROTATED_PURPOSES = ("objects", "identity", "audit", "tokens", "deposit")
+ROTATED_PURPOSES = ("objects", "identity", "audit", "tokens", "signing", "deposit")
 PROVIDERS = ("file", "environment", "pkcs11", "vault")
 SCOPE_EXAMPLES = "system/DiagnosticReport.rs, system/*.rs"
 

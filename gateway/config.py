@@ -33,6 +33,8 @@ class GatewaySettings(Section):
     """Folder for the embedded database, blobs, key rings, broker, audit anchors and dxgate.toml."""
     organization: str = "dxgate"
     """Name of the organisation that performs the analysis, as written into reports."""
+    dicomweb_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
+    """Base address of the DICOMweb server that has the images, named in reports; empty names none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity of the log lines written to standard error."""
     log_format: Literal["text", "json"] = "text"

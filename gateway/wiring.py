@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
     from gateway.flow.reidentify import Reidentify
+    from gateway.flow.review import ReviewReport
     from gateway.flow.rotate_keys import RotateKeys
+    from gateway.flow.verify_reviews import VerifyReviews
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
@@ -178,7 +180,37 @@ def erase_patient(settings: Settings) -> ErasePatient:
 def read_reports(settings: Settings, opened: Database) -> ReadReports:
     from gateway.flow.read_reports import ReadReports
 
-    return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+    return ReadReports(
+        vault(settings, opened), blobs(settings), object_seal(settings, opened), settings.gateway.dicomweb_url
+    )
+
+
+def review(settings: Settings, opened: Database, reports: ReadReports | None = None) -> ReviewReport:
+    """For the console and the FHIR endpoint: it signs, so it needs the identity ring."""
+    from gateway.flow.review import ReviewReport
+    from gateway.privacy.signing import Signer
+
+    return ReviewReport(
+        database=opened,
+        reports=reports or read_reports(settings, opened),
+        signer=Signer(all_keys(settings)),
+        base_url=settings.fhir_base_url,
+        organization_name=settings.gateway.organization,
+        destinations=tuple(destination.name for destination in settings.destinations),
+    )
+
+
+def verify_reviews(settings: Settings, opened: Database) -> VerifyReviews:
+    from gateway.flow.verify_reviews import VerifyReviews
+    from gateway.privacy.signing import public_keys, verified
+
+    return VerifyReviews(
+        database=opened,
+        reports=read_reports(settings, opened),
+        claims=lambda jws: verified(jws, public_keys(all_keys(settings).keys)),
+        base_url=settings.fhir_base_url,
+        organization_name=settings.gateway.organization,
+    )
 
 
 def access(settings: Settings, opened: Database) -> GrantAccess:

@@ -28,7 +28,10 @@ class Client:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who may sign in to the console."""
+    """Somebody who may sign in to the console.
+
+    `display_name` and `qualification` stand on what the person signs; `identifier` is `system|value`, as an NPI.
+    """
 
     id: PersonId
     name: str
@@ -36,6 +39,9 @@ class Person:
     role: Role
     active: bool
     created_at: datetime
+    display_name: str = ""
+    qualification: str = ""
+    identifier: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from gateway.domain.errors import Missing
 from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, ReportId, StudyId
 from gateway.domain.model import ServedModel
+from gateway.domain.recall import Recall
 from gateway.domain.report import Report, ReportVersion
+from gateway.domain.review import Review
 from gateway.domain.study import Instance, Study
 from gateway.ports import BlobStore, IdentityVault, ObjectSeal, UnitOfWork
 
@@ -30,6 +32,9 @@ class OpenedReport:
     models: Mapping[str, ServedModel]
     original_uids: Mapping[str, str]
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    reviews: Sequence[Review] = ()
+    recalls: Sequence[Recall] = ()
+    dicomweb_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class ReadReports:
     vault: IdentityVault
     blobs: BlobStore
     seal: ObjectSeal
+    dicomweb_url: str = ""
 
     def find(self, unit: UnitOfWork, query: ReportQuery) -> list[Report]:
         """Newest first, at most `query.limit`; pass the last row as `after` for the next page."""
@@ -91,6 +97,9 @@ class ReadReports:
             models={model.id: model for model in unit.models.all()},
             original_uids=self.vault.original_uids(unit, study, purpose, actor),
             pictures=self._pictures(study, found) if pictures else {},
+            reviews=tuple(each for each in unit.reviews.of_report(report.id) if each.version <= found.version),
+            recalls=_recalls(unit, found),
+            dicomweb_url=self.dicomweb_url,
         )
 
     def _pictures(self, study: Study, version: ReportVersion) -> dict[str, bytes]:
@@ -136,3 +145,11 @@ class ReadReports:
             indexes = [self.vault.search_index("study-uid", value) for value in query.study_uids]
             sets.append({study for index in indexes for study in unit.studies.ids_by_study_uid(index)})
         return sorted(set.intersection(*sets)) if sets else None
+
+
+def _recalls(unit: UnitOfWork, version: ReportVersion) -> tuple[Recall, ...]:
+    """Recalls of the version's models that had been made when the version was."""
+    findings = version.content.findings if version.content else ()
+    models = list(dict.fromkeys(finding.made_by.model_id for finding in findings))
+    known = unit.recalls.of_models(models) if models else []
+    return tuple(recall for recall in known if recall.at <= version.created_at)

@@ -27,8 +27,10 @@ from gateway.storage.key_rows import SqlKeyRows
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
+from gateway.storage.recalls import SqlRecalls
 from gateway.storage.reports import SqlReports
 from gateway.storage.resources import SqlResources
+from gateway.storage.reviews import SqlReviews
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
 from gateway.storage.transaction import Transaction
@@ -107,6 +109,14 @@ class SqlUnitOfWork:
     @cached_property
     def reports(self) -> SqlReports:
         return SqlReports(self._transaction)
+
+    @cached_property
+    def reviews(self) -> SqlReviews:
+        return SqlReviews(self._transaction)
+
+    @cached_property
+    def recalls(self) -> SqlRecalls:
+        return SqlRecalls(self._transaction)
 
     @cached_property
     def deliveries(self) -> SqlDeliveries:

@@ -21,6 +21,8 @@ from gateway.formats.fhir.render import RenderedReport
 # Wire law: a resource stands after those it refers to, for servers that take entries in order.
 _ORDER = (
     "Organization",
+    "Practitioner",
+    "Endpoint",
     "Patient",
     "DocumentReference",
     "Device",
@@ -28,8 +30,10 @@ _ORDER = (
     "Observation",
     "DiagnosticReport",
     "Provenance",
+    "Flag",
+    "Communication",
 )
-_UPDATED = frozenset({"Observation", "DiagnosticReport"})
+_UPDATED = frozenset({"Observation", "DiagnosticReport", "Flag"})
 _SYSTEMS = {
     "Organization": (identifier.ORGANIZATION,),
     "DocumentReference": (identifier.CARD_DIGEST,),
@@ -37,6 +41,10 @@ _SYSTEMS = {
     "ImagingStudy": (identifier.STUDY_UID, identifier.STUDY),
     "Observation": (identifier.FINDING,),
     "DiagnosticReport": (identifier.REPORT,),
+    "Practitioner": (identifier.PERSON,),
+    "Endpoint": (identifier.ENDPOINT,),
+    "Flag": (identifier.RECALL,),
+    "Communication": (identifier.RECALL,),
 }
 
 
