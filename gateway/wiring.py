@@ -358,14 +358,16 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
 
     opened = database(settings)
     keys = all_keys(settings)
+    reports = read_reports(settings, opened)
     services = WebServices(
         settings=settings,
         database=opened,
         vault=vault(settings, opened),
-        reports=read_reports(settings, opened),
+        reports=reports,
         reidentify=reidentify(settings, opened),
         page_key=keys.key(Purpose.TOKENS).key,
         check_audit=lambda: _check_chain(settings, opened),
+        review=review(settings, opened, reports),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
 

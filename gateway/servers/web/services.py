@@ -19,6 +19,7 @@ from gateway.flow.grant_access import GrantAccess
 from gateway.flow.opening_quota import TooManyOpenings, hour_of
 from gateway.flow.read_reports import ReadReports
 from gateway.flow.reidentify import Reidentify
+from gateway.flow.review import ReviewReport
 from gateway.ports import Database, IdentityVault, UnitOfWork
 from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.threads import Threads
@@ -38,6 +39,7 @@ class WebServices:
     """`page_key` (32 bytes) seals paging links and signs forms.
 
     `check_audit` verifies the whole chain; without it the console checks only that the rows it shows are linked.
+    Without `review` nobody decides about reports here.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class WebServices:
     reidentify: Reidentify
     page_key: bytes = field(repr=False)
     check_audit: Callable[[], ChainCheck] | None = None
+    review: ReviewReport | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @cached_property

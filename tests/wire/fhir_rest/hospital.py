@@ -183,6 +183,7 @@ def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
         reports=wiring.read_reports(settings, database),
         reidentify=wiring.reidentify(settings, database),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
+        review=wiring.review(settings, database),
     )
     with database.begin("worker-1") as unit:
         unit.models.announce(model())

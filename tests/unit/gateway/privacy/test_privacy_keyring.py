@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from gateway.domain.errors import Conflict, Forbidden, Invalid, Missing, Unavailable
 from gateway.privacy.key_provider import KeyProvider
-from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose, create, load, save
+from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, KeyRing, Purpose, create, load, save
 from gateway.privacy.providers.file import FileProvider
 
 
@@ -279,7 +279,7 @@ def test_a_ring_of_a_release_that_signed_nothing_gets_a_signing_key(tmp_path: Pa
     kid = before.current[Purpose.SIGNING]
     left = {purpose: name for purpose, name in before.current.items() if purpose is not Purpose.SIGNING}
     keys = {name: key for name, key in before.keys.items() if name != kid}
-    save(folder, IDENTITY_FILE, keyring.KeyRing(keys, left), FileProvider())
+    save(folder, IDENTITY_FILE, KeyRing(keys, left), FileProvider())
     assert create(folder) == []
     after = load(folder, IDENTITY_FILE)
     create(folder)
