@@ -168,7 +168,14 @@ class Models(Protocol):
         ...
 
     def activate(self, model_id: str) -> bool:
-        """Makes it the active version of its name and retires the others; False where it is active already."""
+        """Makes it the active version of its name and retires the others; False where it is active already.
+
+        Conflict where it was recalled.
+        """
+        ...
+
+    def retire(self, model_id: str) -> bool:
+        """No work is planned for it any more; False where it is retired already."""
         ...
 
     def active(self) -> list[ServedModel]: ...

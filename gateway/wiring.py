@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gateway.flow.grant_access import GrantAccess
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
+    from gateway.flow.recall import RecallModel
     from gateway.flow.receive import ReceiveInstance
     from gateway.flow.reidentify import Reidentify
     from gateway.flow.review import ReviewReport
@@ -52,6 +53,7 @@ log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
+_REQUESTS = 16  # that one attempt at a delivery makes at most in sequence, with few findings
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
 
 
@@ -198,6 +200,12 @@ def review(settings: Settings, opened: Database, reports: ReadReports | None = N
         organization_name=settings.gateway.organization,
         destinations=tuple(destination.name for destination in settings.destinations),
     )
+
+
+def recall(settings: Settings, opened: Database) -> RecallModel:
+    from gateway.flow.recall import RecallModel
+
+    return RecallModel(opened, tuple(destination.name for destination in settings.destinations))
 
 
 def verify_reviews(settings: Settings, opened: Database) -> VerifyReviews:
@@ -418,7 +426,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
             name=told.name,
             outlet=outlet(told, settings),
             first_pause=timedelta(seconds=told.retry_seconds),
-            lease=timedelta(seconds=told.timeout_seconds * 2 + 10),
+            lease=timedelta(seconds=told.timeout_seconds * _REQUESTS + 10),
         )
         chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause))
     sweeper = Sweeper(chores, stop)
