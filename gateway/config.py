@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.domain.errors import Invalid
+from gateway.domain.report import RECORD
 
 _KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its terminating zero, unix(7)
@@ -151,6 +152,10 @@ class WebSettings(Section):
     """Life of an access token."""
     session_seconds: int = Field(8 * 3600, ge=300, le=86400)
     """Life of a console session."""
+    max_resource_bytes: int = Field(8 << 20, ge=1 << 16, le=32 << 20)
+    """Largest body that the FHIR endpoint takes: a resource or a Bundle."""
+    max_bundle_entries: int = Field(1000, ge=1, le=10_000)
+    """Most entries of a batch or a transaction."""
     tls_certificate: str = ""
     """PEM certificate chain; set together with tls_key to serve HTTPS."""
     tls_key: str = ""
@@ -386,6 +391,8 @@ def _check_together(settings: Settings) -> None:
     for section, tls in (("dicom", settings.dicom), ("web", settings.web)):
         if bool(tls.tls_certificate) != bool(tls.tls_key):
             raise Invalid(f"{section}.tls_certificate and {section}.tls_key are set together or not at all")
+    if any(destination.name == RECORD for destination in settings.destinations):
+        raise Invalid(f"{RECORD} is the name of the gateway's own store; call the destination something else")
     if settings.dicom.tls_client_ca and not settings.dicom.tls_certificate:
         raise Invalid("dicom.tls_client_ca needs dicom.tls_certificate and dicom.tls_key")
     if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:

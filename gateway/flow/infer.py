@@ -14,9 +14,10 @@ from typing import Literal
 
 from gateway.domain.errors import Category, Conflict, GatewayError
 from gateway.domain.finding import Finding, ImageFinding, Provenance
-from gateway.domain.ids import BlobKey, FindingId, TaskId, derive_id
+from gateway.domain.ids import FindingId, TaskId, derive_id
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.sealed_files import heat_map
 from gateway.domain.study import Instance, Study
 from gateway.domain.task import Task, attempts_since_retry
 from gateway.flow.compose import ComposeReport
@@ -94,7 +95,7 @@ class RunTask:
     def _keep_picture(self, task: Task, study: Study, image: ScoredImage) -> ImageFinding:
         key = None
         if image.heat_map is not None:
-            key = BlobKey(derive_id("heat-map", task.id, str(task.attempt), image.sop_instance_uid))
+            key = heat_map(task.id, task.attempt, image.sop_instance_uid)
             self.blobs.put(key, self.seal.seal(study.patient, key, [image.heat_map]))
         return ImageFinding(
             sop_instance_uid=image.sop_instance_uid,

@@ -16,7 +16,7 @@ from gateway.domain.errors import Conflict, Invalid, Missing
 from gateway.domain.ids import ModelId, ReportId, StudyId
 from gateway.domain.model import ServedModel
 from gateway.domain.recall import Recall
-from gateway.domain.report import Delivery, Report, ReportVersion
+from gateway.domain.report import RECORD, Delivery, Report, ReportVersion
 from gateway.domain.review import SIGNED
 from gateway.domain.study import Study
 from gateway.ports import Database, UnitOfWork
@@ -27,7 +27,7 @@ LONGEST_REASON: Final = 500
 
 @dataclass(frozen=True)
 class Recipient:
-    """A destination that has, or may have, a version with the model's result in it."""
+    """A destination outside that has, or may have, a version with the model's result in it."""
 
     destination: str
     version: int
@@ -131,7 +131,7 @@ class RecallModel:
                 done = replace(done, cancelled=done.cancelled + 1)
             elif report.status in SIGNED and report.status != "entered-in-error" and version.created_at < recall.at:
                 written = unit.reports.write(report, "flag", version.revision, version.content, self.now())
-                unit.deliveries.plan(written, self.destinations, written.updated_at)
+                unit.deliveries.plan(written, (RECORD, *self.destinations), written.updated_at)
                 done = replace(done, flagged=done.flagged + 1)
             unit.commit()
         return done
@@ -141,7 +141,7 @@ class RecallModel:
         said = f"{recall.model_name} {recall.model_version} was recalled: {recall.reason}"
         content = replace(version.content, conclusion=said)
         written = unit.reports.write(report, "cancel", version.revision, content, self.now())
-        unit.deliveries.plan(written, self.destinations, written.updated_at)
+        unit.deliveries.plan(written, (RECORD, *self.destinations), written.updated_at)
 
     def _under_way(self, model_id: ModelId) -> list[StudyId]:
         """Studies that still wait for the model, which will not answer any more."""
@@ -183,5 +183,5 @@ def _holds(version: ReportVersion, model_id: ModelId) -> bool:
 
 def _recipients(deliveries: list[Delivery], holding: set[int]) -> Iterator[Recipient]:
     for each in deliveries:
-        if each.version in holding and each.state in ("acknowledged", "sending", "dead"):
+        if each.destination != RECORD and each.version in holding and each.state in ("acknowledged", "sending", "dead"):
             yield Recipient(each.destination, each.version, each.state, each.acknowledgement or "")

@@ -17,7 +17,7 @@ from gateway.domain.access import Person
 from gateway.domain.errors import Conflict, Forbidden, Invalid
 from gateway.domain.identity import StudyIdentity
 from gateway.domain.ids import ReportId
-from gateway.domain.report import Report, ReportContent, ReportVersion
+from gateway.domain.report import RECORD, Report, ReportContent, ReportVersion
 from gateway.domain.review import (
     ENDS,
     EVENTS,
@@ -82,7 +82,7 @@ class ReviewReport:
             content = _content(unit, report, was, said)
             written = unit.reports.write(report, EVENTS[said.outcome], _revision(unit, was, said), content, self.now())
             unit.reviews.add(self._signed(unit, written, was, person, said))
-            unit.deliveries.plan(written, self.destinations, written.updated_at)
+            unit.deliveries.plan(written, (RECORD, *self.destinations), written.updated_at)
             unit.commit()
         return written
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.domain.report import RECORD
 from gateway.domain.study import Evidence, Study
 from gateway.ports import Database
 
@@ -41,7 +42,8 @@ class SettleStudies:
             models = [model for model in unit.models.active() if model.applies_to.accepts_any(instances)]
             if models:
                 unit.studies.move(study.id, "settled", "analyse")
-                unit.reports.register(study, self.now())
+                report = unit.reports.register(study, self.now())
+                unit.deliveries.plan(report, (RECORD,), self.now())
                 unit.tasks.plan(study, models, self.now())
             unit.commit()
         return len(models)

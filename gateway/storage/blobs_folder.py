@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from gateway.domain.errors import Conflict, Fault, Missing, Unavailable
@@ -81,6 +82,17 @@ class FolderBlobs:
             with _translated():
                 names = sorted(name for name in os.listdir(self._root / shard) if is_key(name))
             yield from map(BlobKey, names)
+
+    def stored_before(self, moment: datetime) -> Iterator[BlobKey]:
+        """By the time of the last change, which of a file that is written once is that of its writing."""
+        for key in self.keys():
+            try:
+                with _translated():
+                    stored_at = self._place(key)[1].stat().st_mtime
+            except Missing:
+                continue  # deleted since it was listed
+            if stored_at < moment.timestamp():
+                yield key
 
     def _place(self, key: BlobKey) -> tuple[Path, Path]:
         name = checked(key)

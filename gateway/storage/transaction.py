@@ -55,10 +55,10 @@ class Transaction:
         with translated():
             return int(self._writing(statement).run(self._connection, values).rowcount)
 
-    def run_many(self, statement: Prepared, rows: Sequence[Values]) -> None:
-        """Runs a prepared statement that writes, once for each row."""
+    def run_many(self, statement: Prepared, rows: Sequence[Values]) -> int:
+        """Runs a prepared statement that writes, once for each row; the count of rows of all."""
         with translated():
-            self._writing(statement).run_many(self._connection, rows)
+            return int(self._writing(statement).run_many(self._connection, rows).rowcount)
 
     def row(self, statement: Prepared, values: Values) -> tuple[Any, ...] | None:
         """The first row of a prepared query."""
@@ -122,4 +122,5 @@ class Transaction:
 AUDIT_LOCK = 0x6478_0001
 MODEL_LOCK = 0x6478_0002
 MIGRATE_LOCK = 0x6478_0003
+RESOURCE_LOCK = 0x6478_0004 << 32  # with 32 bits of what is locked: conditions of the FHIR store
 _ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))

@@ -88,9 +88,9 @@ def test_accepting_makes_a_final_signed_report(ward: Ward) -> None:
     assert not report["conclusion"].startswith("AI result")
     with ward.hospital.database.read() as unit:
         (review,) = unit.reviews.of_report(signed.id)
-        (planned,) = [each for each in unit.deliveries.of_report(signed.id) if each.version == signed.version]
+        planned = [each for each in unit.deliveries.of_report(signed.id) if each.version == signed.version]
     assert (review.verdict, review.base_version, review.waited_seconds >= 0) == ("as-is", before.version, True)
-    assert planned.destination == "ehr"
+    assert [each.destination for each in planned] == ["ehr", "record"]
     for resource in shown.resources:
         get_fhir_model_class(resource["resourceType"]).model_validate_json(encode(resource))
 

@@ -25,6 +25,7 @@ from gateway.ports import (
     Quotas,
     Recalls,
     Reports,
+    ResourceIndex,
     Resources,
     Reviews,
     Studies,
@@ -138,6 +139,10 @@ class NotedReading:
     @property
     def resources(self) -> Resources:
         return self._unit.resources
+
+    @property
+    def resource_index(self) -> ResourceIndex:
+        return self._unit.resource_index
 
     @property
     def access(self) -> Access:
