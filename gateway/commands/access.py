@@ -86,14 +86,14 @@ def add_person(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from gateway import wiring
 
     name = _checked_name(arguments.name)
-    password = _password_of_stdin() if arguments.password_stdin else _password_of_terminal()
-    if len(password) < SHORTEST_PASSWORD:
-        raise Invalid(f"a password has at least {SHORTEST_PASSWORD} characters")
     told = PersonWords(
         _words("display name", arguments.display_name),
         _words("qualification", arguments.qualification),
         _identifier(arguments.identifier),
     )
+    password = _password_of_stdin() if arguments.password_stdin else _password_of_terminal()
+    if len(password) < SHORTEST_PASSWORD:
+        raise Invalid(f"a password has at least {SHORTEST_PASSWORD} characters")
     new_person(wiring.database(loaded.settings), name, arguments.role, password, told)
     tell(f"{name} may sign in as {arguments.role}")
     return 0
