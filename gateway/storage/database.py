@@ -32,6 +32,7 @@ _SQLITE_PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-16000",
+    "PRAGMA wal_autocheckpoint=4000",  # 16 MB: the same pages change again and again, and are written back once
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA secure_delete=ON",  # what is deleted or replaced is overwritten: an erased secret leaves the file
 )

@@ -31,9 +31,19 @@ class Transaction:
         self.actor = actor
         self.now = now
         self.entries: list[tuple[datetime, AuditEntry]] = []
-        self._connection = connection
+        self._using: Connection | None = connection
         self._writes = writes
         self.is_postgresql = connection.dialect.name == "postgresql"
+
+    def end(self) -> None:
+        """Nobody reaches the connection through this transaction any more: it may have another by then."""
+        self._using = None
+
+    @property
+    def _connection(self) -> Connection:
+        if self._using is None:
+            raise Fault("this unit of work is not open")
+        return self._using
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """Runs one statement. A GatewayError on failure; Fault where a reading unit of work would write."""

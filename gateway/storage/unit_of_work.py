@@ -208,6 +208,8 @@ class SqlUnitOfWork:
 
     def _close(self) -> None:
         self._ended = True
+        if "_transaction" in vars(self):
+            self._transaction.end()
         try:
             if self._connection is not None:
                 with translated():

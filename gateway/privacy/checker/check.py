@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO, Final
 
-from gateway.privacy.checker.content import content_problem
+from gateway.privacy.checker.content import content_problem, is_kept_uid
 from gateway.privacy.checker.judge import TEXT, judge_for
 from gateway.privacy.checker.marks import CODES, METHOD, STAMPS, check_stamps, is_our_method, read_meta
 from gateway.privacy.checker.private import PrivateLevel
@@ -104,7 +104,8 @@ class _Check:
                 yield Problem(named, f"{found.path}[{number}]")
             private = PrivateLevel(self._claim.methods)
             for one in item:
-                yield from self._element(one, private)
+                if not is_kept_uid(one, item, self._claim.methods):
+                    yield from self._element(one, private)
 
     def _stamp(self, found: Found) -> Iterator[Problem]:
         """Our own words are known; what an earlier de-identification has written is searched like any text."""

@@ -35,13 +35,13 @@ def test_every_built_in_package_is_served_by_the_cpu(loaded: Loaded) -> None:
 
 def test_what_cannot_be_fed_yet_is_a_draft_for_no_study(loaded: Loaded) -> None:
     """Packs on records, series and genotypes are loaded and announced, never active and open to no modality."""
-    answering = set(loaded.predictors)
+    answering = loaded.shelf.known()
     waiting = [model for model in loaded.served if model.id not in answering]
     assert {model.name for model in waiting} >= {"diabetes-risk", "icu-deterioration-gru", "pgx-rules"}
     for model in waiting:
         assert (model.state, model.applies_to.modalities) == ("draft", ())
         with pytest.raises(Missing):
-            Engine(loaded.predictors).predict(model.id, [OUT_OF_SCOPE.read_bytes()])
+            Engine(loaded.shelf).predict(model.id, [OUT_OF_SCOPE.read_bytes()])
     assert all(model.applies_to.modalities for model in loaded.served if model.id in answering)
 
 
@@ -73,7 +73,7 @@ def test_an_altered_package_is_refused_and_the_others_are_served(tmp_path: Path,
 
 def test_the_demo_study_is_answered_in_the_domains_words(loaded: Loaded) -> None:
     """Each image has labels that sum to one, a heat map and words; the study's answer is one of its images'."""
-    answer = Engine(loaded.predictors).predict(breast(loaded), (path.read_bytes() for path in demo_files()))
+    answer = Engine(loaded.shelf).predict(breast(loaded), (path.read_bytes() for path in demo_files()))
     assert len(answer.images) == len(demo_files())
     assert all(sum(label.probability for label in image.labels) == pytest.approx(1) for image in answer.images)
     assert all(image.heat_map and image.heat_map.startswith(b"\x89PNG") for image in answer.images)
@@ -85,13 +85,13 @@ def test_the_demo_study_is_answered_in_the_domains_words(loaded: Loaded) -> None
 def test_a_study_with_no_image_in_scope_is_refused_with_the_reason(loaded: Loaded) -> None:
     """A chest film sent to the breast model is not scored, and the reason is not empty."""
     with pytest.raises(Unsupported, match="No image was scored"):
-        Engine(loaded.predictors).predict(breast(loaded), [OUT_OF_SCOPE.read_bytes()])
+        Engine(loaded.shelf).predict(breast(loaded), [OUT_OF_SCOPE.read_bytes()])
 
 
 def test_a_model_that_is_not_served_is_missing(loaded: Loaded) -> None:
     """A task for another worker's model is not guessed at."""
     with pytest.raises(Missing):
-        Engine(loaded.predictors).predict(ModelId("nobody"), [])
+        Engine(loaded.shelf).predict(ModelId("nobody"), [])
 
 
 def test_another_file_is_another_model() -> None:
