@@ -27,6 +27,7 @@ WORKER_GRANTS: dict[str, str] = {
     "delivery": "SELECT, INSERT, UPDATE",
     "recall": "SELECT",
     "audit": "SELECT, INSERT",
+    "audit_word": "INSERT",
 }
 
 

@@ -188,6 +188,8 @@ def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
         commits=GroupCommitter(database, "web"),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
         review=wiring.review(settings, database),
+        fetch_keys=wiring.key_set_fetch(settings),
+        elsewhere=wiring.sign_in_elsewhere(settings, database),
     )
     with database.begin("worker-1") as unit:
         unit.models.announce(model())

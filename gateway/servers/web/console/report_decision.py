@@ -34,7 +34,7 @@ class ReportDecision:
     async def decide(self, request: Request) -> Response:
         name_request(request, "console.report-decision")
         try:
-            fields = await read_form(request, _MAX_FORM, _TEXTS)
+            fields = await read_form(request, _MAX_FORM, texts=_TEXTS)
             person = await self._services.threads.work(self._pages.who, request)
             if person is None:
                 return RedirectResponse("/console/login", 303)
