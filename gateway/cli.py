@@ -18,7 +18,7 @@ from typing import Any
 from gateway.domain.errors import GatewayError, Invalid
 
 Group = Any  # argparse keeps the class of its sub-parsers private
-ROTATED_PURPOSES = ("objects", "identity", "audit", "tokens", "deposit")
+ROTATED_PURPOSES = ("objects", "identity", "audit", "tokens", "signing", "deposit")
 PROVIDERS = ("file", "environment", "pkcs11", "vault")
 SCOPE_EXAMPLES = "system/DiagnosticReport.rs, system/*.rs"
 
@@ -182,6 +182,9 @@ def _access(commands: Group) -> None:
     add_person = _command(person, "add", "access:add_person", "add a person; the password is asked for")
     add_person.add_argument("name")
     add_person.add_argument("--role", required=True, choices=("admin", "auditor", "physician", "privacy-officer"))
+    add_person.add_argument("--display-name", default="", metavar="TEXT", help="as it stands on signed reports")
+    add_person.add_argument("--qualification", default="", metavar="TEXT", help="e.g. Radiologist")
+    add_person.add_argument("--identifier", default="", metavar="SYSTEM|VALUE", help="e.g. the NPI")
     add_person.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
 
 
@@ -212,6 +215,16 @@ def _work(commands: Group) -> None:
     recheck = _command(study, "recheck", "study:recheck", "let the checker look again at quarantined objects")
     recheck.add_argument("id")
     recheck.add_argument("--reason", required=True, help="why, without a word about the patient")
+    report = _group(commands, "report", "diagnostic reports, by their number")
+    listed = _limit(_json(_command(report, "list", "report:list_reports", "list the newest reports")))
+    listed.add_argument("--status", default="", metavar="STATUS", help="only of this status")
+    listed.add_argument("--waiting", action="store_true", help="those that wait for a signature, STAT first")
+    shown = "show what a report says, who decided about it, and where it went"
+    _json(_command(report, "show", "report:show", shown)).add_argument("id")
+    counted = _json(_command(report, "figures", "report:show_figures", "time to sign and override rate by model"))
+    counted.add_argument("--days", type=int, default=90, metavar="N", help="decisions of the last N days (default 90)")
+    _json(_command(report, "verify", "report:verify", "verify the signatures of a report")).add_argument("id")
+    _command(report, "keys", "report:keys", "print the public signing keys as JSON Web Key Set")
     delivery = _group(commands, "delivery", "report versions on their way to destinations")
     _limit(_json(_command(delivery, "list", "delivery:list_deliveries", "list deliveries of the newest reports")))
     replay = _command(delivery, "replay", "delivery:replay", "send a delivery again")
@@ -244,6 +257,15 @@ def _models(commands: Group) -> None:
     activate.add_argument("name")
     activate.add_argument("version")
     activate.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+    recall = _json(
+        _command(commands, "recall", "recall:recall", "list, mark and redo what a model version had a part in")
+    )
+    recall.add_argument("--model", required=True, metavar="NAME")
+    recall.add_argument("--version", required=True, metavar="VERSION")
+    recall.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+    recall.add_argument("--reason", default="", metavar="TEXT", help="why; it goes out with the reports")
+    recall.add_argument("--mark", action="store_true", help="retire it, cancel unsigned reports, flag signed ones")
+    recall.add_argument("--rerun", action="store_true", help="analyse the studies again with what is active")
 
 
 def _release(commands: Group) -> None:

@@ -35,6 +35,8 @@ class GatewaySettings(Section):
     """Folder for the embedded database, blobs, key rings, broker, audit anchors and dxgate.toml."""
     organization: str = "dxgate"
     """Name of the organisation that performs the analysis, as written into reports."""
+    dicomweb_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
+    """Base address of the DICOMweb server that has the images, named in reports; empty names none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity of the log lines written to standard error."""
     log_format: Literal["text", "json"] = "text"
@@ -292,7 +294,7 @@ class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
     """Name by which reports, the console and the audit call this destination."""
     kind: Literal["fhir", "folder"]
-    """How it is reached: a FHIR server that takes a transaction, or a folder for one JSON file per version."""
+    """How it is reached: a FHIR server, or a folder for one JSON file per version."""
     url: str
     """Base address of the FHIR server, or path of the folder."""
     bearer_token: str = Field("", repr=False)
@@ -301,8 +303,30 @@ class DestinationSettings(Section):
     """User name for HTTP Basic."""
     password: str = Field("", repr=False)
     """Password for HTTP Basic."""
+    token_url: str = ""
+    """OAuth 2.0 token endpoint; with client_id it replaces the token and the password (SMART Backend Services)."""
+    client_id: str = ""
+    """Our client id at the token endpoint."""
+    client_secret: str = Field("", repr=False)
+    """Our client secret there, where we have no private key."""
+    private_key: str = ""
+    """PEM file of our private key (EC P-384 or RSA) for private_key_jwt; the EHR knows its public half."""
+    key_id: str = ""
+    """The `kid` under which the EHR knows the public half."""
+    scope: str = ""
+    """Scopes to ask for, e.g. system/DiagnosticReport.cruds; empty asks for what the EHR gives."""
+    tls_certificate: str = ""
+    """PEM client certificate chain for mutual TLS; set together with tls_key."""
+    tls_key: str = ""
+    """PEM private key of the client certificate."""
+    tls_ca: str = ""
+    """PEM certificates that sign the EHR's; empty trusts those that the operating system trusts."""
+    strategy: Literal["auto", "transaction", "dr-create", "dr-update-by-order", "docref-pdf", "pull"] = "auto"
+    """How reports are put into the EHR; `auto` takes what its CapabilityStatement offers."""
+    patient_system: str = ""
+    """Identifier system by which the EHR knows patients, where it differs from the issuer in the images."""
     timeout_seconds: float = Field(20.0, gt=0, le=300)
-    """Time that one attempt may take."""
+    """Time that one request of an attempt may take."""
     retry_seconds: float = Field(5.0, gt=0)
     """First pause after a failed attempt; it doubles up to ten minutes."""
 
@@ -415,6 +439,8 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Mapping[str,
     _check_together(settings)
     _check_keys(settings.keys)
     _check_sign_in(settings)
+    for destination in settings.destinations:
+        _check_destination(destination)
     return LoadedSettings(settings, origins)
 
 
@@ -491,6 +517,23 @@ def _check_keys(keys: KeySettings) -> None:
         raise Invalid("keys.pkcs11_identity_token and keys.pkcs11_identity_pin are set together or not at all")
     if keys.objects_key == keys.identity_key:
         raise Invalid("keys.objects_key and keys.identity_key must differ: a worker may use the first only")
+
+
+def _check_destination(told: DestinationSettings) -> None:
+    """One way of signing in, whole."""
+    name = f"destination {told.name}"
+    if bool(told.token_url) != bool(told.client_id):
+        raise Invalid(f"{name}: token_url and client_id are set together or not at all")
+    if bool(told.token_url) != bool(told.client_secret or told.private_key):
+        raise Invalid(f"{name}: token_url needs one of client_secret and private_key, and they need it")
+    if told.client_secret and told.private_key:
+        raise Invalid(f"{name}: client_secret and private_key exclude each other")
+    if sum(map(bool, (told.token_url, told.bearer_token, told.username))) > 1:
+        raise Invalid(f"{name}: token_url, bearer_token and username exclude each other")
+    if bool(told.tls_certificate) != bool(told.tls_key):
+        raise Invalid(f"{name}: tls_certificate and tls_key are set together or not at all")
+    if told.kind == "folder" and told.strategy != "auto":
+        raise Invalid(f"{name}: a folder has no strategy")
 
 
 def _file_path(variables: Mapping[str, str], from_environment: Mapping[str, Any]) -> Path:

@@ -22,8 +22,10 @@ from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
+from gateway.domain.recall import Recall
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
+from gateway.domain.review import Review
 from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
 from gateway.domain.task import Task
 
@@ -62,6 +64,10 @@ class Studies(Protocol):
 
     def move(self, study_id: StudyId, was: str, event: str) -> bool:
         """Guarded move of the state table; False where the study is no longer in `was`."""
+        ...
+
+    def reopen(self, study: Study) -> bool:
+        """A locked study back to `receiving` with its next revision, to be analysed again; False where it is open."""
         ...
 
     def newest(self, limit: int, before: datetime | None = None) -> list[Study]: ...
@@ -164,7 +170,14 @@ class Models(Protocol):
         ...
 
     def activate(self, model_id: str) -> bool:
-        """Makes it the active version of its name and retires the others; False where it is active already."""
+        """Makes it the active version of its name and retires the others; False where it is active already.
+
+        Conflict where it was recalled.
+        """
+        ...
+
+    def retire(self, model_id: str) -> bool:
+        """No work is planned for it any more; False where it is retired already."""
         ...
 
     def active(self) -> list[ServedModel]: ...
@@ -248,11 +261,59 @@ class Reports(Protocol):
         """Newest first; `after` is the last row of the page before."""
         ...
 
+    def waiting(self, limit: int) -> list[tuple[Report, Study]]:
+        """Preliminary reports with their studies: those of STAT studies first, then the longest waiting."""
+        ...
+
+    def count_waiting(self, limit: int) -> int:
+        """How many wait for a signature; counting ends at `limit`."""
+        ...
+
+
+class Reviews(Protocol):
+    """What physicians decided about report versions."""
+
+    def add(self, made: Review) -> None: ...
+
+    def of_report(self, report_id: ReportId) -> list[Review]:
+        """Oldest first."""
+        ...
+
+    def since(self, since: datetime, limit: int) -> list[Review]:
+        """Newest first."""
+        ...
+
+    def counts_by_key(self) -> Mapping[str, int]:
+        """How many decisions each signing key has signed."""
+        ...
+
+
+class Recalls(Protocol):
+    """Recalled model versions, and what rests on a model."""
+
+    def add(self, made: Recall) -> Recall:
+        """The recall of this model; the first one stays as it is."""
+        ...
+
+    def of_models(self, models: Sequence[ModelId]) -> list[Recall]:
+        """Oldest first."""
+        ...
+
+    def reports_by(self, model_id: ModelId, limit: int, after: ReportId | None = None) -> list[Report]:
+        """Reports of studies that the model has answered about, in the order of their ids."""
+        ...
+
+    def under_way(self, model_id: ModelId, limit: int) -> list[StudyId]:
+        """Studies of whose present revision the model still has to say something."""
+        ...
+
 
 class Deliveries(Protocol):
     """Report versions on their way to destinations."""
 
-    def plan(self, report: Report, destinations: Sequence[str], at: datetime) -> list[Delivery]: ...
+    def plan(self, report: Report, destinations: Sequence[str], at: datetime) -> list[Delivery]:
+        """One for each destination; what waits there of an earlier version is superseded."""
+        ...
 
     def due(self, destination: str, now: datetime, limit: int) -> list[Delivery]: ...
 
@@ -597,6 +658,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     @property
     def reports(self) -> Reports: ...
     @property
+    def reviews(self) -> Reviews: ...
+    @property
+    def recalls(self) -> Recalls: ...
+    @property
     def deliveries(self) -> Deliveries: ...
     @property
     def identities(self) -> Identities: ...
@@ -702,6 +767,14 @@ class IdentityVault(Protocol):
     def search_index(self, kind: Literal["accession", "study-uid", "condition"], value: str) -> bytes: ...
 
 
+class ContentSigner(Protocol):
+    """The gateway's own signature."""
+
+    def sign(self, claims: Mapping[str, str | int]) -> tuple[str, str]:
+        """The JWS over `claims` and the id of the key. Unavailable where there is no key to sign with."""
+        ...
+
+
 class Outlet(Protocol):
     """Sends one report version to one destination and returns what the destination acknowledged."""
 
@@ -730,6 +803,21 @@ class ReportDocument(Protocol):
     @property
     def pictures(self) -> Mapping[str, bytes]:
         """Heat maps (PNG) by blob key."""
+        ...
+
+    @property
+    def reviews(self) -> Sequence[Review]:
+        """What physicians decided about the report up to this version, oldest first."""
+        ...
+
+    @property
+    def recalls(self) -> Sequence[Recall]:
+        """Recalls of models of this version, as known when the version was made."""
+        ...
+
+    @property
+    def dicomweb_url(self) -> str:
+        """Base address of the DICOMweb server that has the study's images; empty where none is configured."""
         ...
 
 

@@ -44,11 +44,14 @@ if TYPE_CHECKING:
     from gateway.flow.key_sets import Fetch
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
+    from gateway.flow.recall import RecallModel
     from gateway.flow.receive import ReceiveInstance
     from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
+    from gateway.flow.review import ReviewReport
     from gateway.flow.rotate_keys import RotateKeys
     from gateway.flow.sign_in_elsewhere import SignInElsewhere
+    from gateway.flow.verify_reviews import VerifyReviews
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
@@ -59,6 +62,7 @@ _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
 _ORPHANS_PAUSE = 86_400.0
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
+_REQUESTS = 4  # that one attempt at a delivery may spend its whole time on; after a crash it is tried again then
 _SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
 _CHECK_BATCH = 64
 _REST = 1.0  # seconds for which looks for work are spared while nothing is committed
@@ -194,7 +198,43 @@ def erase_patient(settings: Settings) -> ErasePatient:
 def read_reports(settings: Settings, opened: Database) -> ReadReports:
     from gateway.flow.read_reports import ReadReports
 
-    return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+    return ReadReports(
+        vault(settings, opened), blobs(settings), object_seal(settings, opened), settings.gateway.dicomweb_url
+    )
+
+
+def review(settings: Settings, opened: Database, reports: ReadReports | None = None) -> ReviewReport:
+    """For the console and the FHIR endpoint: it signs, so it needs the identity ring."""
+    from gateway.flow.review import ReviewReport
+    from gateway.privacy.signing import Signer
+
+    return ReviewReport(
+        database=opened,
+        reports=reports or read_reports(settings, opened),
+        signer=Signer(all_keys(settings)),
+        base_url=settings.fhir_base_url,
+        organization_name=settings.gateway.organization,
+        destinations=tuple(destination.name for destination in settings.destinations),
+    )
+
+
+def recall(settings: Settings, opened: Database) -> RecallModel:
+    from gateway.flow.recall import RecallModel
+
+    return RecallModel(opened, tuple(destination.name for destination in settings.destinations))
+
+
+def verify_reviews(settings: Settings, opened: Database) -> VerifyReviews:
+    from gateway.flow.verify_reviews import VerifyReviews
+    from gateway.privacy.signing import public_keys, verified
+
+    return VerifyReviews(
+        database=opened,
+        reports=read_reports(settings, opened),
+        claims=lambda jws: verified(jws, public_keys(all_keys(settings).keys)),
+        base_url=settings.fhir_base_url,
+        organization_name=settings.gateway.organization,
+    )
 
 
 def record(settings: Settings, of_vault: Vault) -> Record:
@@ -406,13 +446,14 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
     sys.setswitchinterval(0.0005)  # as for DICOM: the commit must not wait 5 ms for a thread that computes
     opened = database(settings)
     keys = all_keys(settings)
+    reports = read_reports(settings, opened)
     of_web = vault(settings, opened)
     commits = GroupCommitter(opened, actor="web")
     services = WebServices(
         settings=settings,
         database=opened,
         vault=of_web,
-        reports=read_reports(settings, opened),
+        reports=reports,
         reidentify=reidentify(settings, opened),
         record=record(settings, of_web),
         commits=commits,
@@ -420,6 +461,7 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         fetch_keys=key_set_fetch(settings),
         elsewhere=sign_in_elsewhere(settings, opened),
         check_audit=lambda: _check_chain(settings, opened),
+        review=review(settings, opened, reports),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
     commits.stop()
@@ -475,7 +517,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
             name=told.name,
             outlet=outlet(told, settings),
             first_pause=timedelta(seconds=told.retry_seconds),
-            lease=timedelta(seconds=told.timeout_seconds * 2 + 10),
+            lease=timedelta(seconds=told.timeout_seconds * _REQUESTS + 10),
         )
         chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause, rest=_REST))
     sweeper = Sweeper(chores, stop, opened.version)

@@ -10,6 +10,7 @@ import argparse
 import getpass
 import re
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
@@ -23,6 +24,7 @@ from gateway.ports import Database
 
 CLIENT_COLUMNS = ("kind", "name", "active", "credentials", "scopes", "networks", "created_at")
 SHORTEST_PASSWORD = 12  # characters; NIST SP 800-63B asks for length and for no rules of composition
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9+.-]{1,15}:[!-{}~]{1,200}\|[!-{}~]{1,64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _AE_TITLE = re.compile(r"(?=.*[^ ])[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 6.2, AE
 
@@ -66,15 +68,32 @@ def add_person(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from gateway import wiring
 
     name = checked_name(arguments.name)
+    told = PersonWords(
+        _words("display name", arguments.display_name),
+        _words("qualification", arguments.qualification),
+        _identifier(arguments.identifier),
+    )
     password = _password_of_stdin() if arguments.password_stdin else _password_of_terminal()
     if len(password) < SHORTEST_PASSWORD:
         raise Invalid(f"a password has at least {SHORTEST_PASSWORD} characters")
-    new_person(wiring.database(loaded.settings), name, arguments.role, password)
+    new_person(wiring.database(loaded.settings), name, arguments.role, password, told)
     tell(f"{name} may sign in as {arguments.role}")
     return 0
 
 
-def new_person(database: Database, name: str, role: Role, password: str) -> None:
+@dataclass(frozen=True)
+class PersonWords:
+    """What stands on a report that the person signs."""
+
+    display_name: str = ""
+    qualification: str = ""
+    identifier: str = ""
+
+
+NO_WORDS = PersonWords()
+
+
+def new_person(database: Database, name: str, role: Role, password: str, told: PersonWords = NO_WORDS) -> None:
     """Add a person; Conflict where the name is taken."""
     person = Person(
         id=PersonId(new_id()),
@@ -83,6 +102,9 @@ def new_person(database: Database, name: str, role: Role, password: str) -> None
         role=role,
         active=True,
         created_at=datetime.now(UTC),
+        display_name=told.display_name,
+        qualification=told.qualification,
+        identifier=told.identifier,
     )
     with database.begin(actor()) as unit:
         if unit.access.person(name) is not None:
@@ -103,6 +125,18 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise Invalid("a name has 1 to 64 letters, digits or . _ @ - and begins with a letter or digit")
     return name
+
+
+def _words(what: str, given: str) -> str:
+    if len(given) > 128 or (given and not given.isprintable()):
+        raise Invalid(f"a {what} has at most 128 printable characters")
+    return given.strip()
+
+
+def _identifier(given: str) -> str:
+    if given and not _IDENTIFIER.fullmatch(given):
+        raise Invalid("an identifier is SYSTEM|VALUE, the system a URI as http://hl7.org/fhir/sid/us-npi")
+    return given
 
 
 def networks(given: list[str]) -> tuple[str, ...]:

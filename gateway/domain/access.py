@@ -53,7 +53,11 @@ class Client:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who may sign in to the console; `issuer` and `subject` name an account of an identity provider."""
+    """Somebody who may sign in to the console.
+
+    `display_name` and `qualification` stand on what the person signs; `identifier` is `system|value`, as an NPI.
+    `issuer` and `subject` name an account of an identity provider.
+    """
 
     id: PersonId
     name: str
@@ -63,6 +67,9 @@ class Person:
     created_at: datetime
     issuer: str | None = None
     subject: str | None = None
+    display_name: str = ""
+    qualification: str = ""
+    identifier: str = ""
 
 
 @dataclass(frozen=True)

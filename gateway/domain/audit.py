@@ -22,6 +22,8 @@ _OTHER_EVENTS = (
     "study:create",
     "task:plan",
     "report:register",
+    "report:review",
+    "model:recall",
     "delivery:plan",
     "model:announce",
     "model:activate",

@@ -35,7 +35,8 @@ class ComposeReport:
         report = unit.reports.register(study, at)
         event = "compose" if content.findings else "cancel"
         if (report.status, event) not in REPORT.moves:
-            return None  # signed already: a late image waits for the physician, the machine changes nothing
+            unit.studies.move(study.id, "analysing", "report")
+            return None  # signed already: what is newer waits for the physician, the machine changes nothing
         report = unit.reports.write(report, event, study.revision, content, at)
         unit.studies.move(study.id, "analysing", "report")
         unit.deliveries.plan(report, (RECORD, *self.destinations), at)

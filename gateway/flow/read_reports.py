@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey
 from gateway.domain.model import ServedModel
+from gateway.domain.recall import Recall
 from gateway.domain.report import Report, ReportVersion
+from gateway.domain.review import Review
 from gateway.domain.study import Instance, Study
 from gateway.ports import BlobStore, IdentityVault, ObjectSeal, UnitOfWork
 
@@ -25,6 +27,9 @@ class OpenedReport:
     models: Mapping[str, ServedModel]
     original_uids: Mapping[str, str]
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    reviews: Sequence[Review] = ()
+    recalls: Sequence[Recall] = ()
+    dicomweb_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class ReadReports:
     vault: IdentityVault
     blobs: BlobStore
     seal: ObjectSeal
+    dicomweb_url: str = ""
 
     def open(
         self,
@@ -57,6 +63,9 @@ class ReadReports:
             models={model.id: model for model in unit.models.all()},
             original_uids=self.vault.original_uids(unit, study, purpose, actor),
             pictures=self._pictures(study, found) if pictures else {},
+            reviews=tuple(each for each in unit.reviews.of_report(report.id) if each.version <= found.version),
+            recalls=_recalls(unit, found),
+            dicomweb_url=self.dicomweb_url,
         )
 
     def _pictures(self, study: Study, version: ReportVersion) -> dict[str, bytes]:
@@ -64,3 +73,11 @@ class ReadReports:
             return {}
         keys = [image.heat_map for finding in version.content.findings for image in finding.images if image.heat_map]
         return {key: self.seal.open(study.patient, key, self.blobs.get(BlobKey(key))) for key in keys}
+
+
+def _recalls(unit: UnitOfWork, version: ReportVersion) -> tuple[Recall, ...]:
+    """Recalls of the version's models that had been made when the version was."""
+    findings = version.content.findings if version.content else ()
+    models = list(dict.fromkeys(finding.made_by.model_id for finding in findings))
+    known = unit.recalls.of_models(models) if models else []
+    return tuple(recall for recall in known if recall.at <= version.created_at)

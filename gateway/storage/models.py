@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Select, select, update
 
-from gateway.domain.errors import Missing
+from gateway.domain.errors import Conflict, Missing
 from gateway.domain.model import ServedModel
 from gateway.storage import tables
+from gateway.storage.review_tables import recall
 from gateway.storage.transaction import MODEL_LOCK, Transaction
 
 _model = tables.model.c
@@ -42,7 +43,7 @@ class SqlModels:
             sha256=model.sha256,
             provider=model.provider,
         )
-        if model.state == "active" and was != "active":
+        if model.state == "active" and was != "active" and not self._is_recalled(model.id):
             self._activate(model)
 
     def activate(self, model_id: str) -> bool:
@@ -50,7 +51,17 @@ class SqlModels:
         model = self.get(model_id)
         if model.state == "active":
             return False
+        if self._is_recalled(model.id):
+            raise Conflict("the model was recalled and cannot be active again; a corrected one has another version")
         self._activate(model)
+        return True
+
+    def retire(self, model_id: str) -> bool:
+        self._transaction.serialize(MODEL_LOCK)
+        if self.get(model_id).state == "retired":
+            return False
+        self._set_state(model_id, "retired")
+        self._transaction.record("model:retire", model_id)
         return True
 
     def active(self) -> list[ServedModel]:
@@ -72,6 +83,9 @@ class SqlModels:
             self._transaction.record("model:retire", row.id, by=model.id)
         self._set_state(model.id, "active")
         self._transaction.record("model:activate", model.id, name=model.name, version=model.version)
+
+    def _is_recalled(self, model_id: str) -> bool:
+        return self._transaction.first(select(recall.c.model_id).where(recall.c.model_id == model_id)) is not None
 
     def _set_state(self, model_id: str, state: str) -> None:
         self._transaction.execute(update(tables.model).where(_model.id == model_id), {"state": state})

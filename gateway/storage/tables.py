@@ -316,6 +316,13 @@ report = Table(
     _one_of("status", REPORT.states),
     Index(None, "updated_at", "id"),
 )
+# the worklist of physicians
+Index(
+    "ix_report_waiting",
+    report.c.updated_at,
+    sqlite_where=report.c.status == "preliminary",
+    postgresql_where=report.c.status == "preliminary",
+)
 
 report_version = Table(
     "report_version",
@@ -343,9 +350,19 @@ delivery = Table(
     Column("lease_until", UtcTime),
     Column("last_error", Text),
     Column("acknowledgement", Text),
+    _must(Text, "patient", server_default=""),
+    Column("planned_at", UtcTime),
     _one_of("state", DELIVERY.states),
     UniqueConstraint("report_id", "version", "destination"),
     Index(None, "destination", "state", "due_at"),
+)
+# what of a patient is still to be sent, to keep its order
+Index(
+    "ix_delivery_open",
+    delivery.c.destination,
+    delivery.c.patient,
+    sqlite_where=delivery.c.state.in_(("pending", "sending")),
+    postgresql_where=delivery.c.state.in_(("pending", "sending")),
 )
 
 client = Table(
@@ -378,6 +395,9 @@ person = Table(
     _must(UtcTime, "created_at"),
     Column("issuer", Text),
     Column("subject", Text),
+    _must(Text, "display_name", server_default=""),
+    _must(Text, "qualification", server_default=""),
+    _must(Text, "identifier", server_default=""),
     _one_of("role", get_args(Role)),
     UniqueConstraint("issuer", "subject"),
 )

@@ -28,9 +28,11 @@ from gateway.storage.key_rows import SqlKeyRows
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
+from gateway.storage.recalls import SqlRecalls
 from gateway.storage.reports import SqlReports
 from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
+from gateway.storage.reviews import SqlReviews
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
 from gateway.storage.transaction import Transaction
@@ -149,6 +151,14 @@ class SqlUnitOfWork:
     @cached_property
     def reports(self) -> SqlReports:
         return SqlReports(self._transaction)
+
+    @cached_property
+    def reviews(self) -> SqlReviews:
+        return SqlReviews(self._transaction)
+
+    @cached_property
+    def recalls(self) -> SqlRecalls:
+        return SqlRecalls(self._transaction)
 
     @cached_property
     def deliveries(self) -> SqlDeliveries:

@@ -25,6 +25,7 @@ WORKER_GRANTS: dict[str, str] = {
     "report": "SELECT, INSERT, UPDATE",
     "report_version": "SELECT, INSERT",
     "delivery": "SELECT, INSERT, UPDATE",
+    "recall": "SELECT",
     "audit": "SELECT, INSERT",
     "audit_word": "INSERT",
 }

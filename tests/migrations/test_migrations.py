@@ -14,12 +14,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from harness.resources import indexed_everywhere
-from harness.rows import AT, arrival, content, finding, planned_task, receive
+from harness.rows import AT, arrival, content, finding, planned_task, receive, review
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import ClientId, PersonId
+from gateway.domain.recall import Recall
 from gateway.domain.resource import Change, StoredVersion, resource_key
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
@@ -64,6 +65,9 @@ def _fill(url: str) -> None:
         unit.tasks.finish(claimed, found)
         report = unit.reports.write(unit.reports.register(study, AT), "compose", 1, content(found), AT)
         unit.deliveries.plan(report, ["ehr"], AT)
+        signed = unit.reports.write(report, "sign", 1, content(found), AT)
+        unit.reviews.add(review(signed))
+        unit.recalls.add(Recall(task.model_id, "breast", "1.0.0", "wrong threshold", AT, "tester"))
         (instance,) = unit.studies.instances(study.id)
         unit.pixel_tasks.plan(instance, "routine", AT)
         unit.quotas.take("open:client:ehr", AT, 1, 5)

@@ -21,6 +21,8 @@ from gateway.formats.fhir.render import RenderedReport
 # Wire law: a resource stands after those it refers to, for servers that take entries in order.
 _ORDER = (
     "Organization",
+    "Practitioner",
+    "Endpoint",
     "Patient",
     "DocumentReference",
     "Device",
@@ -28,8 +30,10 @@ _ORDER = (
     "Observation",
     "DiagnosticReport",
     "Provenance",
+    "Flag",
+    "Communication",
 )
-_UPDATED = frozenset({"Observation", "DiagnosticReport"})
+_UPDATED = frozenset({"Observation", "DiagnosticReport", "Flag"})
 _SYSTEMS = {
     "Organization": (identifier.ORGANIZATION,),
     "DocumentReference": (identifier.CARD_DIGEST,),
@@ -37,6 +41,10 @@ _SYSTEMS = {
     "ImagingStudy": (identifier.STUDY_UID, identifier.STUDY),
     "Observation": (identifier.FINDING,),
     "DiagnosticReport": (identifier.REPORT,),
+    "Practitioner": (identifier.PERSON,),
+    "Endpoint": (identifier.ENDPOINT,),
+    "Flag": (identifier.RECALL,),
+    "Communication": (identifier.RECALL,),
 }
 
 
@@ -97,17 +105,20 @@ def _criteria(resource: Resource) -> str:
     kind = str(resource["resourceType"])
     if kind == "Provenance":  # R4 gives it no identifier; its tag names report and version
         tag = resource["meta"]["tag"][0]
-        return f"_tag={_token(tag['system'], tag['code'])}"
+        return f"_tag={search_token(tag['system'], tag['code'])}"
     wanted = _SYSTEMS.get(kind)
     for name in resource.get("identifier", ()):
         if wanted is None or name.get("system") in wanted:
-            return f"identifier={_token(name.get('system', ''), name['value'])}"
+            return f"identifier={search_token(name.get('system', ''), name['value'])}"
     raise Fault(f"a {kind} has no identifier to find it by")
 
 
-def _token(system: str, value: str) -> str:
-    """A token parameter. An empty system asks for identifiers without system, so that no other issuer's match."""
-    return f"{_escaped(system)}|{_escaped(value)}"
+def search_token(system: str | None, value: str) -> str:
+    """A token parameter. An empty system asks for identifiers without system, so that no other issuer's match.
+
+    None asks for the value under any system.
+    """
+    return _escaped(value) if system is None else f"{_escaped(system)}|{_escaped(value)}"
 
 
 def _escaped(value: str) -> str:

@@ -23,9 +23,11 @@ from gateway.ports import (
     Models,
     PixelTasks,
     Quotas,
+    Recalls,
     Reports,
     ResourceIndex,
     Resources,
+    Reviews,
     Studies,
     Tasks,
     UnitOfWork,
@@ -111,6 +113,14 @@ class NotedReading:
     @property
     def reports(self) -> Reports:
         return self._unit.reports
+
+    @property
+    def reviews(self) -> Reviews:
+        return self._unit.reviews
+
+    @property
+    def recalls(self) -> Recalls:
+        return self._unit.recalls
 
     @property
     def deliveries(self) -> Deliveries:

@@ -25,6 +25,7 @@ from gateway.flow.read_reports import ReadReports
 from gateway.flow.record.store import Record
 from gateway.flow.reidentify import Reidentify
 from gateway.flow.request_rate import RequestRate
+from gateway.flow.review import ReviewReport
 from gateway.flow.sign_in_elsewhere import SignInElsewhere
 from gateway.ports import Database, GroupCommit, IdentityVault, UnitOfWork
 from gateway.servers.web.noted_reading import NotedReading
@@ -46,6 +47,7 @@ class WebServices:
 
     `fetch_keys` gives the key set at an address; `elsewhere` lets people sign in through an identity provider.
     `check_audit` verifies the whole chain; without it the console checks only that the rows it shows are linked.
+    Without `review` nobody decides about reports here.
     """
 
     settings: Settings
@@ -59,6 +61,7 @@ class WebServices:
     fetch_keys: Fetch
     elsewhere: SignInElsewhere | None = None
     check_audit: Callable[[], ChainCheck] | None = None
+    review: ReviewReport | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @cached_property

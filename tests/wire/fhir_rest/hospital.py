@@ -196,6 +196,7 @@ def web_services(settings: Settings, database: SqlDatabase) -> WebServices:
         record=wiring.record(settings, vault),
         commits=GroupCommitter(database, "web"),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
+        review=wiring.review(settings, database),
         fetch_keys=wiring.key_set_fetch(settings),
         elsewhere=wiring.sign_in_elsewhere(settings, database),
     )

@@ -22,6 +22,9 @@ from gateway.servers.web.console.identity import IdentityPage
 from gateway.servers.web.console.login import CONSENT_PATH, SignIn
 from gateway.servers.web.console.models import models
 from gateway.servers.web.console.page import PAGE_HEADERS, Pages, Picture, Visit
+from gateway.servers.web.console.report import report
+from gateway.servers.web.console.report_decision import ReportDecision
+from gateway.servers.web.console.reports import reports
 from gateway.servers.web.console.studies import studies
 from gateway.servers.web.console.study import picture, study
 from gateway.servers.web.request_log import name_request
@@ -47,6 +50,9 @@ def console_routes(services: WebServices) -> list[Route | Mount]:
         Route("/console/studies", pages.endpoint("studies", studies)),
         Route("/console/studies/{study}", pages.endpoint("study", study)),
         Route("/console/studies/{study}/pictures/{finding}/{number}", _Pictures(pages, "picture", picture).show),
+        Route("/console/reports", pages.endpoint("reports", reports)),
+        Route("/console/reports/{report}", pages.endpoint("report", report), methods=["GET"]),
+        Route("/console/reports/{report}", ReportDecision(pages).decide, methods=["POST"]),
         Route("/console/held", pages.endpoint("held", held)),
         Route("/console/held/{instance}", pages.endpoint("held-object", held_object), methods=["GET"]),
         Route("/console/held/{instance}", HeldDecision(pages).decide, methods=["POST"]),

@@ -55,6 +55,17 @@ def percent(value: float) -> str:
     return f"{value * 100:.1f} %"
 
 
+def duration(seconds: float | None) -> str:
+    """A span in the unit that reads best: 40 s, 12 min, 3.5 h, 2.0 d."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
+
+
 def capitalize_first(text: str) -> str:
     """A sentence's first letter; the rest stays as it is."""
     return text[:1].upper() + text[1:]
@@ -96,6 +107,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "listed": listed,
     "counted": counted,
     "percent": percent,
+    "duration": duration,
     "capitalize_first": capitalize_first,
     "day": day,
     "person_name": person_name,
