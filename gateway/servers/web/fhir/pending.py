@@ -53,6 +53,7 @@ def writing(
 ) -> Outcome:
     """Plans what is asked and leaves its commit to the endpoint; planned anew where another writer was first."""
     record, actor = services.record, actor_of(client)
+    record.plan.vault.house()  # made outside of the commit, whose write lock its making would wait for
     if attempt > _TRIES:
         raise Conflict("other writers were first, again and again; try once more")
 
