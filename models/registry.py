@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.domain.errors import GatewayError
 from models.manifest import ImageManifest, RulesManifest, Scored
 from models.package import Package, trusted_keys, verify
+from models.runtime.foreign_session import ForeignSession
 from models.runtime.providers import Policy
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session
@@ -128,7 +129,7 @@ def load(package: Package, policy: Policy = Policy.PREFER_GPU) -> Session | Valu
     """Warm the pack, whatever it takes, and prove it against its golden vectors; raises a `GatewayError`."""
     manifest = package.manifest
     if isinstance(manifest, ImageManifest):
-        return Session(package, policy)
+        return ForeignSession(package, policy) if manifest.origin == "third-party" else Session(package, policy)
     if isinstance(manifest, RulesManifest):
         return RulesTable(package)
     return ValueSession(package, policy)

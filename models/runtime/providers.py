@@ -15,7 +15,7 @@ from typing import Any
 
 import onnxruntime
 
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import Invalid, Unavailable
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
@@ -77,7 +77,10 @@ def options(threads: int | None = None) -> Any:
 
 
 def open_session(model: bytes, policy: Policy, threads: int | None = None) -> Opened:
-    """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use."""
+    """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use.
+
+    `Invalid` where the runtime cannot load the graph: a damaged file, or an operator that it does not know.
+    """
     try_cuda, reason = wish(policy)
     if policy is Policy.REQUIRE_GPU and not try_cuda:
         raise Unavailable(f"a GPU is required: {reason}")
@@ -95,7 +98,10 @@ def _build(model: bytes, cuda: bool, threads: int | None) -> Any:
     if cuda:
         onnxruntime.preload_dlls()
         wanted = [(CUDA, dict(_CUDA_OPTIONS)), CPU]
-    session = onnxruntime.InferenceSession(model, options(threads), providers=wanted)
+    try:
+        session = onnxruntime.InferenceSession(model, options(threads), providers=wanted)
+    except Exception as error:  # the runtime has an exception of its own for every fault of a graph
+        raise Invalid(f"ONNX Runtime does not load the graph ({type(error).__name__}): {str(error)[:300]}") from error
     session.disable_fallback()  # a failed run must raise, not start again on another processor
     return session
 

@@ -89,7 +89,12 @@ class Session:
 
 
 def check_metadata(session: Any, manifest: Scored) -> None:
-    """What a graph's own metadata say must be what the signed manifest says; else `Forbidden`."""
+    """What a graph's own metadata say must be what the signed manifest says; else `Forbidden`.
+
+    A third-party graph stays byte for byte what its maker published, and says nothing.
+    """
+    if manifest.origin == "third-party":
+        return
     meta = session.get_modelmeta().custom_metadata_map
     stated = {
         "id": manifest.name,

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from gateway.domain.errors import Fault, Invalid, Unsupported
-from models.manifest import RecordManifest, SeriesManifest
+from models.manifest import Field, RecordManifest, SeriesManifest
 from models.package import Package
+from models.runtime.activation import probabilities
 from models.runtime.providers import Policy, open_session
 from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata
 
@@ -33,6 +34,7 @@ class ValueSession:
         self.package = package
         self.manifest = package.manifest
         self.shapes = _shapes(package.manifest)
+        self._typical = _typical(package.manifest)
         self.provider = opened.provider
         self.provider_reason = opened.reason
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
@@ -51,16 +53,26 @@ class ValueSession:
         output = self.manifest.output
         names = [output.prob] + ([output.contribution] if output.contribution else [])
         with self._lock:
-            got = self._session.run(names, dict(tensors))
+            got = self._session.run(names, self._filled(tensors))
         if not all(np.isfinite(value).all() for value in got):
             raise Fault("the model answered with a value that is not a number")
-        return got[0], got[1] if len(got) > 1 else np.zeros((len(got[0]), 0), np.float32)
+        prob = probabilities(np.asarray(got[0]), self.manifest)
+        return prob, got[1] if len(got) > 1 else np.zeros((len(prob), 0), np.float32)
+
+    def _filled(self, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
+        """With the manifest's typical values in the holes of a third-party graph that takes none."""
+        return {
+            name: np.where(np.isnan(values), self._typical[name], values) if name in self._typical else values
+            for name, values in tensors.items()
+        }
 
     def _check_contract(self) -> None:
         check_metadata(self._session, self.manifest)
         output = self.manifest.output
         outputs = {node.name for node in self._session.get_outputs()}
         inputs = {node.name: tuple(node.shape[1:]) for node in self._session.get_inputs()}
+        if self.manifest.origin == "third-party":  # third-party graphs leave dimensions open
+            inputs = {name: _closed(shape, self.shapes.get(name, ())) for name, shape in inputs.items()}
         if inputs != self.shapes or not {output.prob, *filter(None, [output.contribution])} <= outputs:
             raise Invalid(f"model.onnx of {self.manifest.name} has other inputs or outputs than its manifest")
 
@@ -77,6 +89,25 @@ class ValueSession:
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
+
+
+def _closed(shape: tuple[object, ...], wanted: tuple[int, ...]) -> tuple[object, ...]:
+    """A dimension without a number takes any."""
+    if len(shape) != len(wanted):
+        return shape
+    return tuple(n if isinstance(n, int) and n > 0 else w for n, w in zip(shape, wanted, strict=True))
+
+
+def _typical(manifest: RecordManifest | SeriesManifest) -> dict[str, Floats]:
+    """(fields,) by tensor, where the manifest names any."""
+
+    def row(fields: tuple[Field, ...]) -> Floats:
+        return np.asarray([one.typical for one in fields], np.float32)
+
+    rows = {manifest.input.tensor: row(manifest.input.fields)}
+    if isinstance(manifest, SeriesManifest):
+        rows[manifest.input.static_tensor] = row(manifest.input.statics)
+    return {name: values for name, values in rows.items() if not np.isnan(values).all()}
 
 
 def _shapes(manifest: RecordManifest | SeriesManifest) -> dict[str, tuple[int, ...]]:
