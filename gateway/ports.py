@@ -20,6 +20,7 @@ from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
+from gateway.domain.record import RecordInput
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
@@ -165,7 +166,19 @@ class Models(Protocol):
         """Makes it the active version of its name and retires the others; False where it is active already."""
         ...
 
+    def decide(self, model_id: str, state: Literal["shadow", "retired"]) -> bool:
+        """A person lets it run without being reported, or not at all; False where it is in that state already."""
+        ...
+
+    def previous(self, name: str) -> ServedModel:
+        """The version that was active last before the one that is; Missing where there was none."""
+        ...
+
     def active(self) -> list[ServedModel]: ...
+
+    def running(self) -> list[ServedModel]:
+        """The active models and those in the shadow."""
+        ...
 
     def get(self, model_id: str) -> ServedModel: ...
 
@@ -448,6 +461,42 @@ class Watcher(Protocol):
     def __call__(self, unit: UnitOfWork, changes: Sequence[Change]) -> None: ...
 
 
+class Records(Protocol):
+    """Patients' records, each a study of kind `record`, and what was gathered from them for models (decision 10)."""
+
+    def touch(self, patient: str, settle_at: datetime, at: datetime) -> bool:
+        """The record has changed: it is settled, in its next revision, not before `settle_at`."""
+        ...
+
+    def touch_known(self, patient: str, settle_at: datetime, at: datetime) -> bool:
+        """The same where the record has been touched before; False where it has not."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Study]:
+        """Records whose time to settle has come."""
+        ...
+
+    def wait(self, study: Study, until: datetime) -> bool:
+        """Not ready: looked at again at `until`; False where it has changed since it was read."""
+        ...
+
+    def keep(self, made: RecordInput, resources: Sequence[str], at: datetime) -> None:
+        """The sealed input of one model, and the resources (Type/id) that it was gathered from."""
+        ...
+
+    def identify(self, study_id: StudyId, sealed_identity: bytes) -> None: ...
+
+    def input(self, study_id: StudyId, revision: int, model_id: str) -> RecordInput: ...
+
+    def last_digests(self, study_id: StudyId) -> Mapping[str, bytes]:
+        """Of the inputs of the newest revision that had any, by model."""
+        ...
+
+    def basis(self, study_id: StudyId, revision: int) -> Mapping[str, tuple[str, ...]]:
+        """By model, the resources that its input was gathered from; closed to workers."""
+        ...
+
+
 class Access(Protocol):
     """Clients, persons and their grants."""
 
@@ -520,6 +569,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def erasures(self) -> Erasures: ...
     @property
     def resources(self) -> Resources: ...
+    @property
+    def records(self) -> Records: ...
     @property
     def access(self) -> Access: ...
     @property

@@ -75,8 +75,8 @@ def verify(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Package:
     signer = _check_signature(folder, content, trusted)
     manifest = parse(content["manifest.toml"])
     _check_present(folder, content, COMMON if isinstance(manifest, RulesManifest) else REQUIRED)
-    if manifest.name != folder.name:
-        raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name}")
+    if folder.name not in (manifest.name, f"{manifest.name}@{manifest.version}"):
+        raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name} {manifest.version}")
     for name, digest in manifest.files.items():
         if name not in content or hashlib.sha256(content[name]).hexdigest() != digest:
             raise Forbidden(f"pack {folder.name}: {name} is not the file that the manifest names")

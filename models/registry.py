@@ -62,9 +62,12 @@ class Rejected:
 def find(
     extra: Iterable[Path] = (), trusted: tuple[Ed25519PublicKey, ...] | None = None
 ) -> tuple[list[Package], list[Rejected]]:
-    """Verify every pack in the built-in folder and in `extra`; a later pack replaces one of the same name."""
+    """Verify every pack in the built-in folder and in `extra`; a later pack replaces one of the same version.
+
+    Versions of one name lie side by side, the later folder last.
+    """
     keys = trusted_keys() if trusted is None else trusted
-    found: dict[str, Package] = {}
+    found: dict[tuple[str, str], Package] = {}
     rejected: list[Rejected] = []
     folders = [folder for root in (BUILT_IN, *extra) for folder in _pack_folders(root)]
     for folder in folders[:MAX_PACKS]:
@@ -73,7 +76,7 @@ def find(
         except (GatewayError, OSError) as error:
             rejected.append(Rejected(folder, str(error)))
             continue
-        found[package.manifest.name] = package
+        found[package.manifest.name, package.manifest.version] = package
     rejected.extend(Rejected(folder, f"more than {MAX_PACKS} packs") for folder in folders[MAX_PACKS:])
     return list(found.values()), rejected
 
@@ -138,4 +141,5 @@ def load(package: Package, policy: Policy = Policy.PREFER_GPU) -> Session | Valu
 def _pack_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
-    return [path for path in sorted(root.iterdir()) if (path / "manifest.toml").is_file()]
+    seen = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    return [path for path in seen if (path / "manifest.toml").is_file()]

@@ -111,7 +111,8 @@ class RunTask:
             study = unit.studies.lock(task.study_id)
             if not unit.tasks.finish(task, finding):
                 return "not ours"
-            self.compose(unit, study, self.now())
+            if not task.shadow:  # nothing waits for a model in the shadow
+                self.compose(unit, study, self.now())
             unit.commit()
         return "done"
 
@@ -123,7 +124,7 @@ class RunTask:
             study = unit.studies.lock(task.study_id)
             if not unit.tasks.end(task, event, reason, until=self.now() + FIRST_PAUSE * (1 << min(tried, 10))):
                 return "not ours"
-            if event != "release":
+            if event != "release" and not task.shadow:
                 self.compose(unit, study, self.now())
             unit.commit()
         outcomes: dict[str, Outcome] = {"refuse": "refused", "fail": "failed", "release": "released"}

@@ -17,6 +17,7 @@ from gateway.domain.ids import BlobKey
 from gateway.domain.study import Study
 from gateway.storage import tables
 from gateway.storage.arrivals import STUDY_COLUMNS
+from gateway.storage.record_tables import record_input, vault_record_basis
 from gateway.storage.transaction import Transaction
 
 _patient, _study, _instance = tables.patient.c, tables.study.c, tables.instance.c
@@ -42,6 +43,7 @@ class SqlErasures:
         headers, of_study, of_patient = tables.vault_instance, tables.vault_study, tables.vault_patient
         gone = self._transaction.execute(delete(headers).where(headers.c.instance_id.in_(instances))).rowcount
         self._transaction.execute(delete(of_study).where(of_study.c.study_id.in_(studies)))
+        self._transaction.execute(delete(vault_record_basis).where(vault_record_basis.c.study_id.in_(studies)))
         unnamed = {"accession_index": None, "study_uid_index": None}
         self._transaction.execute(update(tables.study).where(_study.patient == pseudonym).values(unnamed))
         self._transaction.execute(delete(of_patient).where(of_patient.c.pseudonym == pseudonym))
@@ -59,6 +61,7 @@ class SqlErasures:
         instance, task, finding = tables.instance, tables.pixel_task, tables.finding
         keys = self._keys(select(instance.c.blob_key).where(instance.c.study_id.in_(studies)))
         keys += self._keys(select(instance.c.removed_pixels_key).where(instance.c.study_id.in_(studies)))
+        keys += self._keys(select(record_input.c.blob_key).where(record_input.c.study_id.in_(studies)))
         keys += self._keys(select(task.c.preview_key).where(task.c.study_id.in_(studies)))
         for row in self._transaction.all(select(finding.c.content).where(finding.c.study_id.in_(studies))):
             content: Finding = row.content

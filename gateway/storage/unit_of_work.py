@@ -27,6 +27,7 @@ from gateway.storage.key_rows import SqlKeyRows
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
+from gateway.storage.records import SqlRecords
 from gateway.storage.reports import SqlReports
 from gateway.storage.resources import SqlResources
 from gateway.storage.studies import SqlStudies
@@ -131,6 +132,10 @@ class SqlUnitOfWork:
     @cached_property
     def resources(self) -> SqlResources:
         return SqlResources(self._transaction)
+
+    @cached_property
+    def records(self) -> SqlRecords:
+        return SqlRecords(self._transaction)
 
     @cached_property
     def access(self) -> SqlAccess:

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select,
 from gateway.domain.access import Client, Grant, Person
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import ClientId, PersonId
+from gateway.domain.record import RecordInput
 from gateway.domain.resource import StoredVersion, resource_key
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
@@ -65,6 +66,7 @@ def _fill(url: str) -> None:
         unit.pixel_tasks.plan(instance, "routine", AT)
         unit.quotas.take("open:client:ehr", AT, 1, 5)
         unit.resources.insert(StoredVersion(resource_key(AT), "Patient", "p", 1, "PUT", AT, study.patient, b"sealed"))
+        unit.records.keep(RecordInput("r", study.id, 1, task.model_id, "b", 1, b"d"), ["Observation/o"], AT)
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))

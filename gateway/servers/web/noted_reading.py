@@ -23,6 +23,7 @@ from gateway.ports import (
     Models,
     PixelTasks,
     Quotas,
+    Records,
     Reports,
     Resources,
     Studies,
@@ -128,6 +129,10 @@ class NotedReading:
     @property
     def resources(self) -> Resources:
         return self._unit.resources
+
+    @property
+    def records(self) -> Records:
+        return self._unit.records
 
     @property
     def access(self) -> Access:
