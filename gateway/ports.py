@@ -709,6 +709,9 @@ class PixelSearch(Protocol):
 class Inference(Protocol):
     """Runs a verified model on the de-identified Part 10 files of one study."""
 
-    def predict(self, model_id: ModelId, instances: Iterable[bytes]) -> Prediction:
-        """Unsupported: the study is outside the model's scope, with the reason that reaches the sender."""
+    def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
+        """Unsupported: the study is outside the model's scope, with the reason that reaches the sender.
+
+        What is `stat` goes before everything else that waits for the same model.
+        """
         ...

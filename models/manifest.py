@@ -217,6 +217,17 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """How the graph wants to be run. `max_batch` 0: as many as suit the provider.
+
+    `runs_on` server: the pack holds no graph; an inference server that `models.remote` names runs it.
+    """
+
+    max_batch: int = 0
+    runs_on: Literal["worker", "server"] = "worker"
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What every `manifest.toml` says, whatever the model takes."""
 
@@ -232,6 +243,7 @@ class Manifest:
     input: Any  # of its own class in every kind of manifest
     sources: tuple[Source, ...]
     files: Mapping[str, str]
+    serving: Serving = field(default=Serving(), kw_only=True)
 
     @property
     def kind(self) -> str:
@@ -240,8 +252,9 @@ class Manifest:
 
     @property
     def artefact(self) -> str:
-        """The file whose digest names the model: the graph, or the tables of a pack of rules."""
-        return "model.onnx"
+        """The file whose digest names the model: the graph, the tables of a pack of rules, or, where a server
+        holds the graph, the golden vectors that it is proved against."""
+        return "golden.npz" if self.serving.runs_on == "server" else "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -329,6 +342,8 @@ def _common(manifest: Manifest) -> Rules:
         (bool(manifest.sources), "sources must not be empty"),
         (manifest.artefact in manifest.files, f"files must name {manifest.artefact}"),
         (all(_DIGEST.fullmatch(v) for v in manifest.files.values()), "files must be sha256 digests"),
+        (0 <= manifest.serving.max_batch <= 64, "serving.max_batch lies in 0 to 64"),
+        (0 <= manifest.device_memory_mib <= 1 << 24, "device_memory_mib is out of range"),
         (isinstance(manifest, Scored) == (manifest.task == "classification"), "task does not fit input.kind"),
     )
 

@@ -18,6 +18,7 @@ from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.study import Priority
 from models import registry
 from models.manifest import ImageManifest
 from models.package import TRUST, trusted_keys
@@ -95,11 +96,11 @@ class Engine:
     def __init__(self, predictors: Mapping[str, Predictor]) -> None:
         self._predictors = predictors
 
-    def predict(self, model_id: ModelId, instances: Iterable[bytes]) -> Prediction:
+    def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         predictor = self._predictors.get(model_id)
         if predictor is None:
             raise Missing("this worker does not serve the model")
-        answer = predictor.predict(instances)
+        answer = predictor.predict(instances, urgent=priority == "stat")
         if answer.study.scored == 0:
             raise Unsupported(answer.study.text)
         manifest = predictor.manifest

@@ -73,7 +73,7 @@ class RunTask:
             model = unit.models.get(task.model_id)
             cleared = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
         instances = [one for one in cleared if model.applies_to.accepts(one)]
-        prediction = self.inference.predict(task.model_id, self._files(study, instances))
+        prediction = self.inference.predict(task.model_id, self._files(study, instances), task.priority)
         images = tuple(self._keep_picture(task, study, image) for image in prediction.images)
         return _finding(
             task=task,

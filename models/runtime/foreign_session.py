@@ -44,8 +44,8 @@ class ForeignSession(Session):
         parts = []
         with self._lock:
             for start in range(0, len(given), most):
-                (raw,) = self._session.run([self.manifest.output.prob], {rule.tensor: given[start : start + most]})
-                parts.append(probabilities(np.asarray(raw), self.manifest))
+                (raw,) = self.graph.run([self.manifest.output.prob], {rule.tensor: given[start : start + most]})
+                parts.append(probabilities(raw, self.manifest))
         prob = np.concatenate(parts)
         if not np.isfinite(prob).all():
             raise Fault("the model answered with a value that is not a number")
@@ -54,8 +54,8 @@ class ForeignSession(Session):
     @property
     def _fixed(self) -> int | None:
         """The batch size that the graph insists on, where it does."""
-        size = self._session.get_inputs()[0].shape[0]
-        return size if isinstance(size, int) and size > 0 else None
+        size = self.graph.inputs[0].shape[0]
+        return size if size and size > 0 else None
 
     def _covered(self, image: Floats, prob: Floats) -> Floats:
         """(height, width): how much the positive label's log-odds fall when this part is grey."""
@@ -73,15 +73,14 @@ class ForeignSession(Session):
         return np.asarray(Image.fromarray(fall.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
 
     def _check_contract(self) -> None:
-        rule, name = self.manifest.input, self.manifest.name
-        inputs = self._session.get_inputs()
-        if [node.name for node in inputs] != [rule.tensor] or inputs[0].type != "tensor(float)":
-            raise Invalid(f"model.onnx of {name} must have the one input {rule.tensor}, of 32-bit floats")
-        wanted = _shape(rule)
-        if any(isinstance(n, int) and n > 0 and n != w for n, w in zip(inputs[0].shape[1:], wanted, strict=False)):
-            raise Invalid(f"model.onnx of {name} takes {inputs[0].shape[1:]}, its manifest says {list(wanted)}")
-        if self.manifest.output.prob not in {node.name for node in self._session.get_outputs()}:
-            raise Invalid(f"model.onnx of {name} has no output {self.manifest.output.prob}")
+        rule, name, inputs = self.manifest.input, self.manifest.name, self.graph.inputs
+        if [port.name for port in inputs] != [rule.tensor]:
+            raise Invalid(f"the graph of {name} must have {rule.tensor} as its one input")
+        given, wanted = inputs[0].shape[1:], _shape(rule)
+        if len(given) != 3 or any(n not in (None, w) for n, w in zip(given, wanted, strict=True)):
+            raise Invalid(f"the graph of {name} takes {list(given)}, its manifest says {list(wanted)}")
+        if self.manifest.output.prob not in {port.name for port in self.graph.outputs}:
+            raise Invalid(f"the graph of {name} has no output {self.manifest.output.prob}")
 
     def _check_golden(self) -> float:
         with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:

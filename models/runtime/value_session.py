@@ -12,14 +12,14 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from gateway.domain.errors import Fault, Invalid, Unsupported
 from models.manifest import Field, RecordManifest, SeriesManifest
 from models.package import Package
 from models.runtime.activation import probabilities
-from models.runtime.providers import Policy, open_session
-from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata
+from models.runtime.graph import Graph
+from models.runtime.providers import Device, Policy
+from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, local_graph
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,18 +27,23 @@ Floats = npt.NDArray[np.float32]
 class ValueSession:
     """`run` may be called from several threads; they take turns."""
 
-    def __init__(self, package: Package, policy: Policy = Policy.PREFER_GPU, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        package: Package,
+        policy: Policy = Policy.PREFER_GPU,
+        threads: int | None = None,
+        graph: Graph | None = None,
+    ) -> None:
         if not isinstance(package.manifest, RecordManifest | SeriesManifest):
             raise Unsupported(f"{package.manifest.name} does not take values")
-        opened = open_session(package.content["model.onnx"], policy, threads)
+        self.graph = graph or local_graph(package, Device(policy, threads=threads))
         self.package = package
         self.manifest = package.manifest
         self.shapes = _shapes(package.manifest)
         self._typical = _typical(package.manifest)
-        self.provider = opened.provider
-        self.provider_reason = opened.reason
-        self.runtime = f"onnxruntime {onnxruntime.__version__}"
-        self._session = opened.session
+        self.provider = self.graph.provider
+        self.provider_reason = self.graph.reason
+        self.runtime = self.graph.runtime
         self._lock = threading.Lock()
         self._check_contract()
         self.golden_error = self._check_golden()
@@ -53,7 +58,7 @@ class ValueSession:
         output = self.manifest.output
         names = [output.prob] + ([output.contribution] if output.contribution else [])
         with self._lock:
-            got = self._session.run(names, self._filled(tensors))
+            got = self.graph.run(names, self._filled(tensors))
         if not all(np.isfinite(value).all() for value in got):
             raise Fault("the model answered with a value that is not a number")
         prob = probabilities(np.asarray(got[0]), self.manifest)
@@ -66,15 +71,19 @@ class ValueSession:
             for name, values in tensors.items()
         }
 
+    def close(self) -> None:
+        with self._lock:
+            self.graph.close()
+
     def _check_contract(self) -> None:
-        check_metadata(self._session, self.manifest)
+        check_metadata(self.graph, self.manifest)
         output = self.manifest.output
-        outputs = {node.name for node in self._session.get_outputs()}
-        inputs = {node.name: tuple(node.shape[1:]) for node in self._session.get_inputs()}
+        outputs = {port.name for port in self.graph.outputs}
+        inputs = {port.name: port.shape[1:] for port in self.graph.inputs}
         if self.manifest.origin == "third-party":  # third-party graphs leave dimensions open
             inputs = {name: _closed(shape, self.shapes.get(name, ())) for name, shape in inputs.items()}
         if inputs != self.shapes or not {output.prob, *filter(None, [output.contribution])} <= outputs:
-            raise Invalid(f"model.onnx of {self.manifest.name} has other inputs or outputs than its manifest")
+            raise Invalid(f"the graph of {self.manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
         """Largest difference to the recorded probabilities; raises `Fault` beyond the tolerance."""
@@ -91,11 +100,11 @@ class ValueSession:
         return error
 
 
-def _closed(shape: tuple[object, ...], wanted: tuple[int, ...]) -> tuple[object, ...]:
+def _closed(shape: tuple[int | None, ...], wanted: tuple[int, ...]) -> tuple[int | None, ...]:
     """A dimension without a number takes any."""
     if len(shape) != len(wanted):
         return shape
-    return tuple(n if isinstance(n, int) and n > 0 else w for n, w in zip(shape, wanted, strict=True))
+    return tuple(w if n is None or n <= 0 else n for n, w in zip(shape, wanted, strict=True))
 
 
 def _typical(manifest: RecordManifest | SeriesManifest) -> dict[str, Floats]:

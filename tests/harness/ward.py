@@ -16,7 +16,7 @@ from gateway.domain.ids import ModelId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
 from gateway.domain.report import Delivery
-from gateway.domain.study import Study
+from gateway.domain.study import Priority, Study
 from gateway.domain.task import Task
 from gateway.flow.compose import ComposeReport
 from gateway.flow.infer import RunTask
@@ -48,7 +48,7 @@ class ScriptedInference:
     before: Callable[[], None] = lambda: None
     seen: list[bytes] = field(default_factory=list)
 
-    def predict(self, model_id: ModelId, instances: Iterable[bytes]) -> Prediction:
+    def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         self.seen = list(instances)
         self.before()
         if self.failure is not None:

@@ -59,7 +59,7 @@ class KnownAnswer:
     probability: float = 0.87
     heat_map: bytes = field(default_factory=png)
 
-    def predict(self, model_id: ModelId, instances: Any) -> Prediction:
+    def predict(self, model_id: ModelId, instances: Any, priority: str = "routine") -> Prediction:
         labels = (Label("benign", BENIGN, 1 - self.probability), Label("malignant", MALIGNANT, self.probability))
         images = tuple(
             ScoredImage(
