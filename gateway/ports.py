@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person
 from gateway.domain.audit import AuditRow
@@ -20,7 +20,7 @@ from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
-from gateway.domain.record import RecordInput
+from gateway.domain.record import InputDocument, RecordInput
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
@@ -476,8 +476,12 @@ class Records(Protocol):
         """Records whose time to settle has come."""
         ...
 
-    def wait(self, study: Study, until: datetime) -> bool:
-        """Not ready: looked at again at `until`; False where it has changed since it was read."""
+    def look_again(self, study_id: StudyId, at: datetime) -> None:
+        """The record is gathered anew at `at` though nothing is written to it: a stay has become long enough."""
+        ...
+
+    def ripe(self, now: datetime, limit: int) -> list[Study]:
+        """Records that are to be looked at again by now."""
         ...
 
     def keep(self, made: RecordInput, resources: Sequence[str], at: datetime) -> None:
@@ -495,6 +499,18 @@ class Records(Protocol):
     def basis(self, study_id: StudyId, revision: int) -> Mapping[str, tuple[str, ...]]:
         """By model, the resources that its input was gathered from; closed to workers."""
         ...
+
+
+class OpenResource(Protocol):
+    """Opens the sealed body of a stored resource."""
+
+    def __call__(self, unit: UnitOfWork, stored: StoredVersion) -> Mapping[str, Any]: ...
+
+
+class SealIdentity(Protocol):
+    """Who a record is about, from its Patient resource, sealed under the patient's own key for the vault."""
+
+    def __call__(self, study: Study, resources: Sequence[Mapping[str, Any]]) -> bytes: ...
 
 
 class Access(Protocol):
@@ -683,6 +699,11 @@ class ReportDocument(Protocol):
         """Heat maps (PNG) by blob key."""
         ...
 
+    @property
+    def basis(self) -> Mapping[str, Sequence[str]]:
+        """By model, the resources (Type/id) of the record that its input was gathered from."""
+        ...
+
 
 @dataclass(frozen=True)
 class SearchedPixels:
@@ -714,4 +735,8 @@ class Inference(Protocol):
 
         What is `stat` goes before everything else that waits for the same model.
         """
+        ...
+
+    def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
+        """The same on what was gathered from a record."""
         ...

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,13 +18,18 @@ from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.record import InputDocument
 from gateway.domain.study import Priority
 from models import registry
 from models.manifest import ImageManifest
 from models.package import TRUST, trusted_keys
 from models.runtime.predict import ImagePrediction, Predictor
 from models.runtime.providers import Policy
+from models.runtime.rules import RulesTable
 from models.runtime.session import Session
+from workers import record_engine
+from workers.needs import needs_of
+from workers.record_engine import Answers
 
 log = logging.getLogger(__name__)
 POLICIES = {"auto": Policy.PREFER_GPU, "cpu": Policy.CPU_ONLY, "cuda": Policy.REQUIRE_GPU}
@@ -37,13 +42,14 @@ class Loaded:
     served: tuple[ServedModel, ...]
     predictors: Mapping[str, Predictor]
     refused: tuple[tuple[str, str], ...]
+    answers: Mapping[str, Answers] = field(default_factory=dict)  # of models on records
 
 
 def load_models(settings: Settings) -> Loaded:
     """Verify, load and warm every package; one that fails is refused and the others are served.
 
-    A package that takes a record, a series or genotypes is loaded and proved like the others, and announced as a
-    draft without modalities: it can be read about, and no study is planned for it until the gateway can feed it.
+    A package that takes a record, a series or genotypes names no modality: it is fed from patients' records, by what
+    its announcement says that it needs.
     """
     trusted = trusted_keys(TRUST)
     if settings.models.trusted_keys:
@@ -52,19 +58,21 @@ def load_models(settings: Settings) -> Loaded:
     refused = [(item.folder.name, item.reason) for item in rejected]
     served: list[ServedModel] = []
     predictors: dict[str, Predictor] = {}
+    answers: dict[str, Answers] = {}
     for package in packages:
         try:
             session = registry.load(package, POLICIES[settings.worker.device])
         except GatewayError as error:
             refused.append((package.manifest.name, str(error)))
             continue
-        fed = isinstance(session, Session)
-        model = _served(session, activate=fed and settings.models.activate_signed)
+        model = _served(session, activate=settings.models.activate_signed)
         served.append(model)
         if isinstance(session, Session):
             predictors[model.id] = Predictor(session)
+        else:
+            answers[model.id] = record_engine.predictor(session)
         log.info("model ready", extra={"fields": {"model": model.id, "provider": session.provider}})
-    return Loaded(tuple(served), predictors, tuple(refused))
+    return Loaded(tuple(served), predictors, tuple(refused), answers)
 
 
 def model_id(name: str, version: str, sha256: str) -> ModelId:
@@ -87,14 +95,22 @@ def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
         provider=told["provider"],
         state="active" if activate else "draft",
         announced_at=datetime.now(UTC),
+        needs=needs_of(session.package.manifest, session if isinstance(session, RulesTable) else None),
     )
 
 
 class Engine:
     """Answers a task with one of the loaded models."""
 
-    def __init__(self, predictors: Mapping[str, Predictor]) -> None:
+    def __init__(self, predictors: Mapping[str, Predictor], answers: Mapping[str, Answers] | None = None) -> None:
         self._predictors = predictors
+        self._answers = answers or {}
+
+    def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
+        model = self._answers.get(model_id)
+        if model is None:
+            raise Missing("this worker does not serve the model")
+        return record_engine.predict(model, document)
 
     def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         predictor = self._predictors.get(model_id)

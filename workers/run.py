@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
     loaded = load_models(settings)
     database = wiring.database(settings)
     announce(database, loaded, name)
-    task = run_task(settings, database, Engine(loaded.predictors), name)
+    task = run_task(settings, database, Engine(loaded.predictors, loaded.answers), name)
     mask = mask_pixels(settings, database, load_pixel_search(settings, POLICIES[settings.worker.device]), name)
     app = celery_app(settings.broker_url)
 

@@ -11,11 +11,15 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+_AGAIN = sa.text("again_at IS NOT NULL")
+
 
 def upgrade() -> None:
     with op.batch_alter_table("study") as table:
         table.add_column(sa.Column("kind", sa.Text(), nullable=False, server_default="images"))
+        table.add_column(sa.Column("again_at", sa.BigInteger(), nullable=True))
         table.create_check_constraint(op.f("ck_study_kind"), "kind IN ('images', 'record')")
+    op.create_index("ix_study_again_at", "study", ["again_at"], sqlite_where=_AGAIN, postgresql_where=_AGAIN)
     op.add_column("task", sa.Column("shadow", sa.Boolean(), nullable=False, server_default=sa.false()))
     for name, kind in (("decided_by", sa.Text()), ("activated_at", sa.BigInteger()), ("needs", sa.Text())):
         op.add_column("model", sa.Column(name, kind, nullable=True))
@@ -62,6 +66,8 @@ def downgrade() -> None:
     for name in ("needs", "activated_at", "decided_by"):
         op.drop_column("model", name)
     op.drop_column("task", "shadow")
+    op.drop_index("ix_study_again_at", table_name="study")
     with op.batch_alter_table("study") as table:
         table.drop_constraint(op.f("ck_study_kind"), type_="check")
+        table.drop_column("again_at")
         table.drop_column("kind")

@@ -41,6 +41,7 @@ class Needs:
     fields: tuple[Wanted, ...] = ()
     statics: tuple[Wanted, ...] = ()
     genes: tuple[str, ...] = ()
+    drugs: tuple[str, ...] = ()
     window_minutes: int = 0
     span_minutes: int = 0
     measured_min: int = 1

@@ -41,6 +41,7 @@ class ComposeReport:
         report = unit.reports.write(report, event, study.revision, content, at)
         unit.studies.move(study.id, "analysing", "report")
         unit.deliveries.plan(report, self.destinations, at)
+        unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
         return report
 
     def _content(self, unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> ReportContent:

@@ -30,6 +30,7 @@ class OpenedReport:
     models: Mapping[str, ServedModel]
     original_uids: Mapping[str, str]
     pictures: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    basis: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class ReadReports:
             models={model.id: model for model in unit.models.all()},
             original_uids=self.vault.original_uids(unit, study, purpose, actor),
             pictures=self._pictures(study, found) if pictures else {},
+            basis=unit.records.basis(study.id, found.revision) if study.kind == "record" else {},
         )
 
     def _pictures(self, study: Study, version: ReportVersion) -> dict[str, bytes]:

@@ -45,7 +45,7 @@ class SqlRecords:
         reopen(self._transaction, study)
         # grows with every change even where the clock does not, because it guards `settle`
         later = max(at, study.last_received_at + _TICK)
-        changes = {"last_received_at": later, "settle_at": settle_at}
+        changes = {"last_received_at": later, "settle_at": settle_at, "again_at": None}
         self._transaction.execute(update(tables.study).where(_study.id == study.id), changes)
         return True
 
@@ -54,11 +54,13 @@ class SqlRecords:
         found = select(*STUDY_COLUMNS).where(mine).order_by(_study.settle_at, _study.id).limit(limit)
         return [Study(*row) for row in self._transaction.all(found)]
 
-    def wait(self, study: Study, until: datetime) -> bool:
-        guarded = and_(
-            _study.id == study.id, _study.state == "receiving", _study.last_received_at == study.last_received_at
-        )
-        return self._transaction.execute(update(tables.study).where(guarded), {"settle_at": until}).rowcount == 1
+    def look_again(self, study_id: StudyId, at: datetime) -> None:
+        self._transaction.execute(update(tables.study).where(_study.id == study_id), {"again_at": at})
+
+    def ripe(self, now: datetime, limit: int) -> list[Study]:
+        mine = and_(_study.again_at.is_not(None), _study.again_at <= now)
+        found = select(*STUDY_COLUMNS).where(mine).order_by(_study.again_at, _study.id).limit(limit)
+        return [Study(*row) for row in self._transaction.all(found)]
 
     def keep(self, made: RecordInput, resources: Sequence[str], at: datetime) -> None:
         row = {name: getattr(made, name) for name in ("id", "study_id", "revision", "model_id", "blob_key", "size")}
@@ -121,4 +123,5 @@ def _new(patient: str, settle_at: datetime, at: datetime) -> dict[str, object]:
         "accession_index": None,
         "study_uid_index": None,
         "kind": "record",
+        "again_at": None,
     }

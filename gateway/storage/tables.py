@@ -142,12 +142,20 @@ study = Table(
     Column("accession_index", LargeBinary, index=True),
     Column("study_uid_index", LargeBinary, index=True),
     _must(Text, "kind", server_default="images"),
+    Column("again_at", UtcTime),  # a record that is looked at again though nothing is written to it
     _one_of("kind", get_args(StudyKind)),
     _one_of("state", STUDY.states),
     _one_of("priority", get_args(Priority)),
     _one_of("settled_by", get_args(Evidence)),
     Index(None, "state", "settle_at"),
     Index(None, "last_received_at"),
+)
+
+Index(
+    "ix_study_again_at",
+    study.c.again_at,
+    sqlite_where=study.c.again_at.is_not(None),
+    postgresql_where=study.c.again_at.is_not(None),
 )
 
 vault_study = Table(

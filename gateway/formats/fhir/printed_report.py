@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
 
-from gateway.domain.finding import Finding, ImageFinding
+from gateway.domain.finding import Finding, ImageFinding, RecordAnswer
 from gateway.domain.report import NotAnalysed
 from gateway.formats.fhir.dicom_date import fhir_date
 from gateway.formats.fhir.element import instant
@@ -35,7 +35,7 @@ th{font-weight:normal;color:#555}td{overflow-wrap:anywhere}</style></head><body>
 def printed_report(document: ReportDocument, organization_name: str, unsigned: str) -> str:
     """The page; `unsigned` is the warning shown while nobody has signed."""
     content = document.version.content
-    parts = [_HEAD, f"<h1>AI analysis of an imaging study</h1>\n<p>{_text(organization_name)}</p>\n"]
+    parts = [_HEAD, f"<h1>{_title(document)}</h1>\n<p>{_text(organization_name)}</p>\n"]
     if document.version.status == "preliminary":
         parts.append(f'<p class="mark">{_text(unsigned)}</p>\n')
     parts.append(_rows(_heading(document)))
@@ -45,6 +45,16 @@ def printed_report(document: ReportDocument, organization_name: str, unsigned: s
             parts.extend(_finding(finding, document))
         parts.extend(_not_analysed(item) for item in content.not_analysed)
     return "".join([*parts, "</body></html>\n"])
+
+
+def _undecided(finding: Finding) -> str:
+    """Rules without probabilities decide nothing and are not inconclusive either."""
+    return "" if finding.answer is not None and not finding.answer.labels else "Inconclusive"
+
+
+def _title(document: ReportDocument) -> str:
+    about = "a patient's record" if document.study.kind == "record" else "an imaging study"
+    return f"AI analysis of {about}"
 
 
 def _heading(document: ReportDocument) -> Iterator[tuple[str, str]]:
@@ -63,7 +73,7 @@ def _heading(document: ReportDocument) -> Iterator[tuple[str, str]]:
 def _finding(finding: Finding, document: ReportDocument) -> Iterator[str]:
     decided, made_by = finding.decided, finding.made_by
     yield f"<h2>{_text(finding.question.display)}</h2>\n"
-    answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else "Inconclusive"
+    answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else _undecided(finding)
     rows = [("Answer", answer), ("In words", finding.conclusion)]
     if finding.threshold is not None:
         rows.append(("Decision threshold", f"{finding.threshold:.4f}"))
@@ -76,11 +86,23 @@ def _finding(finding: Finding, document: ReportDocument) -> Iterator[str]:
         ("Analysed", instant(finding.created_at)),
         ("Intended use", model.intended_use if model else ""),
     ]
-    yield _rows(rows)
+    yield _rows([*rows, *(_of_record(finding.answer) if finding.answer else ())])
     for image in finding.images[:PRINTED_IMAGES]:
         yield _image(image, document)
     if len(finding.images) > PRINTED_IMAGES:
         yield f"<p>{len(finding.images) - PRINTED_IMAGES} more images are not printed here.</p>\n"
+
+
+def _of_record(answer: RecordAnswer) -> Iterator[tuple[str, str]]:
+    for label in answer.labels:
+        yield f"Probability of {line(label.code.display)}", f"{label.probability:.4f}"
+    yield "Explanation", answer.explanation
+    for gene in answer.phenotypes:
+        yield gene.gene, f"{gene.genotype}: {gene.phenotype}\n{gene.source}"
+    for drug in answer.advice:
+        yield drug.drug, f"{drug.text or 'No advice in the tables.'}\nCPIC level {drug.level}; {drug.source}"
+    for one in answer.proposals:
+        yield f"Proposal {one.rule}", f"{one.text}\n{one.guideline}\nBecause: {'; '.join(one.because)}\n{one.caution}"
 
 
 def _image(image: ImageFinding, document: ReportDocument) -> str:
