@@ -2,7 +2,7 @@
 
 Why a file of our own beside the ONNX: the graph knows tensors, the gateway must know modality, body part,
 threshold, calibration and limits, and an auditor must be able to read them. `input.kind` says what the model
-takes: an image, a record of named values, a series of them over time, or genotypes (rules, nothing learnt).
+takes: an image, a record of named values, a series of them over time, genotypes or a plan (rules, nothing learnt).
 """
 
 from __future__ import annotations
@@ -143,6 +143,15 @@ class GenotypeInput:
     kind: Literal["genotype"]
     rules: Literal["rules.json"]  # the tables, inside the pack
     genes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlanInput:
+    """Named values of a record, and what models have said of the patient; rules make proposals of them."""
+
+    kind: Literal["plan"]
+    rules: Literal["rules.json"]
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True)
@@ -311,7 +320,20 @@ class RulesManifest(Manifest):
         return str(self.input.rules)
 
 
-KINDS = {"image": ImageManifest, "record": RecordManifest, "series": SeriesManifest, "genotype": RulesManifest}
+@dataclass(frozen=True)
+class PlanManifest(RulesManifest):
+    """Published rules on findings and a record, which make proposals for a physician."""
+
+    input: PlanInput  # type: ignore[assignment]
+
+
+KINDS = {
+    "image": ImageManifest,
+    "record": RecordManifest,
+    "series": SeriesManifest,
+    "genotype": RulesManifest,
+    "plan": PlanManifest,
+}
 AnyManifest = ImageManifest | RecordManifest | SeriesManifest | RulesManifest
 Rules = tuple[tuple[bool, str], ...]
 
@@ -355,6 +377,8 @@ def _of_kind(manifest: AnyManifest) -> Rules:
         return (*_scored(manifest), *_record(manifest.input))
     if isinstance(manifest, SeriesManifest):
         return (*_scored(manifest), *_series(manifest.input))
+    if isinstance(manifest, PlanManifest):
+        return _fields(manifest.input.fields, "fields")
     return ((bool(manifest.input.genes), "input.genes must not be empty"),)
 
 

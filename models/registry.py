@@ -14,9 +14,10 @@ from typing import Protocol, TypedDict
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.domain.errors import GatewayError
-from models.manifest import ImageManifest, RulesManifest, Scored
+from models.manifest import ImageManifest, PlanManifest, RulesManifest, Scored
 from models.package import Package, trusted_keys, verify
 from models.runtime.foreign_session import ForeignSession
+from models.runtime.plan import PlanRules
 from models.runtime.providers import Policy
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session
@@ -128,11 +129,13 @@ def describe(session: Runs) -> ModelDescription:
     )
 
 
-def load(package: Package, policy: Policy = Policy.PREFER_GPU) -> Session | ValueSession | RulesTable:
+def load(package: Package, policy: Policy = Policy.PREFER_GPU) -> Session | ValueSession | RulesTable | PlanRules:
     """Warm the pack, whatever it takes, and prove it against its golden vectors; raises a `GatewayError`."""
     manifest = package.manifest
     if isinstance(manifest, ImageManifest):
         return ForeignSession(package, policy) if manifest.origin == "third-party" else Session(package, policy)
+    if isinstance(manifest, PlanManifest):
+        return PlanRules(package)
     if isinstance(manifest, RulesManifest):
         return RulesTable(package)
     return ValueSession(package, policy)

@@ -7,7 +7,7 @@ to these needs no new pack.
 from __future__ import annotations
 
 from gateway.domain.record import Needs, Sought, Wanted
-from models.manifest import AnyManifest, Field, RecordManifest, RulesManifest, SeriesManifest
+from models.manifest import AnyManifest, Field, PlanManifest, RecordManifest, RulesManifest, SeriesManifest
 from models.runtime.rules import RulesTable
 
 OWN = "urn:dxgate:input"
@@ -28,6 +28,8 @@ def needs_of(manifest: AnyManifest, tables: RulesTable | None) -> Needs | None:
             window_minutes=rule.bins * rule.bin_minutes,
             measured_min=rule.measured_min,
         )
+    if isinstance(manifest, PlanManifest):
+        return Needs("plan", fields=_wanted(manifest.name, manifest.input.fields))
     if isinstance(manifest, RulesManifest):
         return Needs("genotype", genes=manifest.input.genes, drugs=tables.drugs if tables else ())
     return None

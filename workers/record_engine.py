@@ -9,21 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.domain.errors import GatewayError, Unsupported
-from gateway.domain.finding import DrugAdvice, GenePhenotype, Label, RecordAnswer
+from gateway.domain.finding import DrugAdvice, GenePhenotype, Label, Proposal, RecordAnswer
 from gateway.domain.prediction import Prediction
 from gateway.domain.record import Genotype, InputDocument, Value
+from models.runtime.plan import PlanRules
 from models.runtime.readings import Patient, Reading
 from models.runtime.record import RecordPredictor, ValuePrediction
 from models.runtime.rules import INDETERMINATE, Advice, Phenotype, RulesTable
 from models.runtime.series import SeriesPredictor
 from models.runtime.value_session import ValueSession
 
-Answers = RecordPredictor | SeriesPredictor | RulesTable
+Answers = RecordPredictor | SeriesPredictor | RulesTable | PlanRules
 
 
-def predictor(loaded: ValueSession | RulesTable) -> Answers:
+def predictor(loaded: ValueSession | RulesTable | PlanRules) -> Answers:
     """What answers for a loaded pack on records, series or genotypes."""
-    if isinstance(loaded, RulesTable):
+    if isinstance(loaded, RulesTable | PlanRules):
         return loaded
     return RecordPredictor(loaded) if loaded.manifest.kind == "record" else SeriesPredictor(loaded)
 
@@ -34,6 +35,8 @@ def predict(model: Answers, document: InputDocument) -> Prediction:
         raise Unsupported("the gathered input is for another kind of model")
     if isinstance(model, RulesTable):
         return _advised(model, document)
+    if isinstance(model, PlanRules):
+        return _proposed(model, document)
     patient = Patient(document.sex, None if document.age_years is None else float(document.age_years))
     if isinstance(model, SeriesPredictor):
         told = model.predict(_readings(document.values), _readings(document.statics), patient)
@@ -88,6 +91,28 @@ def _advised(tables: RulesTable, document: InputDocument) -> Prediction:
         provider=tables.provider,
         runtime=f"{tables.runtime}, tables {tables.version}",
         answer=RecordAnswer("genotype", phenotypes=genes, advice=told),
+    )
+
+
+def _proposed(rules: PlanRules, document: InputDocument) -> Prediction:
+    patient = Patient(document.sex, None if document.age_years is None else float(document.age_years))
+    fired = rules.propose(_readings(document.values), document.facts, patient)
+    if not fired:
+        raise Unsupported("no rule is about what the record and the findings say")
+    told = tuple(
+        Proposal(one.rule.id, one.rule.category, one.rule.text, one.rule.guideline, one.because, one.rule.caution)
+        for one in fired
+    )
+    said = [f"{one.text} ({one.guideline}; because: {', '.join(one.because)})" for one in told]
+    return Prediction(
+        question=rules.manifest.question,
+        decided=None,
+        conclusion="\n".join([f"{rules.manifest.title}: {len(told)} proposals; a physician decides each.", *said]),
+        threshold=None,
+        images=(),
+        provider=rules.provider,
+        runtime=f"{rules.runtime}, rules {rules.version}",
+        answer=RecordAnswer("plan", proposals=told),
     )
 
 

@@ -252,3 +252,19 @@ def test_what_was_read_is_named_by_our_address_elsewhere(database: SqlDatabase, 
     (risk,) = (one["resource"] for one in entries if one["resource"]["resourceType"] == "RiskAssessment")
     assert f"{BASE}/Observation/bmi" in {one["reference"] for one in risk["basis"]}
     assert all(one["reference"].startswith(("urn:uuid:", BASE)) for one in risk["basis"])
+
+
+def test_findings_and_values_become_a_plan(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """What one model has found makes a rule speak in the next revision; after that nothing is new."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk", "treatment-plan"))
+    clinic.write(person(), quantity("bmi", "39156-5", 36.0, "kg/m2", YESTERDAY), *LABS[1:])
+    clinic.settle()
+    assert clinic.run() == {"diabetes-risk": "done", "treatment-plan": "done"}
+    assert clinic.settle() == 2
+    assert clinic.run() == {"diabetes-risk": "done", "treatment-plan": "done"}
+    assert clinic.settle() == 0
+    (plan,) = rendered(clinic).of_type("CarePlan")
+    rules = {one["detail"]["code"]["coding"][0]["code"]: one["detail"] for one in plan["activity"]}
+    assert {"diabetes-test", "pressure-systolic", "obesity"} <= set(rules)
+    assert "finding diabetes-risk=diabetes" in [one["text"] for one in rules["diabetes-test"]["reasonCode"]]
+    assert "US Preventive Services Task Force" in rules["diabetes-test"]["description"]
