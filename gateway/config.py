@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.domain.errors import Invalid
+from gateway.domain.report import RECORD
 
 _KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 _SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its terminating zero, unix(7)
@@ -149,6 +150,10 @@ class WebSettings(Section):
     """Life of an access token."""
     session_seconds: int = Field(8 * 3600, ge=300, le=86400)
     """Life of a console session."""
+    max_resource_bytes: int = Field(8 << 20, ge=1 << 16, le=32 << 20)
+    """Largest body that the FHIR endpoint takes: a resource or a Bundle."""
+    max_bundle_entries: int = Field(1000, ge=1, le=10_000)
+    """Most entries of a batch or a transaction."""
     tls_certificate: str = ""
     """PEM certificate chain; set together with tls_key to serve HTTPS."""
     tls_key: str = ""
@@ -165,14 +170,49 @@ class StudySettings(Section):
 class WorkerSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`cuda` refuses to start without a GPU, `cpu` never uses one, `auto` takes a GPU where there is one."""
+    device_number: int = Field(0, ge=0, le=63)
+    """The GPU that this worker uses, as the driver counts them; one worker process serves one GPU."""
+    device_memory_mib: int = Field(0, ge=0, le=1 << 24)
+    """Device memory that the models may take together; 0 means nine tenths of the GPU, and no limit on a CPU."""
+    processes: int = Field(1, ge=1, le=64)
+    """Workers that `dxgate up` starts; with GPUs each takes the next one, from device_number on."""
     threads: int = Field(2, ge=1, le=64)
-    """Tasks that one worker process holds at a time."""
+    """Tasks that one worker process holds at a time; a GPU is kept busy by 8 to 16 that decode for it."""
+    batch_wait_ms: float = Field(5.0, ge=0, le=1000)
+    """How long an image may wait for others to be run with it on a GPU or a server; one that is STAT never does."""
+    decoders: int = Field(0, ge=0, le=64)
+    """Processes that decode compressed pixels for one worker; 0 means one for each thread, but not more than cores."""
+    decode_seconds: float = Field(30.0, ge=1, le=600)
+    """Time that decoding one compressed frame may take."""
+    max_tasks: int = Field(0, ge=0)
+    """Tasks after which a worker ends, to be started anew, once it has finished what it holds; 0 means never."""
+    max_memory_mib: int = Field(0, ge=0)
+    """Resident memory after which a worker does the same; 0 means that it is not looked at."""
     lease_seconds: float = Field(45.0, ge=2)
     """A task whose worker is silent for this long is given to another."""
     timeout_seconds: float = Field(600.0, ge=5)
     """A task that runs longer is given up by its worker."""
     max_attempts: int = Field(10, ge=1, le=100)
     """Attempts after which a task counts as failed."""
+
+
+class RemoteModelSettings(Section):
+    pack: str = Field(min_length=1, max_length=128)
+    """Name of the package whose graph runs on the server."""
+    url: str
+    """The model there, https://host/v2/models/NAME or .../versions/VERSION (KServe v2, Triton)."""
+    bearer_token: str = Field("", repr=False)
+    """Token sent to the server."""
+    ca: str = ""
+    """PEM certificates that sign the server's; empty means those of the system."""
+    allow_http: bool = False
+    """Allow an address without TLS that is not this machine's own."""
+    timeout_seconds: float = Field(30.0, gt=0, le=600)
+    """Time that one request may take."""
+    attempts: int = Field(3, ge=1, le=10)
+    """Requests that are made before the task is given back."""
+    connections: int = Field(4, ge=1, le=64)
+    """Requests that may be under way at a time."""
 
 
 class ModelSettings(Section):
@@ -182,6 +222,10 @@ class ModelSettings(Section):
     """Folder of PEM public keys whose signatures are accepted beside the built-in one."""
     activate_signed: bool = True
     """Activate a verified package as soon as a worker announces it; otherwise it stays a draft."""
+    reload_seconds: float = Field(30.0, ge=0, le=86400)
+    """Pause between two looks for new packages while a worker runs; 0 means that only its start looks."""
+    remote: tuple[RemoteModelSettings, ...] = ()
+    """Packages whose graph runs on an inference server; the worker prepares the images and checks the answers."""
 
 
 class PixelSettings(Section):
@@ -193,7 +237,7 @@ class PixelSettings(Section):
 
 class SweepSettings(Section):
     interval_seconds: float = Field(0.2, ge=0.05, le=60)
-    """Pause between two looks for work that nobody is holding."""
+    """Pause between two looks for work that nobody is holding; fewer looks while nothing changes."""
     republish_seconds: float = Field(30.0, ge=1)
     """A task that was announced but not claimed for this long is announced again."""
     anchor_seconds: float = Field(60.0, ge=1)
@@ -360,6 +404,8 @@ def _check_together(settings: Settings) -> None:
     for section, tls in (("dicom", settings.dicom), ("web", settings.web)):
         if bool(tls.tls_certificate) != bool(tls.tls_key):
             raise Invalid(f"{section}.tls_certificate and {section}.tls_key are set together or not at all")
+    if any(destination.name == RECORD for destination in settings.destinations):
+        raise Invalid(f"{RECORD} is the name of the gateway's own store; call the destination something else")
     if settings.dicom.tls_client_ca and not settings.dicom.tls_certificate:
         raise Invalid("dicom.tls_client_ca needs dicom.tls_certificate and dicom.tls_key")
     if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:

@@ -6,7 +6,8 @@ Adapters are named in gateway/wiring.py, the inference engine of a worker in wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from gateway.domain.access import Client, ClientKind, Grant, Person
 from gateway.domain.audit import AuditRow
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
+from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
 from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
@@ -359,8 +361,8 @@ class KeyRows(Protocol):
         """False where the row is not `was` any more."""
         ...
 
-    def deposits(self, limit: int, after: str = "") -> list[BlobKey]:
-        """Keys, behind `after`, of the sealed files that only a private half of the deposit pair opens."""
+    def searched_pixels(self, limit: int, after: str = "") -> list[tuple[InstanceId, str, int]]:
+        """Objects, behind `after`, whose pixels were searched, with patient and attempts: each may have a deposit."""
         ...
 
     def hold(self, what: Resting) -> None:
@@ -384,11 +386,18 @@ class Erasures(Protocol):
         ...
 
     def blob_keys(self, pseudonym: str) -> list[BlobKey]:
-        """Every sealed file of an erased patient: objects, removed pixels, previews, heat maps."""
+        """Names of every sealed file that an erased patient may have: objects, removed pixels, previews, heat maps.
+
+        Those too that an attempt has stored before it was cut off, so some of these files may not be there.
+        """
         ...
 
     def finish(self, pseudonym: str, at: datetime) -> None:
         """The files are gone."""
+        ...
+
+    def unnamed(self, keys: Collection[BlobKey]) -> set[BlobKey]:
+        """Those of the keys that no row names, neither directly nor by what it was made from."""
         ...
 
 
@@ -421,14 +430,25 @@ class Resources(Protocol):
         own_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        current_since: datetime | None = None,
         limit: int,
         after: tuple[datetime, int, int] | None = None,
     ) -> list[StoredVersion]:
-        """Newest first, deletions too; `after` is (at, key, version) of the last row of the page before."""
+        """Newest first, deletions too; `after` is (at, key, version) of the last row of the page before.
+
+        From `since` on, before `until`; `current_since` leaves out what had been replaced by then.
+        """
         ...
 
-    def of_owner(self, owner: str, limit: int, after: int = 0) -> list[StoredVersion]:
+    def of_owner(self, owner: str, limit: int, after: int = 0, kind: str | None = None) -> list[StoredVersion]:
         """The current versions in one patient's record, oldest resource first."""
+        ...
+
+    def hold(self, owners: Sequence[str], keys: Sequence[int], conditions: Sequence[int]) -> Mapping[int, int]:
+        """Nobody else changes these resources, or decides by these conditions, until the unit of work ends.
+
+        Returns the version at which each of `keys` stands; Erased where an owner was erased. A condition is 32 bits.
+        """
         ...
 
     def insert(self, first: StoredVersion) -> bool:
@@ -439,12 +459,48 @@ class Resources(Protocol):
         """Guarded by the version that was read; False where another writer was first."""
         ...
 
+    def write(self, changes: Sequence[tuple[StoredVersion | None, StoredVersion]]) -> bool:
+        """Many of both at once, None for what is new; False where one failed, and the unit must not be committed."""
+        ...
+
 
 class ResourceIndex(Protocol):
     """Search over resources by blind-index rows; it sees them in clear and stores keyed hashes of what it must hide."""
 
     def put(self, changes: Sequence[Change]) -> None:
         """Replaces the rows of these resources; a deleted one loses them."""
+        ...
+
+    def forget(self, keys: Sequence[int]) -> None:
+        """Deletes the rows of these resources: their patient was erased."""
+        ...
+
+    def page(
+        self,
+        kind: str,
+        criteria: Sequence[Criterion],
+        order: Sequence[Order],
+        *,
+        limit: int,
+        until: int,
+        after: Place | None,
+    ) -> list[Place]:
+        """The next places in this order, the newest first among equals; no key above `until`.
+
+        Where a criterion is lossy (`criterion.is_lossy`) there may be more than what fits.
+        """
+        ...
+
+    def count(self, kind: str, criteria: Sequence[Criterion], *, until: int, most: int) -> int:
+        """How many there are; counting ends at `most`."""
+        ...
+
+    def referred(self, keys: Sequence[int], link: Link, limit: int) -> list[int]:
+        """Keys of the resources that these refer to."""
+        ...
+
+    def referring(self, keys: Sequence[int], link: Link, limit: int) -> list[int]:
+        """Keys of the resources that refer to these."""
         ...
 
     def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
@@ -588,6 +644,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     @property
     def records(self) -> Records: ...
     @property
+    def resource_index(self) -> ResourceIndex: ...
+    @property
     def access(self) -> Access: ...
     @property
     def audit(self) -> AuditTrail: ...
@@ -608,7 +666,13 @@ class Database(Protocol):
 class GroupCommit(Protocol):
     """Runs many small writes in one transaction and answers each when that transaction is durable."""
 
-    def submit(self, write: Callable[[UnitOfWork], T]) -> T: ...
+    def submit(self, write: Callable[[UnitOfWork], T], *, lingering: bool = False) -> T:
+        """What `write` returned, once durable. One that lingers waits a moment for company in its transaction."""
+        ...
+
+    def later(self, write: Callable[[UnitOfWork], T], *, lingering: bool = False) -> Future[T]:
+        """The same for who waits in another way than by blocking a thread."""
+        ...
 
 
 class BlobStore(Protocol):
@@ -627,6 +691,10 @@ class BlobStore(Protocol):
         ...
 
     def keys(self) -> Iterable[BlobKey]: ...
+
+    def stored_before(self, moment: datetime) -> Iterable[BlobKey]:
+        """Keys of what was stored before `moment`, by the store's own clock."""
+        ...
 
 
 class Doorbell(Protocol):
@@ -666,7 +734,7 @@ class IdentityVault(Protocol):
         """Pseudonyms of the patients known by this identifier."""
         ...
 
-    def search_index(self, kind: Literal["accession", "study-uid"], value: str) -> bytes: ...
+    def search_index(self, kind: Literal["accession", "study-uid", "condition"], value: str) -> bytes: ...
 
 
 class Outlet(Protocol):

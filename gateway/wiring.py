@@ -7,6 +7,7 @@ imported inside its function, so that every role starts fast and stays small.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from gateway.privacy import keyring
 from gateway.privacy.keyring import KeyRing, Purpose
 from gateway.privacy.live_ring import LiveRing
 from gateway.privacy.providers.choose import Kind, provider_for
+from gateway.privacy.search_keys import search_key
 from gateway.privacy.vault import Vault
 from gateway.readiness import mark_ready
 from gateway.storage.anchor import AnchorFile
@@ -29,16 +31,20 @@ from gateway.storage.blobs_folder import FolderBlobs
 from gateway.storage.database import SqlDatabase
 from gateway.storage.group_commit import GroupCommitter
 from gateway.storage.object_seal import PatientObjectSeal
+from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
+    from gateway.flow.deliver import DeliverReports
     from gateway.flow.erase import ErasePatient
     from gateway.flow.export_studies import ExportStudies
     from gateway.flow.grant_access import GrantAccess
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.record.settle import SettleRecords
+    from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
     from gateway.flow.rotate_keys import RotateKeys
     from gateway.outlets.export_folder import ExportFolder
@@ -49,7 +55,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
+_ORPHANS_PAUSE = 86_400.0
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
+_SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
+_CHECK_BATCH = 64
+_REST = 1.0  # seconds for which looks for work are spared while nothing is committed
 STOP_SECONDS = 15.0  # for running work to end after SIGTERM
 
 
@@ -105,7 +115,10 @@ def database(settings: Settings) -> SqlDatabase:
         key = ring.key(Purpose.AUDIT)
         return AuditKey(key.kid, key.key)
 
-    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size)
+    index = IndexSettings(
+        lambda label: search_key(all_keys(settings).key(Purpose.INDEX).key, label), settings.fhir_base_url
+    )
+    return SqlDatabase(settings.database_url, current, pool_size=settings.database.pool_size, index=index)
 
 
 def blobs(settings: Settings) -> BlobStore:
@@ -149,7 +162,7 @@ def rotate_keys(settings: Settings) -> RotateKeys:
         settings.key_folder,
         lambda name: provider_for(settings.keys, name),
         anchors=lambda: anchor_file(settings).counts(),
-        deposits=lambda: count_deposits(opened, blobs(settings)),
+        deposits=lambda: count_deposits(opened, blobs(settings), object_seal(settings, opened)),
         tables=ExportTables(_exports(settings)),
     )
 
@@ -179,6 +192,52 @@ def read_reports(settings: Settings, opened: Database) -> ReadReports:
     from gateway.flow.read_reports import ReadReports
 
     return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+
+
+def record(settings: Settings, of_vault: Vault) -> Record:
+    """The store of FHIR resources."""
+    from gateway.flow.record.keep_index import keep_index
+    from gateway.flow.record.open import OpenResources
+    from gateway.flow.record.owner import FindOwner
+    from gateway.flow.record.plan import PlanWrites
+    from gateway.flow.record.store import Record
+    from gateway.flow.record.watch import WatchRecords
+    from gateway.flow.record.write import WriteResources
+
+    base = settings.fhir_base_url
+    opened = OpenResources(of_vault)
+
+    plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
+    watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
+    return Record(plan, WriteResources((keep_index, watch)), opened)
+
+
+def settle_records(settings: Settings, opened: Database) -> SettleRecords:
+    """Gathers what models on records ask for; it runs where identity may be opened."""
+    from gateway.flow.record.read_record import ReadRecord
+    from gateway.flow.record.settle import SettleRecords
+
+    read = ReadRecord(vault(settings, opened))
+    seal = object_seal(settings, opened)
+    return SettleRecords(opened, blobs(settings), seal, read.open_resource, read.seal_identity)
+
+
+def file_reports(settings: Settings, opened: Database) -> DeliverReports:
+    """The deliveries to our own store."""
+    from gateway.domain.report import RECORD
+    from gateway.flow.deliver import DeliverReports, Destination
+    from gateway.flow.record.file_report import FileReport
+
+    reports = read_reports(settings, opened)
+    own = FileReport(
+        database=opened,
+        reports=reports,
+        record=record(settings, vault(settings, opened)),
+        base_url=settings.fhir_base_url,
+        organization=settings.gateway.organization,
+    )
+    pause, lease = timedelta(seconds=1), timedelta(seconds=60)
+    return DeliverReports(opened, reports, Destination(RECORD, own, pause, lease))
 
 
 def access(settings: Settings, opened: Database) -> GrantAccess:
@@ -326,16 +385,21 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
 
     opened = database(settings)
     keys = all_keys(settings)
+    of_web = vault(settings, opened)
+    commits = GroupCommitter(opened, actor="web")
     services = WebServices(
         settings=settings,
         database=opened,
-        vault=vault(settings, opened),
+        vault=of_web,
         reports=read_reports(settings, opened),
         reidentify=reidentify(settings, opened),
+        record=record(settings, of_web),
+        commits=commits,
         page_key=keys.key(Purpose.TOKENS).key,
         check_audit=lambda: _check_chain(settings, opened),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
+    commits.stop()
 
 
 def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
@@ -362,9 +426,11 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     from gateway.flow.publish import PublishTasks
     from gateway.flow.settle import SettleStudies
     from gateway.flow.sweep import Chore, Sweeper
+    from gateway.flow.sweep_orphans import SweepOrphans
     from gateway.outlets.celery_queue import CeleryDoorbell
     from gateway.storage.scrub import scrub
 
+    os.nice(_SWEEP_NICENESS)
     opened = database(settings)
     pause = settings.sweep.interval_seconds
     publish = PublishTasks(
@@ -372,13 +438,16 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     )
     anchor = _anchoring(settings, opened)
     chores = [
-        Chore("check", check(settings, opened), pause),
-        Chore("settle", SettleStudies(opened), pause),
-        Chore("publish", publish, pause),
+        Chore("check", check(settings, opened), pause, full=_CHECK_BATCH, rest=_REST),
+        Chore("settle", SettleStudies(opened), pause, rest=_REST),
+        Chore("settle-records", settle_records(settings, opened), pause, rest=_REST),
+        Chore("publish", publish, pause, rest=_REST),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
+        Chore("orphans", SweepOrphans(opened, blobs(settings)), _ORPHANS_PAUSE, full=sys.maxsize),
         Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
+    chores.append(Chore("file", file_reports(settings, opened), pause))
     for told in settings.destinations:
         destination = Destination(
             name=told.name,
@@ -386,8 +455,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
             first_pause=timedelta(seconds=told.retry_seconds),
             lease=timedelta(seconds=told.timeout_seconds * 2 + 10),
         )
-        chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause))
-    sweeper = Sweeper(chores, stop)
+        chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause, rest=_REST))
+    sweeper = Sweeper(chores, stop, opened.version)
     sweeper.start()
     mark_ready(settings.home, "sweep")
     stop.wait()

@@ -17,6 +17,7 @@ from gateway.domain.errors import GatewayError
 from models.manifest import ImageManifest, PlanManifest, RulesManifest, Scored
 from models.package import Package, trusted_keys, verify
 from models.runtime.foreign_session import ForeignSession
+from models.runtime.graph import Graph
 from models.runtime.plan import PlanRules
 from models.runtime.providers import Policy
 from models.runtime.rules import RulesTable
@@ -123,22 +124,34 @@ def describe(session: Runs) -> ModelDescription:
         card_sha256=package.card_sha256,
         card=package.content["card.xml"].decode("utf-8"),
         signer=package.signer,
-        device="gpu" if session.provider == "CUDAExecutionProvider" else "cpu",
+        device=_device(session.provider),
         provider=session.provider,
         runtime=session.runtime,
     )
 
 
-def load(package: Package, policy: Policy = Policy.PREFER_GPU) -> Session | ValueSession | RulesTable | PlanRules:
-    """Warm the pack, whatever it takes, and prove it against its golden vectors; raises a `GatewayError`."""
+def _device(provider: str) -> str:
+    if provider.startswith("remote:"):
+        return "remote"
+    return "gpu" if provider == "CUDAExecutionProvider" else "cpu"
+
+
+def load(
+    package: Package, policy: Policy = Policy.PREFER_GPU, graph: Graph | None = None
+) -> Session | ValueSession | RulesTable | PlanRules:
+    """Warm the pack, whatever it takes, and prove it against its golden vectors; raises a `GatewayError`.
+
+    `graph` runs in place of the pack's own, opened as `policy` allows.
+    """
     manifest = package.manifest
     if isinstance(manifest, ImageManifest):
-        return ForeignSession(package, policy) if manifest.origin == "third-party" else Session(package, policy)
+        kind = ForeignSession if manifest.origin == "third-party" else Session
+        return kind(package, policy, graph=graph)
     if isinstance(manifest, PlanManifest):
         return PlanRules(package)
     if isinstance(manifest, RulesManifest):
         return RulesTable(package)
-    return ValueSession(package, policy)
+    return ValueSession(package, policy, graph=graph)
 
 
 def _pack_folders(root: Path) -> list[Path]:

@@ -6,6 +6,7 @@ line at the end of the run, so that a green run never hides what it did not do.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -23,8 +24,10 @@ from sqlalchemy import create_engine, make_url, text
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase
 from gateway.storage.migrate import upgrade
+from gateway.storage.resource_index import IndexSettings
 
 AUDIT_KEY = AuditKey("test-1", b"k" * 32)
+INDEX = IndexSettings(lambda label: hashlib.sha256(label.encode()).digest(), "https://gateway.example/fhir")
 
 
 def _postgresql_bin() -> Path | None:
@@ -49,12 +52,21 @@ def _has_any(*programs: str) -> Callable[[], bool]:
     return lambda: any(shutil.which(program) for program in programs)
 
 
+def _has_cuda() -> bool:
+    from models.runtime.providers import Policy, wish
+
+    return wish(Policy.PREFER_GPU)[0]
+
+
 PEERS: dict[str, Callable[[], bool]] = {
     "dcmtk": _has_any("storescu"),
     "dciodvfy": _has_any("dciodvfy"),
     "orthanc": lambda: bool(shutil.which("Orthanc") or Path("/usr/sbin/Orthanc").exists()),
     "postgresql": _has_postgresql,
     "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),
+    "imagecodecs": lambda: bool(importlib.util.find_spec("imagecodecs")),
+    "cuda": _has_cuda,
+    "mlserver": lambda: bool(os.environ.get("DXGATE_TEST_MLSERVER")),
     "redis": _has_any("redis-server", "valkey-server"),
     "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }
@@ -212,7 +224,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database(database_url: str) -> Iterator[SqlDatabase]:
     """The Database port over a fresh database of each kind."""
-    opened = SqlDatabase(database_url, AUDIT_KEY, pool_size=8)
+    opened = SqlDatabase(database_url, AUDIT_KEY, pool_size=8, index=INDEX)
     yield opened
     opened.close()
 
@@ -220,6 +232,6 @@ def database(database_url: str) -> Iterator[SqlDatabase]:
 @pytest.fixture
 def sqlite_database(sqlite_url: str) -> Iterator[SqlDatabase]:
     """The Database port over a fresh SQLite file, for suites that are not about storage."""
-    opened = SqlDatabase(sqlite_url, AUDIT_KEY)
+    opened = SqlDatabase(sqlite_url, AUDIT_KEY, index=INDEX)
     yield opened
     opened.close()

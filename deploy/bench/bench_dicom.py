@@ -33,6 +33,9 @@ _OBJECTS = {"CT": CT_SHAPE, "small": SMALL_SHAPE}
 _MOST_OBJECTS = 100  # per sender and run
 _RUN_SECONDS = 0.8  # aimed at; the number of objects follows from a first estimate
 _SENDER_SECONDS = 120.0
+_WORTH_A_WORD = 0.05  # ms of CPU per object
+
+Cpu = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,11 @@ class StoreRate:
     lowest: float
     highest: float
     cpu_ms: float
+    cpu_ms_by_process: dict[str, float]
 
 
-def send(receiver: Receiver, groups: list[list[Path]], sender: list[str], *, tuned: bool) -> tuple[float, float]:
-    """Sends each group by one sender, all at once; objects per second and receiver CPU ms per object."""
+def send(receiver: Receiver, groups: list[list[Path]], sender: list[str], *, tuned: bool) -> tuple[float, Cpu]:
+    """Sends each group by one sender, all at once; objects per second and receiver CPU ms per object, by process."""
     for group in groups:
         renew(group)
     os.sync()  # what others left to be written is not this receiver's time
@@ -58,7 +62,7 @@ def send(receiver: Receiver, groups: list[list[Path]], sender: list[str], *, tun
     if tuned:
         environment["TCP_NODELAY"] = "1"
     count = sum(len(group) for group in groups)
-    used, began = receiver.cpu_seconds(), time.perf_counter()
+    used, began = receiver.cpu_by_process(), time.perf_counter()
     running = [
         subprocess.Popen(
             [*sender, "-aec", "ORTHANC", "127.0.0.1", str(receiver.port), *map(str, group)],
@@ -72,7 +76,8 @@ def send(receiver: Receiver, groups: list[list[Path]], sender: list[str], *, tun
     seconds = time.perf_counter() - began
     if any(failed):
         raise SystemExit(f"a sender failed: {failed}")
-    return count / seconds, 1000 * (receiver.cpu_seconds() - used) / count
+    after = receiver.cpu_by_process()
+    return count / seconds, {name: 1000 * (total - used.get(name, 0.0)) / count for name, total in after.items()}
 
 
 def store_rates(
@@ -86,7 +91,7 @@ def store_rates(
             for name, receiver in receivers.items():
                 estimate, _ = send(receiver, [group[:4] for group in groups[:senders]], sender, tuned=tuned)
                 shares[name] = min(_MOST_OBJECTS, max(10, int(2 * estimate * _RUN_SECONDS / senders)))
-            runs: dict[str, list[tuple[float, float]]] = {name: [] for name in receivers}
+            runs: dict[str, list[tuple[float, Cpu]]] = {name: [] for name in receivers}
             for _, (name, receiver) in itertools.product(range(repeats), receivers.items()):
                 chosen = [group[: shares[name]] for group in groups[:senders]]
                 runs[name].append(send(receiver, chosen, sender, tuned=tuned))
@@ -95,8 +100,9 @@ def store_rates(
     return rates
 
 
-def _summary(name: str, objects: str, senders: int, tuned: bool, measured: list[tuple[float, float]]) -> StoreRate:
+def _summary(name: str, objects: str, senders: int, tuned: bool, measured: list[tuple[float, Cpu]]) -> StoreRate:
     speeds = [speed for speed, _ in measured]
+    names = sorted({name for _, used in measured for name in used})
     return StoreRate(
         receiver=name,
         objects=objects,
@@ -105,7 +111,8 @@ def _summary(name: str, objects: str, senders: int, tuned: bool, measured: list[
         per_second=statistics.median(speeds),
         lowest=min(speeds),
         highest=max(speeds),
-        cpu_ms=statistics.median(used for _, used in measured),
+        cpu_ms=statistics.median(sum(used.values()) for _, used in measured),
+        cpu_ms_by_process={name: statistics.median(used.get(name, 0.0) for _, used in measured) for name in names},
     )
 
 
@@ -120,7 +127,8 @@ def print_tables(rates: list[StoreRate], associations: dict[str, float], idle: d
         tuned = tuned_rates[untuned.receiver, untuned.objects, untuned.senders]
         spread = [f"{one.per_second:.0f} ({one.lowest:.0f}-{one.highest:.0f})" for one in (untuned, tuned)]
         where = f"| {untuned.receiver} | {untuned.objects} | {untuned.senders} |"
-        print(f"{where} {spread[0]} | {spread[1]} | {untuned.cpu_ms:.2f} |")
+        parts = ", ".join(f"{name} {ms:.1f}" for name, ms in untuned.cpu_ms_by_process.items() if ms >= _WORTH_A_WORD)
+        print(f"{where} {spread[0]} | {spread[1]} | {untuned.cpu_ms:.2f} ({parts}) |")
     print("\n| receiver | associations/s | idle associations held | CPU while idle, % of a core |")
     print("|---|---|---|---|")
     for name, speed in associations.items():

@@ -33,16 +33,22 @@ class Receiver:
 
     def cpu_seconds(self) -> float:
         """CPU used so far by the receiver and its children, ended ones included."""
-        total = 0.0
+        return sum(self.cpu_by_process().values())
+
+    def cpu_by_process(self) -> dict[str, float]:
+        """The same, apart by what each process is there for: the words of its command line after the module's name."""
+        found: dict[str, float] = {}
         for process in [self.process, *self.process.children(recursive=True)]:
             try:
-                times = process.cpu_times()
+                times, words = process.cpu_times(), process.cmdline()
             except psutil.NoSuchProcess:
                 continue
-            total += times.user + times.system
+            used = times.user + times.system
             if process.pid == self.process.pid:
-                total += times.children_user + times.children_system
-        return total
+                used += times.children_user + times.children_system
+            role = " ".join(words[words.index("gateway.cli") + 1 :]) if "gateway.cli" in words else "other"
+            found[role] = found.get(role, 0.0) + used
+        return found
 
 
 def free_port() -> int:
@@ -73,7 +79,14 @@ def start_dxgate(workdir: Path) -> Receiver:
         "DXGATE_DICOM_PROCESSES": "2",
     }
     command = [str(Path(sys.executable).with_name("dxgate")), "up"]
-    return _started(command, port, workdir, environment)
+    receiver = _started(command, port, workdir, environment)
+    log, deadline = workdir.parent / f"{workdir.name}.log", time.monotonic() + _READY_SECONDS
+    while b" is ready after " not in log.read_bytes():  # the port answers before the other roles have started
+        if time.monotonic() > deadline:
+            receiver.stop()
+            raise SystemExit(f"dxgate did not get ready, see {log}")
+        time.sleep(0.1)
+    return receiver
 
 
 def start_pynetdicom(workdir: Path) -> Receiver:

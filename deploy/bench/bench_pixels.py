@@ -18,6 +18,7 @@ import pydicom
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # first, for tests/models must not hide models
 from harness.burned_text import Mask, scan, written
 from harness.searched import as_file, detector, search, shot
 

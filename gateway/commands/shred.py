@@ -25,7 +25,9 @@ def shred(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     pseudonym = arguments.patient or _found(loaded, arguments)
     _confirm(loaded, pseudonym, arguments.yes)
     done = wiring.erase_patient(loaded.settings)(pseudonym, reason, actor())
-    tell(f"{pseudonym} is erased: {done.studies} studies, {done.headers} objects, {done.files} sealed files")
+    tell(
+        f"{pseudonym} is erased: {done.studies} studies, {done.headers} objects, sealed files under {done.files} names"
+    )
     tell("backups made before still open: rotate, retire the former keys, and replace the backup of the keys")
     return 0
 

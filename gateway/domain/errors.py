@@ -7,7 +7,9 @@ A wire (DIMSE, HTTP/FHIR) has one table from `Category` to its status; a test pr
     ├── Forbidden      the sender may not do this
     ├── Unsupported    well-formed, but not something we do
     ├── Conflict       the state has moved on, or another object holds the place
+    │   └── Unmet      a condition that the sender has set does not hold
     ├── Missing        what was named does not exist
+    │   ├── Deleted    it did exist, and was deleted
     │   └── Erased     its patient was erased
     ├── Busy           a limit is reached; sending again later will help
     ├── Unavailable    a part we need (disk, database, broker, destination) is out
@@ -34,9 +36,10 @@ class Category(Enum):
 
 
 class GatewayError(Exception):
-    """Base of every error that dxgate raises on purpose."""
+    """Base of every error that dxgate raises on purpose. `place` is which part of a request is meant, if not all."""
 
     category = Category.FAULT
+    place = ""
 
 
 class Invalid(GatewayError):
@@ -55,8 +58,16 @@ class Conflict(GatewayError):
     category = Category.CONFLICT
 
 
+class Unmet(Conflict):
+    """If-Match and the like: the sender has asked that nothing be done then."""
+
+
 class Missing(GatewayError):
     category = Category.MISSING
+
+
+class Deleted(Missing):
+    """What was named is deleted; earlier versions may still be there."""
 
 
 class Erased(Missing):

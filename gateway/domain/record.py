@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.domain.ids import BlobKey
+
 RecordKind = Literal["record", "series", "genotype", "plan"]
 
 
@@ -92,6 +94,6 @@ class RecordInput:
     study_id: str
     revision: int
     model_id: str
-    blob_key: str
+    blob_key: BlobKey
     size: int
     digest: bytes

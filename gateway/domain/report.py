@@ -71,6 +71,10 @@ class Delivery:
     acknowledgement: str | None = None
 
 
+RECORD = "record"
+"""The destination that every gateway has: its own store of FHIR resources (decision 9)."""
+
+
 def report_id(study_id: StudyId) -> ReportId:
     return ReportId(derive_id("report", study_id))
 

@@ -19,7 +19,8 @@ _RANDOM_BITS = 10  # wire law: stored keys are ordered by it
 class StoredVersion:
     """One version of a resource. `owner` is the pseudonym under whose key it is sealed: a patient or the house.
 
-    `sealed` is empty where the version deletes the resource.
+    `sealed` is empty where the version deletes the resource. `ours` marks what the gateway itself writes: reports and
+    what they refer to, which no client may change.
     """
 
     key: int
@@ -30,10 +31,16 @@ class StoredVersion:
     at: datetime
     owner: str
     sealed: bytes = field(repr=False)
+    ours: bool = False
 
     @property
     def is_deleted(self) -> bool:
         return self.method == "DELETE"
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Type and id: what a reference says."""
+        return self.type, self.id
 
 
 @dataclass(frozen=True)

@@ -58,26 +58,25 @@ class CheckInstances:
 
     def __call__(self, limit: int = 64) -> int:
         """How many objects were decided about; Unavailable where none could be read."""
-        batch = self._batch(limit)
         decided, failure = 0, None
-        for study_id, instances in groupby(batch, key=lambda one: one.study_id):
-            with self.database.read() as unit:
-                study = unit.studies.get(study_id)
+        for study, instances in self._batch(limit):
             try:
-                decided += self._check_study(study, list(instances))
+                decided += self._check_study(study, instances)
             except Unavailable as error:
                 failure = error
         if failure is not None and not decided:
             raise failure
         return decided
 
-    def _batch(self, limit: int) -> list[Instance]:
+    def _batch(self, limit: int) -> list[tuple[Study, list[Instance]]]:
         """Unchecked objects, those left out that could not be read a moment ago, so that they block no others."""
         now = self.now()
         self._waiting = {one: until for one, until in self._waiting.items() if until > now}
         with self.database.read() as unit:
             found = unit.clearances.unchecked(limit + len(self._waiting))
-        return [one for one in found if one.id not in self._waiting][:limit]
+            batch = [one for one in found if one.id not in self._waiting][:limit]
+            by_study = groupby(batch, key=lambda one: one.study_id)
+            return [(unit.studies.get(study_id), list(instances)) for study_id, instances in by_study]
 
     def _check_study(self, study: Study, instances: Sequence[Instance]) -> int:
         residue = self._residue(study)

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from gateway.domain.finding import Finding
 from gateway.domain.lifecycle import OPEN_TASK_STATES, REPORT
-from gateway.domain.report import NotAnalysed, Report, ReportContent
+from gateway.domain.report import RECORD, NotAnalysed, Report, ReportContent
 from gateway.domain.study import Study
 from gateway.domain.task import Task
 from gateway.ports import UnitOfWork
@@ -40,7 +40,7 @@ class ComposeReport:
             return None  # signed already: a late image waits for the physician, the machine changes nothing
         report = unit.reports.write(report, event, study.revision, content, at)
         unit.studies.move(study.id, "analysing", "report")
-        unit.deliveries.plan(report, self.destinations, at)
+        unit.deliveries.plan(report, (RECORD, *self.destinations), at)
         unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
         return report
 

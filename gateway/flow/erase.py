@@ -102,7 +102,7 @@ class FinishErasures:
 
 
 def delete_files(database: Database, blobs: BlobStore, scrub: Callable[[], bool], pseudonym: str, at: datetime) -> int:
-    """Deletes what is left of the patient's sealed files and says so in the patient's row; returns how many."""
+    """Deletes what is left of the patient's sealed files and says so in the patient's row; how many names they had."""
     with database.read() as unit:
         keys = unit.erasures.blob_keys(pseudonym)
     for key in keys:

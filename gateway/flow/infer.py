@@ -15,9 +15,10 @@ from typing import Literal
 
 from gateway.domain.errors import Category, Conflict, Fault, GatewayError
 from gateway.domain.finding import Finding, ImageFinding, Provenance
-from gateway.domain.ids import BlobKey, FindingId, TaskId, derive_id
+from gateway.domain.ids import FindingId, TaskId, derive_id
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.sealed_files import heat_map
 from gateway.domain.study import Instance, Study
 from gateway.domain.task import Task, attempts_since_retry
 from gateway.flow.compose import ComposeReport
@@ -95,7 +96,7 @@ class RunTask:
     def _from_record(self, task: Task, study: Study) -> tuple[tuple[str, ...], Prediction]:
         with self.database.read() as unit:
             given = unit.records.input(study.id, task.revision, task.model_id)
-        content = self.seal.open(study.patient, given.blob_key, self.blobs.get(BlobKey(given.blob_key)))
+        content = self.seal.open(study.patient, given.blob_key, self.blobs.get(given.blob_key))
         if hashlib.sha256(content).digest() != given.digest:
             raise Fault("the gathered input is not the one that was planned for")
         prediction = self.inference.predict_record(task.model_id, record_document.decode(content))
@@ -109,7 +110,7 @@ class RunTask:
     def _keep_picture(self, task: Task, study: Study, image: ScoredImage) -> ImageFinding:
         key = None
         if image.heat_map is not None:
-            key = BlobKey(derive_id("heat-map", task.id, str(task.attempt), image.sop_instance_uid))
+            key = heat_map(task.id, task.attempt, image.sop_instance_uid)
             self.blobs.put(key, self.seal.seal(study.patient, key, [image.heat_map]))
         return ImageFinding(
             sop_instance_uid=image.sop_instance_uid,

@@ -18,7 +18,8 @@ from typing import Final, Literal
 
 from gateway.domain.clearance import MaskedContent, PixelFinding, PixelTask
 from gateway.domain.errors import Category, Erased, GatewayError
-from gateway.domain.ids import BlobKey, InstanceId, derive_id
+from gateway.domain.ids import BlobKey, InstanceId
+from gateway.domain.sealed_files import PIXEL_FILES, pixel_file
 from gateway.domain.study import Instance, Study
 from gateway.ports import BlobStore, Database, ObjectSeal, PixelSearch, SearchedPixels
 from gateway.privacy.masked_file import TRANSFER_SYNTAX, replace_pixels
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 Outcome = Literal["done", "held", "failed", "released", "not ours"]
 FIRST_PAUSE: Final = timedelta(seconds=1)  # before the second attempt; it doubles with each
 _HOPELESS: Final = frozenset({Category.UNSUPPORTED, Category.INVALID})
-_KINDS: Final = ("masked-content", "removed-pixels", "preview")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class MaskPixels:
             return _Searched(instance, found.finding, masked)
         if found.preview is None:
             return _Searched(instance, found.finding)
-        key = _key("preview", task.id, task.attempt)
+        key = pixel_file("preview", task.id, task.attempt)
         self.blobs.put(key, self.seal.seal(study.patient, key, [found.preview]))
         return _Searched(instance, found.finding, preview=key)
 
@@ -109,7 +109,8 @@ class MaskPixels:
         digest = hashlib.sha256()
         for part in replaced.parts:
             digest.update(part)
-        content, removed = (_key(kind, task.id, task.attempt) for kind in ("masked-content", "removed-pixels"))
+        content = pixel_file("masked-content", task.id, task.attempt)
+        removed = pixel_file("removed-pixels", task.id, task.attempt)
         lost = RemovedPixels(replaced.removed, instance.removed_pixels_key)
         deposit = seal_removed(lost, self.public_key(), instance.id, digest.digest())
         self.blobs.put(removed, self.seal.seal(study.patient, removed, deposit))
@@ -160,10 +161,7 @@ def _tried(task: PixelTask) -> int:
     return task.attempt - task.retried_at
 
 
-def _key(kind: str, instance_id: InstanceId, attempt: int) -> BlobKey:
-    return BlobKey(derive_id(kind, instance_id, str(attempt)))
-
-
 def _left_behind(task: PixelTask) -> list[BlobKey]:
     """What attempts since the last decision may have stored before they were cut off."""
-    return [_key(kind, task.id, attempt) for attempt in range(task.retried_at + 1, task.attempt) for kind in _KINDS]
+    attempts = range(task.retried_at + 1, task.attempt)
+    return [pixel_file(kind, task.id, attempt) for attempt in attempts for kind in PIXEL_FILES]

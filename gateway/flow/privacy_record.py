@@ -19,6 +19,7 @@ from gateway.ports import UnitOfWork
 from gateway.privacy.checker.marks import MEANINGS
 
 MOST_REASONS: Final = 20
+_WORST_FIRST: Final = ("quarantined", "held", "rejected", "masking", "unchecked")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,17 @@ class PrivacyRecord:
     verdict: Literal["passed", "refused", "waiting"]
     checked_at: datetime | None
     not_cleared: tuple[NotCleared, ...]
+
+    @property
+    def summary(self) -> str:
+        """How many a model may read, and what has become of the others: `3 of 4 cleared; 1 held`."""
+        others = [f"{count} {state}" for state, count in self.clearances.items() if state != "cleared"]
+        return "; ".join([f"{self.clearances.get('cleared', 0)} of {self.objects} cleared", *others])
+
+    @property
+    def worst(self) -> str:
+        """The state of the objects that need looking at first, for a colour."""
+        return next((state for state in _WORST_FIRST if state in self.clearances), "cleared")
 
 
 def privacy_record(unit: UnitOfWork, study_id: StudyId) -> PrivacyRecord:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.domain.model import ServedModel
+from gateway.domain.report import RECORD
 from gateway.domain.study import Evidence, Study
 from gateway.ports import Database, UnitOfWork
 
@@ -49,7 +50,8 @@ def plan(unit: UnitOfWork, study: Study, models: Sequence[ServedModel], at: date
     """A task for each model of a study that was settled now; models in the shadow alone lead to no report."""
     if any(model.state == "active" for model in models):
         unit.studies.move(study.id, "settled", "analyse")
-        unit.reports.register(study, at)
+        report = unit.reports.register(study, at)
+        unit.deliveries.plan(report, (RECORD,), at)
     unit.tasks.plan(study, models, at)
 
 

@@ -32,6 +32,8 @@ from gateway.privacy.sealing import WrappingKey, column_key_id, open_column, sea
 _CACHED: Final = 4096  # patients kept in memory by one process
 _REMEMBERED: Final = 60.0  # seconds before a patient's row is asked again: an erased one leaves every process
 _ACTOR: Final = "vault"
+HOUSE: Final = IdentityKey("dxgate", "house")
+"""Whose the resources are that belong to no patient: a row of the vault like a patient's, and no patient."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Vault:
         self._ring = ring
         self._database = database
         self._patients: OrderedDict[bytes, tuple[PatientRecord, float]] = OrderedDict()
+        self._records: OrderedDict[str, tuple[PatientRecord, float]] = OrderedDict()
         self._studies: OrderedDict[tuple[str, str], _SealedStudy] = OrderedDict()
         self._lock = Lock()
         self._index_key = ring.key(Purpose.INDEX).key
@@ -90,10 +93,34 @@ class Vault:
         self._remember(index, record)
         return record
 
+    def house(self) -> PatientRecord:
+        """Under whose key lies what belongs to no patient."""
+        return self.patient(HOUSE)
+
+    def record(self, unit: UnitOfWork, pseudonym: str) -> PatientRecord:
+        """The record of a patient known by pseudonym; Erased where there is none any more. Opens nothing by itself."""
+        with self._lock:
+            known, read_at = self._records.get(pseudonym, (None, 0.0))
+        now = self._clock()
+        if known is not None and now - read_at < _REMEMBERED:
+            return known
+        row = unit.identities.patient(pseudonym)
+        if row is None:
+            self.forget(pseudonym)
+            raise Erased("this patient was erased: nothing of it can be opened")
+        record = known or self._record(row)
+        with self._lock:
+            self._records[pseudonym] = record, now
+            self._records.move_to_end(pseudonym)
+            while len(self._records) > _CACHED or now - next(iter(self._records.values()))[1] >= 2 * _REMEMBERED:
+                self._records.popitem(last=False)
+        return record
+
     def forget(self, pseudonym: str) -> None:
         """Drop a patient from this process's memory, after the rows were erased."""
         forget_all()
         with self._lock:
+            self._records.pop(pseudonym, None)
             for study in [study for study in self._studies if study[0] == pseudonym]:
                 del self._studies[study]
             for index in [index for index, (one, _) in self._patients.items() if one.pseudonym == pseudonym]:
@@ -191,11 +218,15 @@ class Vault:
     def patients(self, unit: UnitOfWork, issuer: str | None, patient_id: str) -> list[str]:
         """Pseudonyms of the patients known by this identifier, of any issuer where none is named."""
         if issuer is None:
-            return unit.identities.pseudonyms(self._id_index(patient_id))
+            found = unit.identities.pseudonyms(self._id_index(patient_id))
+            house = unit.identities.find_patient(self._index("patient", HOUSE.indexed()))
+            return [pseudonym for pseudonym in found if house is None or pseudonym != house.pseudonym]
+        if IdentityKey(issuer, patient_id) == HOUSE:
+            return []
         row = unit.identities.find_patient(self._index("patient", IdentityKey(issuer, patient_id).indexed()))
         return [row.pseudonym] if row else []
 
-    def search_index(self, kind: Literal["accession", "study-uid"], value: str) -> bytes:
+    def search_index(self, kind: Literal["accession", "study-uid", "condition"], value: str) -> bytes:
         """By what a study is found again without storing the value in clear."""
         return self._index(kind, normal_form(value).encode())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,10 +73,17 @@ class S3Blobs:
 
     def keys(self) -> Iterator[BlobKey]:
         """Every stored key, a page at a time; objects that are not ours are passed over."""
+        yield from (key for key, _ in self._listed())
+
+    def stored_before(self, moment: datetime) -> Iterator[BlobKey]:
+        """By the service's own time of the last change."""
+        yield from (key for key, changed in self._listed() if changed < moment)
+
+    def _listed(self) -> Iterator[tuple[BlobKey, datetime]]:
         with _translated():
             for page in self._obstore.list(self._store):
-                names = (entry["path"].rpartition("/")[2] for entry in page)
-                yield from (BlobKey(name) for name in names if is_key(name))
+                found = ((entry["path"].rpartition("/")[2], entry["last_modified"]) for entry in page)
+                yield from ((BlobKey(name), changed) for name, changed in found if is_key(name))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, Integer, bindparam, func, literal_column, select
 
 from gateway.domain.clearance import Pixels
 from gateway.domain.errors import Missing
@@ -19,6 +19,7 @@ from gateway.domain.lifecycle import INSTANCE
 from gateway.domain.study import Instance
 from gateway.storage import tables
 from gateway.storage.arrivals import lock_study, reopen
+from gateway.storage.prepared import Prepared
 from gateway.storage.transaction import Transaction
 from gateway.storage.transitions import move
 
@@ -34,6 +35,15 @@ _COLUMNS = tuple(_instance[field.name] for field in fields(Instance))
 # in the very words of ix_instance_uncleared: SQLite takes a partial index only where the query repeats its condition
 _UNCLEARED: ColumnElement[bool] = literal_column("instance.clearance != 'cleared'")
 
+_UNCHECKED = Prepared(
+    select(*_COLUMNS)
+    .join(tables.study, tables.study.c.id == _instance.study_id)
+    .where(_instance.clearance == "unchecked", _UNCLEARED)
+    # "stat" comes after "routine" in the alphabet
+    .order_by(tables.study.c.priority.desc(), _instance.received_at, _instance.id)
+    .limit(bindparam("most", type_=Integer))
+)
+
 
 class SqlClearances:
     def __init__(self, transaction: Transaction) -> None:
@@ -46,16 +56,7 @@ class SqlClearances:
         return Instance(*row)
 
     def unchecked(self, limit: int) -> list[Instance]:
-        study = tables.study.c
-        found = (
-            select(*_COLUMNS)
-            .join(tables.study, study.id == _instance.study_id)
-            .where(_instance.clearance == "unchecked", _UNCLEARED)
-            # "stat" comes after "routine" in the alphabet
-            .order_by(study.priority.desc(), _instance.received_at, _instance.id)
-            .limit(limit)
-        )
-        return [Instance(*row) for row in self._transaction.all(found)]
+        return [Instance(*row) for row in self._transaction.rows(_UNCHECKED, {"most": limit})]
 
     def decide(
         self,
@@ -73,14 +74,13 @@ class SqlClearances:
             details["reason"] = reason
         if instance.clearance == "unchecked":
             changes["checked_at"] = self._transaction.now()
-        same = _instance.blob_key == instance.blob_key
         decided = move(
             self._transaction,
             INSTANCE,
             instance.id,
             instance.clearance,
             event,
-            same,
+            same={"blob_key": instance.blob_key},
             changes=changes,
             details=details,
         )
@@ -99,7 +99,7 @@ class SqlClearances:
         return len(found)
 
     def waiting(self, states: Sequence[str], limit: int, after: InstanceId | None = None) -> list[Instance]:
-        found = select(*_COLUMNS).where(_instance.clearance.in_(states), _UNCLEARED)
+        found = select(*_COLUMNS).where(_instance.clearance.in_(states), _UNCLEARED, _instance.is_current)
         if after is not None:
             last = select(_instance.received_at).where(_instance.id == after).scalar_subquery()
             found = found.where(
@@ -109,7 +109,7 @@ class SqlClearances:
         return [Instance(*row) for row in rows]
 
     def count(self, state: str, limit: int) -> int:
-        found = select(_instance.id).where(_instance.clearance == state, _UNCLEARED).limit(limit)
+        found = select(_instance.id).where(_instance.clearance == state, _UNCLEARED, _instance.is_current).limit(limit)
         row = self._transaction.first(select(func.count()).select_from(found.subquery()))
         return 0 if row is None else int(row[0])
 

@@ -7,19 +7,21 @@ updates, because a SELECT runs outside of them. PostgreSQL: READ COMMITTED to wr
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 
 from gateway.domain.errors import Invalid, Unavailable
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.failures import translated
-from gateway.storage.unit_of_work import SqlUnitOfWork
+from gateway.storage.resource_index import IndexSettings
+from gateway.storage.unit_of_work import KeptConnection, SqlUnitOfWork
 from gateway.storage.write_lock import NoLock, WriteLock
 
 LOCK_SECONDS = 30
@@ -30,6 +32,7 @@ _SQLITE_PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-16000",
+    "PRAGMA wal_autocheckpoint=4000",  # 16 MB: the same pages change again and again, and are written back once
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA secure_delete=ON",  # what is deleted or replaced is overwritten: an erased secret leaves the file
 )
@@ -76,7 +79,8 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        driver: Any = connection.connection.driver_connection
+        driver.execute(begin)  # straight to the driver: SQLAlchemy's way around costs more than the statement
 
     return engine
 
@@ -98,6 +102,7 @@ class SqlDatabase:
     """The Database port. `url` is sqlite:///<file> or postgresql://...; `pool_size` bounds PostgreSQL connections.
 
     `audit_key` may be asked for every chain, so that it can be rotated under a running process.
+    `index` is None where this process neither writes nor searches FHIR resources, as in a worker.
     """
 
     def __init__(
@@ -107,15 +112,21 @@ class SqlDatabase:
         *,
         pool_size: int = 8,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        index: IndexSettings | None = None,
     ) -> None:
         self.url = parse_url(url)
         self._key = (lambda: audit_key) if isinstance(audit_key, AuditKey) else audit_key
         self._now = now
+        self._index = index
         self._lock: WriteLock | NoLock = NoLock()
+        self._watch: PoolProxiedConnection | None = None
+        self._watching = threading.Lock()
+        self._kept: KeptConnection | None = None
         if self.url.get_backend_name() == "sqlite":
             path = sqlite_path(self.url)
             create_sqlite_file(path)
             self._lock = WriteLock(path.with_name(path.name + ".lock"), LOCK_SECONDS)
+            self._kept = KeptConnection()
             self._writer = sqlite_engine(self.url, "BEGIN IMMEDIATE")
             self._reader = sqlite_engine(self.url, "BEGIN", "PRAGMA query_only=ON")
         else:
@@ -123,10 +134,10 @@ class SqlDatabase:
             self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def begin(self, actor: str) -> SqlUnitOfWork:
-        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock)
+        return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock, index=self._index, kept=self._kept)
 
     def read(self) -> SqlUnitOfWork:
-        return SqlUnitOfWork(self._reader, self._key, "", self._now, None)
+        return SqlUnitOfWork(self._reader, self._key, "", self._now, None, index=self._index)
 
     @contextmanager
     def outside_transactions(self) -> Iterator[Connection]:
@@ -145,6 +156,26 @@ class SqlDatabase:
             with engine.connect() as connection:
                 yield connection
 
+    def version(self) -> object:
+        """Differs once anything was committed, by any process; asking costs less than the smallest query.
+
+        SQLite: `PRAGMA data_version` of a connection that never writes. PostgreSQL: the snapshot, which names the
+        transactions under way, so that none can end unnoticed.
+        """
+        with translated():
+            if self.url.get_backend_name() != "sqlite":
+                with self._writer.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                    return connection.execute(text("SELECT pg_current_snapshot()::text")).scalar_one()
+            with self._watching:
+                if self._watch is None:
+                    self._watch = self._reader.raw_connection()
+                cursor = self._watch.cursor()
+                try:
+                    cursor.execute("PRAGMA data_version")
+                    return cursor.fetchone()
+                finally:
+                    cursor.close()
+
     def ping(self) -> None:
         """Unavailable where the database does not answer; for readiness checks."""
         with translated(), self._reader.connect() as connection:
@@ -152,5 +183,11 @@ class SqlDatabase:
 
     def close(self) -> None:
         """Closes the pooled connections; units of work that are open keep theirs until they end."""
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
+        if self._kept is not None:
+            self._kept.close()
         self._writer.dispose()
         self._reader.dispose()

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from gateway.domain.resource import Method
@@ -35,6 +37,7 @@ vault_resource = Table(
     _must(Integer, "version"),  # the current one
     _must(Text, "owner", ForeignKey("patient.pseudonym"), index=True),
     _must(UtcTime, "updated_at"),
+    _must(Boolean, "ours", server_default=false()),  # written by the gateway; closed to clients
     UniqueConstraint("type", "id"),
     Index(None, "type", "updated_at"),
 )

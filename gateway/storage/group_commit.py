@@ -7,6 +7,7 @@ fails fails alone; the others of its batch are run again without it, so a write 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,12 +22,14 @@ from gateway.storage.unit_of_work import SqlUnitOfWork
 
 T = TypeVar("T")
 
+_LINGER_SECONDS = 0.05
 _TRIES = 3  # a write that PostgreSQL has picked as the victim of a deadlock goes into the next batch
 
 
 @dataclass
 class _Waiting:
     write: Callable[[UnitOfWork], Any]
+    lingers_until: float = 0.0  # the committing thread does not begin a batch before, for this write's sake
     answer: Future[Any] = field(default_factory=Future)
     tries: int = 0
 
@@ -53,20 +56,25 @@ class GroupCommitter:
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def submit(self, write: Callable[[UnitOfWork], T]) -> T:
+    def submit(self, write: Callable[[UnitOfWork], T], *, lingering: bool = False) -> T:
         """What `write` returned, once it is durable; or the error it raised.
 
+        One that lingers waits a moment for others to share its transaction with, as nobody is kept waiting by it.
         Busy where the queue is full; Unavailable where the commit failed, or did not end in time and may yet.
         """
-        waiting = _Waiting(write)
+        waiting = self.later(write, lingering=lingering)
+        try:
+            return waiting.result(self._timeout)
+        except TimeoutError:
+            waiting.cancel()
+            raise Unavailable("the database has not committed in time") from None
+
+    def later(self, write: Callable[[UnitOfWork], T], *, lingering: bool = False) -> Future[T]:
+        """The same, to be waited for without a thread; a future that is cancelled in time is not written."""
+        waiting = _Waiting(write, time.monotonic() + _LINGER_SECONDS if lingering else 0.0)
         with self._changed:
             self._admit(waiting)
-        try:
-            answer: T = waiting.answer.result(self._timeout)
-        except TimeoutError:
-            waiting.answer.cancel()
-            raise Unavailable("the database has not committed in time") from None
-        return answer
+        return waiting.answer
 
     def stop(self) -> None:
         """Commits what has been submitted, refuses the rest and returns when the thread has ended."""
@@ -102,14 +110,21 @@ class GroupCommitter:
         batch: list[_Waiting] = []
         with self._changed:
             while not batch:
-                while not self._waiting and not self._stopping:
-                    self._changed.wait()
+                while not self._stopping and (pause := self._pause()) is not None:
+                    self._changed.wait(pause or None)
                 if not self._waiting:
                     return []
                 size = min(self._max_batch, len(self._waiting))
                 taken = [self._waiting.popleft() for _ in range(size)]
                 batch = [waiting for waiting in taken if _is_wanted(waiting)]
         return batch
+
+    def _pause(self) -> float | None:
+        """None where a batch is to begin now; else how long it may be put off, 0 meaning until there is a write."""
+        if not self._waiting:
+            return 0.0
+        left = min(waiting.lingers_until for waiting in self._waiting) - time.monotonic()
+        return left if left > 0 else None
 
     def _commit(self, batch: list[_Waiting]) -> None:
         """All writes in one transaction; only where one fails are all run again, each in a savepoint of its own.

@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, func, literal, select, text, update
 
-from gateway.domain.ids import BlobKey
+from gateway.domain.ids import InstanceId
 from gateway.ports import Resting, WrappedKeys
-from gateway.storage.tables import audit, instance, patient, vault_patient
+from gateway.storage.tables import audit, instance, patient, pixel_task, study, vault_patient
 from gateway.storage.transaction import Transaction
 
 _CELLS: dict[WrappedKeys, tuple[Table, Column[Any]]] = {
@@ -57,10 +57,16 @@ class SqlKeyRows:
         mine = update(table).where(table.c.pseudonym == pseudonym, cell == was)
         return self._transaction.execute(mine.values({cell.name: now})).rowcount == 1
 
-    def deposits(self, limit: int, after: str = "") -> list[BlobKey]:
-        key = instance.c.removed_pixels_key
-        found = select(key).where(key > after).order_by(key).limit(limit)
-        return [BlobKey(row[0]) for row in self._transaction.all(found)]
+    def searched_pixels(self, limit: int, after: str = "") -> list[tuple[InstanceId, str, int]]:
+        task = pixel_task.c
+        found = (
+            select(task.id, study.c.patient, task.attempt)
+            .join(study, study.c.id == task.study_id)
+            .where(task.id > after, task.attempt > 0)
+            .order_by(task.id)
+            .limit(limit)
+        )
+        return [(InstanceId(row[0]), str(row[1]), int(row[2])) for row in self._transaction.all(found)]
 
     def hold(self, what: Resting) -> None:
         """SQLite has one writer anyway; on PostgreSQL a lock waits for those who write and keeps others out.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, exists, insert, or_, select, tuple_, update
 
-from gateway.domain.errors import Missing
+from gateway.domain.errors import Erased, Missing
 from gateway.domain.resource import StoredVersion
+from gateway.storage import tables
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
-from gateway.storage.transaction import AnyRow, Transaction
+from gateway.storage.prepared import Prepared, insert_new
+from gateway.storage.transaction import RESOURCE_LOCK, Transaction
 
+T = TypeVar("T")
 _resource = vault_resource.c
 _version = vault_resource_version.c
+_patient = tables.patient.c
 _VERSIONS = select(
     _resource.key,
     _resource.type,
@@ -24,8 +28,19 @@ _VERSIONS = select(
     _version.at,
     _resource.owner,
     _version.sealed,
+    _resource.ours,
 ).join(vault_resource_version, _version.key == _resource.key)
 _CURRENT = _VERSIONS.where(_version.version == _resource.version)
+_NAMED = and_(_resource.type == bindparam("of_type"), _resource.id == bindparam("of_id"))
+_FIND = Prepared(_CURRENT.where(_NAMED))
+_ONE_VERSION = Prepared(_VERSIONS.where(_NAMED, _version.version == bindparam("of_version")))
+_INSERT = insert_new(vault_resource)
+_INSERT_VERSION = Prepared(insert(vault_resource_version))
+_REPLACE = Prepared(
+    update(vault_resource).where(_resource.key == bindparam("of_key"), _resource.version == bindparam("of_version")),
+    sets=("version", "owner", "updated_at", "ours"),
+)
+_AT_ONCE = 500  # names in one statement
 
 
 class SqlResources:
@@ -33,21 +48,27 @@ class SqlResources:
         self._transaction = transaction
 
     def find(self, kind: str, own_id: str) -> StoredVersion | None:
-        row = self._transaction.first(_CURRENT.where(_resource.type == kind, _resource.id == own_id))
+        row = self._transaction.row(_FIND, {"of_type": kind, "of_id": own_id})
         return None if row is None else _stored(row)
 
     def named(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredVersion]:
-        found = self._transaction.all(_CURRENT.where(tuple_(_resource.type, _resource.id).in_(names))) if names else ()
-        return {(row.type, row.id): _stored(row) for row in found}
+        if len(names) == 1:
+            one = self.find(*names[0])
+            return {} if one is None else {one.name: one}
+        found: dict[tuple[str, str], StoredVersion] = {}
+        for some in _parts(names):
+            rows = self._transaction.all(_CURRENT.where(tuple_(_resource.type, _resource.id).in_(some)))
+            found |= {(row.type, row.id): _stored(row) for row in rows}
+        return found
 
     def of_keys(self, keys: Sequence[int]) -> list[StoredVersion]:
-        found = self._transaction.all(_CURRENT.where(_resource.key.in_(keys))) if keys else ()
-        stored = {row.key: _stored(row) for row in found}
+        stored: dict[int, StoredVersion] = {}
+        for some in _parts(keys):
+            stored |= {row.key: _stored(row) for row in self._transaction.all(_CURRENT.where(_resource.key.in_(some)))}
         return [stored[key] for key in keys if key in stored]
 
     def version(self, kind: str, own_id: str, version: int) -> StoredVersion:
-        one = and_(_resource.type == kind, _resource.id == own_id, _version.version == version)
-        row = self._transaction.first(_VERSIONS.where(one))
+        row = self._transaction.row(_ONE_VERSION, {"of_type": kind, "of_id": own_id, "of_version": version})
         if row is None:
             raise Missing("no such version of a resource")
         return _stored(row)
@@ -59,6 +80,7 @@ class SqlResources:
         own_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        current_since: datetime | None = None,
         limit: int,
         after: tuple[datetime, int, int] | None = None,
     ) -> list[StoredVersion]:
@@ -70,7 +92,9 @@ class SqlResources:
         if since is not None:
             found = found.where(_version.at >= since)
         if until is not None:
-            found = found.where(_version.at <= until)
+            found = found.where(_version.at < until)
+        if current_since is not None:
+            found = found.where(~_replaced_before(current_since))
         if after is not None:
             at, key, version = after
             later = and_(_version.key == key, _version.version < version)
@@ -78,37 +102,82 @@ class SqlResources:
         newest_first = found.order_by(_version.at.desc(), _version.key.desc(), _version.version.desc()).limit(limit)
         return [_stored(row) for row in self._transaction.all(newest_first)]
 
-    def of_owner(self, owner: str, limit: int, after: int = 0) -> list[StoredVersion]:
+    def of_owner(self, owner: str, limit: int, after: int = 0, kind: str | None = None) -> list[StoredVersion]:
         mine = _CURRENT.where(_resource.owner == owner, _resource.key > after).order_by(_resource.key).limit(limit)
+        if kind is not None:
+            mine = mine.where(_resource.type == kind)
         return [_stored(row) for row in self._transaction.all(mine)]
 
+    def hold(self, owners: Sequence[str], keys: Sequence[int], conditions: Sequence[int]) -> Mapping[int, int]:
+        """All in one order, so that two writers wait for each other and seldom lock each other out."""
+        for condition in sorted(set(conditions)):
+            self._transaction.serialize(RESOURCE_LOCK ^ condition)
+        for some in _parts(sorted(set(owners))):
+            held = select(_patient.erased_at).where(_patient.pseudonym.in_(some)).order_by(_patient.pseudonym)
+            found = self._transaction.all(held.with_for_update(key_share=True, read=True))
+            if any(row.erased_at is not None for row in found):
+                raise Erased("this patient was erased")
+        versions: dict[int, int] = {}
+        for part in _parts(sorted(set(keys))):
+            current = select(_resource.key, _resource.version).where(_resource.key.in_(part)).order_by(_resource.key)
+            versions |= {row.key: row.version for row in self._transaction.all(current.with_for_update())}
+        return versions
+
     def insert(self, first: StoredVersion) -> bool:
-        row = {
-            "key": first.key,
-            "type": first.type,
-            "id": first.id,
-            "version": first.version,
-            "owner": first.owner,
-            "updated_at": first.at,
-        }
-        if not self._transaction.insert_new(vault_resource, row):
-            return False
-        self._write_version(first)
-        return True
+        return self.write([(None, first)])
 
     def replace(self, was: StoredVersion, now: StoredVersion) -> bool:
-        guarded = update(vault_resource).where(_resource.key == was.key, _resource.version == was.version)
-        moved = guarded.values(version=now.version, owner=now.owner, updated_at=now.at)
-        if self._transaction.execute(moved).rowcount != 1:
+        return self.write([(was, now)])
+
+    def write(self, changes: Sequence[tuple[StoredVersion | None, StoredVersion]]) -> bool:
+        new = [_row(now) for was, now in changes if was is None]
+        if new and self._transaction.run_many(_INSERT, new) != len(new):
             return False
-        self._write_version(now)
+        for was, now in changes:
+            if was is not None and not self._transaction.run(_REPLACE, _moved(was, now)):
+                return False
+        self._transaction.run_many(_INSERT_VERSION, [_version_row(now) for _, now in changes])
         return True
 
-    def _write_version(self, stored: StoredVersion) -> None:
-        row = {name: getattr(stored, name) for name in ("key", "version", "method", "at", "sealed")}
-        self._transaction.execute(insert(vault_resource_version), row)
+
+def _replaced_before(moment: datetime) -> Any:
+    """Whether a version was followed by another at or before `moment`."""
+    newer = vault_resource_version.alias("newer")
+    follows = and_(newer.c.key == _version.key, newer.c.version == _version.version + 1)
+    return exists().where(follows, newer.c.at <= moment)
 
 
-def _stored(row: AnyRow) -> StoredVersion:
-    key, kind, own_id, version, method, at, owner, sealed = row
-    return StoredVersion(key, kind, own_id, version, method, at, owner, bytes(sealed))
+def _stored(row: Sequence[Any]) -> StoredVersion:
+    key, kind, own_id, version, method, at, owner, sealed, ours = row
+    return StoredVersion(key, kind, own_id, version, method, at, owner, bytes(sealed), bool(ours))
+
+
+def _row(first: StoredVersion) -> dict[str, Any]:
+    return {
+        "key": first.key,
+        "type": first.type,
+        "id": first.id,
+        "version": first.version,
+        "owner": first.owner,
+        "updated_at": first.at,
+        "ours": first.ours,
+    }
+
+
+def _moved(was: StoredVersion, now: StoredVersion) -> dict[str, Any]:
+    return {
+        "of_key": was.key,
+        "of_version": was.version,
+        "version": now.version,
+        "owner": now.owner,
+        "updated_at": now.at,
+        "ours": now.ours,
+    }
+
+
+def _version_row(stored: StoredVersion) -> dict[str, Any]:
+    return {name: getattr(stored, name) for name in ("key", "version", "method", "at", "sealed")}
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE))

@@ -31,9 +31,19 @@ class Transaction:
         self.actor = actor
         self.now = now
         self.entries: list[tuple[datetime, AuditEntry]] = []
-        self._connection = connection
+        self._using: Connection | None = connection
         self._writes = writes
         self.is_postgresql = connection.dialect.name == "postgresql"
+
+    def end(self) -> None:
+        """Nobody reaches the connection through this transaction any more: it may have another by then."""
+        self._using = None
+
+    @property
+    def _connection(self) -> Connection:
+        if self._using is None:
+            raise Fault("this unit of work is not open")
+        return self._using
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """Runs one statement. A GatewayError on failure; Fault where a reading unit of work would write."""
@@ -55,10 +65,10 @@ class Transaction:
         with translated():
             return int(self._writing(statement).run(self._connection, values).rowcount)
 
-    def run_many(self, statement: Prepared, rows: Sequence[Values]) -> None:
-        """Runs a prepared statement that writes, once for each row."""
+    def run_many(self, statement: Prepared, rows: Sequence[Values]) -> int:
+        """Runs a prepared statement that writes, once for each row; the count of rows of all."""
         with translated():
-            self._writing(statement).run_many(self._connection, rows)
+            return int(self._writing(statement).run_many(self._connection, rows).rowcount)
 
     def row(self, statement: Prepared, values: Values) -> tuple[Any, ...] | None:
         """The first row of a prepared query."""
@@ -122,4 +132,5 @@ class Transaction:
 AUDIT_LOCK = 0x6478_0001
 MODEL_LOCK = 0x6478_0002
 MIGRATE_LOCK = 0x6478_0003
+RESOURCE_LOCK = 0x6478_0004 << 32  # with 32 bits of what is locked: conditions of the FHIR store
 _ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))

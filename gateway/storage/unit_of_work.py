@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
+from threading import Lock
 from types import TracebackType
 from typing import Self
 
@@ -29,11 +30,44 @@ from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
 from gateway.storage.records import SqlRecords
 from gateway.storage.reports import SqlReports
+from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
 from gateway.storage.studies import SqlStudies
 from gateway.storage.tasks import SqlTasks
 from gateway.storage.transaction import Transaction
 from gateway.storage.write_lock import NoLock, WriteLock
+
+
+class KeptConnection:
+    """The one connection of a database that lets one unit write at a time: opened once, handed from unit to unit.
+
+    Only who holds the write lock takes it or puts it back, so there is never more than one.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._closed = False
+        self._guard = Lock()
+
+    def take(self) -> Connection | None:
+        with self._guard:
+            connection, self._connection = self._connection, None
+            return connection
+
+    def keep(self, connection: Connection) -> None:
+        """For the next unit; closed where nobody will come any more."""
+        with self._guard:
+            if not self._closed:
+                self._connection = connection
+                return
+        connection.close()
+
+    def close(self) -> None:
+        with self._guard:
+            self._closed = True
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class SqlUnitOfWork:
@@ -46,13 +80,20 @@ class SqlUnitOfWork:
         actor: str,
         now: Callable[[], datetime],
         lock: WriteLock | NoLock | None,
+        *,
+        index: IndexSettings | None = None,
+        kept: KeptConnection | None = None,
     ) -> None:
         self._engine = engine
         self._key = key
         self._actor = actor
         self._now = now
         self._lock = lock
+        self._index = index
+        self._kept = kept
         self._connection: Connection | None = None
+        self._committed = False
+        self._ended = False
 
     def __enter__(self) -> Self:
         if self._connection is not None:
@@ -61,7 +102,7 @@ class SqlUnitOfWork:
             self._lock.acquire()
         try:
             with translated():
-                self._connection = self._engine.connect()
+                self._connection = (self._kept and self._kept.take()) or self._engine.connect()
                 self._connection.begin()
         except BaseException:
             self._close()
@@ -80,6 +121,7 @@ class SqlUnitOfWork:
         self.audit.chain()
         with translated():
             self._open.commit()
+        self._committed = True
 
     def savepoint(self) -> AbstractContextManager[None]:
         """A block inside the unit that fails alone; see Transaction.savepoint."""
@@ -138,6 +180,10 @@ class SqlUnitOfWork:
         return SqlRecords(self._transaction)
 
     @cached_property
+    def resource_index(self) -> SqlResourceIndex:
+        return SqlResourceIndex(self._transaction, self._index)
+
+    @cached_property
     def access(self) -> SqlAccess:
         return SqlAccess(self._transaction)
 
@@ -151,15 +197,25 @@ class SqlUnitOfWork:
 
     @property
     def _open(self) -> Connection:
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or self._ended or self._connection.closed:
             raise Fault("this unit of work is not open")
         return self._connection
 
     def _close(self) -> None:
+        self._ended = True
+        if "_transaction" in vars(self):
+            self._transaction.end()
         try:
             if self._connection is not None:
                 with translated():
-                    self._connection.close()
+                    self._leave(self._connection)
         finally:
             if self._lock is not None:
                 self._lock.release()
+
+    def _leave(self, connection: Connection) -> None:
+        """A connection that has ended its unit well is kept; one that has not is given up, whatever ails it."""
+        if self._kept is None or not self._committed or connection.invalidated or connection.in_transaction():
+            connection.close()
+        else:
+            self._kept.keep(connection)

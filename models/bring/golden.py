@@ -12,14 +12,14 @@ import numpy as np
 from models.manifest import Field, ImageManifest, RecordManifest, Scored, SeriesManifest
 from models.runtime.activation import probabilities
 from models.runtime.foreign_session import Floats, as_declared
-from models.runtime.providers import Policy, open_session
+from models.runtime.providers import Device, Policy, open_on
 
 CASES = 8
 
 
 def made(manifest: Scored, model: bytes) -> bytes:
     """`golden.npz`."""
-    session = open_session(model, Policy.CPU_ONLY).session
+    session = open_on(model, Device(Policy.CPU_ONLY)).session
     tensors = inputs(manifest)
     image = isinstance(manifest, ImageManifest)
     rows = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.errors import Unsupported
-from models.runtime.providers import Policy, open_session
+from models.runtime.providers import Device, Policy, open_on
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Graph:
 
 def look(model: bytes) -> Graph:
     """Raises `Invalid` where ONNX Runtime cannot load the file."""
-    session = open_session(model, Policy.CPU_ONLY).session
+    session = open_on(model, Device(Policy.CPU_ONLY)).session
     return Graph(
         tuple(_tensor(node) for node in session.get_inputs()), tuple(_tensor(node) for node in session.get_outputs())
     )

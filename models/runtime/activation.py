@@ -21,7 +21,7 @@ def probabilities(raw: npt.NDArray[np.generic], manifest: Scored) -> Floats:
     values = np.asarray(raw, np.float64)
     if activation in ("sigmoid", "positive"):
         return _of_positive(values.reshape(len(values), -1), activation, manifest)
-    if values.shape[1:] != (labels,):
+    if activation == "softmax" and values.shape[1:] != (labels,):
         raise Fault(f"{manifest.name} answered with shape {values.shape[1:]}; its manifest has {labels} labels")
     if activation == "softmax":
         values = np.exp(values - values.max(1, keepdims=True))

@@ -189,9 +189,10 @@ class Batcher(Generic[Item, Result]):
 
     def _answer_apart(self, batch: Sequence[_Waiting[Item, Result]], error: Exception) -> bool:
         """Halves, down to the single item that is to blame; where none is, the batch was too large."""
-        if len(batch) == 1:
-            told = error if isinstance(error, GatewayError) else Fault(f"the model failed ({type(error).__name__})")
-            batch[0].future.set_exception(told)
+        told = error if isinstance(error, GatewayError) else Fault(f"the model failed ({type(error).__name__})")
+        if len(batch) == 1 or not isinstance(told, Fault):  # a server that is out is so for every item
+            for one in batch:
+                one.future.set_exception(told)
             return False
         middle = len(batch) // 2
         sound = [self._answer(half) for half in (batch[:middle], batch[middle:])]

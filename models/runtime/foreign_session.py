@@ -42,11 +42,12 @@ class ForeignSession(Session):
         given = as_declared(batch, rule)
         most = self._fixed or MAX_BATCH
         parts = []
-        with self._lock:
-            for start in range(0, len(given), most):
-                (raw,) = self.graph.run([self.manifest.output.prob], {rule.tensor: given[start : start + most]})
-                parts.append(probabilities(raw, self.manifest))
+        for start in range(0, len(given), most):
+            (raw,) = self.graph.run([self.manifest.output.prob], {rule.tensor: given[start : start + most]})
+            parts.append(probabilities(raw, self.manifest))
         prob = np.concatenate(parts)
+        if prob.shape != (len(batch), len(self.manifest.labels)):
+            raise Fault("the model's answer does not have a row for each image and a column for each label")
         if not np.isfinite(prob).all():
             raise Fault("the model answered with a value that is not a number")
         return prob

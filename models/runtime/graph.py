@@ -6,6 +6,7 @@ words wherever its tensors are multiplied.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,18 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from gateway.domain.errors import Fault
 from models.runtime.providers import Opened
 
 Tensor = npt.NDArray[Any]
 Shape = tuple[int | None, ...]  # None where the size is free
+_DATATYPES = {"tensor(float)": "FP32", "tensor(float16)": "FP16", "tensor(double)": "FP64", "tensor(int64)": "INT64"}
 
 
 @dataclass(frozen=True)
 class Port:
-    """One input or output; `shape` with the batch first."""
+    """One input or output; `shape` with the batch first, `datatype` as the Open Inference Protocol names it."""
 
     name: str
     shape: Shape
+    datatype: str
 
 
 class Graph(Protocol):
@@ -54,13 +58,14 @@ class Graph(Protocol):
 
 
 class LocalGraph:
-    """A session of ONNX Runtime in this process."""
+    """A session of ONNX Runtime in this process. Callers from several threads take turns."""
 
     def __init__(self, opened: Opened) -> None:
         self.provider = opened.provider
         self.reason = opened.reason
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
         self._session: Any = opened.session
+        self._turn = threading.Lock()
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -75,12 +80,20 @@ class LocalGraph:
         return dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, outputs: Sequence[str], tensors: Mapping[str, Tensor]) -> list[Tensor]:
-        return [np.asarray(value) for value in self._session.run(list(outputs), dict(tensors))]
+        """Fault where the runtime fails, for want of memory above all."""
+        with self._turn:
+            try:
+                values = self._session.run(list(outputs), dict(tensors))
+            except Exception as error:  # the runtime has exceptions of its own, and words that quote names and sizes
+                raise Fault(f"the runtime failed ({type(error).__name__})") from error
+        return [np.asarray(value) for value in values]
 
     def close(self) -> None:
         """Its device memory is free when the last reference is gone."""
-        self._session = None
+        with self._turn:
+            self._session = None
 
 
 def _port(node: Any) -> Port:
-    return Port(node.name, tuple(size if isinstance(size, int) else None for size in node.shape))
+    shape = tuple(size if isinstance(size, int) else None for size in node.shape)
+    return Port(node.name, shape, _DATATYPES.get(str(node.type), str(node.type)))

@@ -35,6 +35,7 @@ CODES = (
     "sex",
     "age",
     "age-missing",
+    "transfer-syntax",
     "geometry",
     "no-contrast",
     "no-answer",

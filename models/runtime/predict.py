@@ -16,6 +16,8 @@ from gateway.domain.errors import Busy, Fault, GatewayError, Unsupported
 from models.manifest import ImageManifest, Scored
 from models.runtime import guard
 from models.runtime.batcher import Batcher, Feeder, Limits
+from models.runtime.decoding import Decode, decode_here
+from models.runtime.decoding import refusal as decoding_refusal
 from models.runtime.explain import Box, explain
 from models.runtime.guard import Refusal
 from models.runtime.preprocess import Prepared, prepare, read
@@ -84,8 +86,11 @@ class _Begun:
 class Predictor:
     """A warm session with the manifest's rules around it. `predict` may be called from many threads."""
 
-    def __init__(self, session: Session, wait_seconds: float = 0.0, owners: int = 1) -> None:
+    def __init__(
+        self, session: Session, decode: Decode = decode_here, wait_seconds: float = 0.0, owners: int = 1
+    ) -> None:
         self.session = session
+        self._decode = decode
         self.manifest: ImageManifest = session.manifest
         limits = Limits(session.most, wait_seconds, QUEUE * max(session.most, 4), owners)
         self.batcher: Batcher[Floats, Answer] = Batcher(session.run_each, limits, self.manifest.name)
@@ -147,7 +152,10 @@ class Predictor:
             refusal = guard.header_refusal(dataset, self.manifest.applies_to)
             if refusal is not None:
                 return uid, refusal
-            prepared = prepare(dataset, self.manifest.input)
+            lacking = decoding_refusal(str(dataset.file_meta.TransferSyntaxUID))
+            if lacking is not None:
+                return uid, Refusal("transfer-syntax", f"Not scored: {lacking}.")
+            prepared = prepare(dataset, self.manifest.input, self._decode)
         except Unsupported as error:
             return uid, Refusal("geometry", f"Not scored: {error}.")
         except GatewayError as error:

@@ -99,14 +99,10 @@ def options(threads: int | None = None) -> Any:
     return chosen
 
 
-def open_session(model: bytes, policy: Policy, threads: int | None = None) -> Opened:
-    """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use."""
-    return open_on(model, Device(policy, threads=threads))
-
-
 def open_on(model: bytes, device: Device, folder: Path | None = None) -> Opened:
-    """The same on a device; `folder` holds the files with external data that the graph names.
+    """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use.
 
+    `folder` holds the files with external data that the graph names.
     `Invalid` where the runtime cannot load the graph: a damaged file, or an operator that it does not know.
     """
     policy = device.policy
@@ -141,7 +137,7 @@ def _build(model: bytes, cuda: bool, device: Device, folder: Path | None) -> Any
     try:
         session = onnxruntime.InferenceSession(model, chosen, providers=wanted)
     except Exception as error:  # the runtime has an exception of its own for every fault of a graph
-        raise Invalid(f"ONNX Runtime does not load the graph ({type(error).__name__}): {str(error)[:300]}") from error
+        raise Invalid(f"the graph cannot be opened ({type(error).__name__}): {str(error)[:300]}") from error
     session.disable_fallback()  # a failed run must raise, not start again on another processor
     return session
 

@@ -7,8 +7,7 @@ must be found before the first patient, not after.
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +42,7 @@ class Answer:
 
 
 class Session:
-    """A verified pack, loaded and warm. `run` may be called from several threads; they take turns.
+    """A verified pack, loaded and warm. `run` may be called from several threads.
 
     `graph` None: the pack's own graph is opened here, as `policy` and `threads` allow.
     """
@@ -63,7 +62,6 @@ class Session:
         self.provider = self.graph.provider
         self.provider_reason = self.graph.reason
         self.runtime = self.graph.runtime
-        self._lock = threading.Lock()
         self.buckets = _buckets(self.provider, self.manifest.serving.max_batch)
         self._check_contract()
         self.golden_error = self._check_golden()
@@ -83,8 +81,7 @@ class Session:
         return self.run(batch).rows(len(tensors))
 
     def close(self) -> None:
-        with self._lock:
-            self.graph.close()
+        self.graph.close()
 
     def run(self, batch: Floats) -> Answer:
         """(B, height, width, 1) raw grey levels to the graph's outputs; 1 <= B <= `MAX_BATCH`."""
@@ -94,8 +91,9 @@ class Session:
         if not 1 <= len(batch) <= MAX_BATCH:
             raise Fault(f"batch of {len(batch)}; 1 to {MAX_BATCH} are served")
         names = _outputs(self.manifest)
-        with self._lock:
-            values = self.graph.run(names, {shape.tensor: batch})
+        values = [np.asarray(value, np.float32) for value in self.graph.run(names, {shape.tensor: batch})]
+        if values[0].shape != (len(batch), len(self.manifest.labels)) or {len(v) for v in values} != {len(batch)}:
+            raise Fault("the model's answer does not have a row for each image and a column for each label")
         if not all(np.isfinite(value).all() for value in values):
             raise Fault("the model answered with a value that is not a number")
         return Answer(*values)
@@ -104,16 +102,14 @@ class Session:
         """What the graph says about itself must be what the signed manifest says about it."""
         manifest, shape = self.manifest, self.manifest.input
         check_metadata(self.graph, manifest)
-        inputs = {port.name: port.shape[1:] for port in self.graph.inputs}
         outputs = {port.name for port in self.graph.outputs}
         expected = {shape.tensor: (shape.height, shape.width, shape.channels)}
-        if inputs != expected or not set(_outputs(manifest)) <= outputs:
+        if not inputs_fit(self.graph, expected) or not set(_outputs(manifest)) <= outputs:
             raise Invalid(f"the graph of {manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
         """Largest difference to the recorded probabilities over all batch sizes; `Fault` beyond the tolerance."""
-        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
-            pixels, expected = golden["pixels"].astype(np.float32), golden["prob"]
+        pixels, expected = golden_vectors(self.package, "pixels", "prob")
         error = 0.0
         for bucket in reversed(self.buckets):  # the largest first: if memory is short, it is so before a patient waits
             part = np.resize(np.arange(len(pixels)), -(-len(pixels) // bucket) * bucket)
@@ -123,6 +119,17 @@ class Session:
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
+
+
+def inputs_fit(graph: Graph, expected: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the graph takes these tensors (shapes without the batch) and no others; a free size fits any."""
+    if {port.name for port in graph.inputs} != set(expected):
+        return False
+    return all(
+        len(port.shape) == len(expected[port.name]) + 1
+        and all(size in (None, wanted) for size, wanted in zip(port.shape[1:], expected[port.name], strict=True))
+        for port in graph.inputs
+    )
 
 
 def local_graph(package: Package, device: Device) -> Graph:
@@ -137,6 +144,18 @@ def _buckets(provider: str, allowed: int) -> tuple[int, ...]:
     """The batch sizes that are made warm: powers of two up to the most that provider and pack allow."""
     most = min(allowed or MAX_BATCH, BATCH.get(provider, REMOTE_BATCH))
     return (*(size for size in (1, 2, 4, 8, 16, 32) if size < most), most)
+
+
+def golden_vectors(package: Package, *names: str) -> list[Floats]:
+    """The recorded tensors as 32-bit floats, all of one length; Invalid where they are not there."""
+    try:
+        with np.load(io.BytesIO(package.content["golden.npz"]), allow_pickle=False) as golden:
+            found = [golden[name].astype(np.float32) for name in names]
+    except Exception as error:  # the reader raises whatever a file of another form provokes
+        raise Invalid(f"golden.npz of {package.manifest.name} cannot be read ({type(error).__name__})") from error
+    if len({len(values) for values in found}) != 1 or not len(found[0]):
+        raise Invalid(f"golden.npz of {package.manifest.name} has no vectors, or not the same number of each")
+    return found
 
 
 def check_metadata(graph: Graph, manifest: Scored) -> None:

@@ -6,8 +6,6 @@ are the graph's business.
 
 from __future__ import annotations
 
-import io
-import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,13 +17,13 @@ from models.package import Package
 from models.runtime.activation import probabilities
 from models.runtime.graph import Graph
 from models.runtime.providers import Device, Policy
-from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, local_graph
+from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, golden_vectors, inputs_fit, local_graph
 
 Floats = npt.NDArray[np.float32]
 
 
 class ValueSession:
-    """`run` may be called from several threads; they take turns."""
+    """`run` may be called from several threads."""
 
     def __init__(
         self,
@@ -44,7 +42,6 @@ class ValueSession:
         self.provider = self.graph.provider
         self.provider_reason = self.graph.reason
         self.runtime = self.graph.runtime
-        self._lock = threading.Lock()
         self._check_contract()
         self.golden_error = self._check_golden()
 
@@ -57,12 +54,13 @@ class ValueSession:
             raise Fault(f"values must be float32 in batches of 1 to {MAX_BATCH}")
         output = self.manifest.output
         names = [output.prob] + ([output.contribution] if output.contribution else [])
-        with self._lock:
-            got = self.graph.run(names, self._filled(tensors))
+        got = [np.asarray(value, np.float32) for value in self.graph.run(names, self._filled(tensors))]
+        got[0] = probabilities(got[0], self.manifest)
+        if got[0].shape != (max(sizes), len(self.manifest.labels)):
+            raise Fault("the model's answer does not have a row for each record and a column for each label")
         if not all(np.isfinite(value).all() for value in got):
             raise Fault("the model answered with a value that is not a number")
-        prob = probabilities(np.asarray(got[0]), self.manifest)
-        return prob, got[1] if len(got) > 1 else np.zeros((len(prob), 0), np.float32)
+        return got[0], got[1] if len(got) > 1 else np.zeros((len(got[0]), 0), np.float32)
 
     def _filled(self, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
         """With the manifest's typical values in the holes of a third-party graph that takes none."""
@@ -72,24 +70,22 @@ class ValueSession:
         }
 
     def close(self) -> None:
-        with self._lock:
-            self.graph.close()
+        self.graph.close()
 
     def _check_contract(self) -> None:
         check_metadata(self.graph, self.manifest)
         output = self.manifest.output
         outputs = {port.name for port in self.graph.outputs}
-        inputs = {port.name: port.shape[1:] for port in self.graph.inputs}
-        if self.manifest.origin == "third-party":  # third-party graphs leave dimensions open
-            inputs = {name: _closed(shape, self.shapes.get(name, ())) for name, shape in inputs.items()}
-        if inputs != self.shapes or not {output.prob, *filter(None, [output.contribution])} <= outputs:
+        if (
+            not inputs_fit(self.graph, self.shapes)
+            or not {output.prob, *filter(None, [output.contribution])} <= outputs
+        ):
             raise Invalid(f"the graph of {self.manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
         """Largest difference to the recorded probabilities; raises `Fault` beyond the tolerance."""
-        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
-            tensors = {name: golden[name].astype(np.float32) for name in self.shapes}
-            expected = golden["prob"]
+        *given, expected = golden_vectors(self.package, *self.shapes, "prob")
+        tensors = dict(zip(self.shapes, given, strict=True))
         error = 0.0
         for start in range(0, len(expected), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
@@ -98,13 +94,6 @@ class ValueSession:
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
-
-
-def _closed(shape: tuple[int | None, ...], wanted: tuple[int, ...]) -> tuple[int | None, ...]:
-    """A dimension without a number takes any."""
-    if len(shape) != len(wanted):
-        return shape
-    return tuple(w if n is None or n <= 0 else n for n, w in zip(shape, wanted, strict=True))
 
 
 def _typical(manifest: RecordManifest | SeriesManifest) -> dict[str, Floats]:

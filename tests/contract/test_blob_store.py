@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def test_keys_lists_every_blob(blobs: BlobStore) -> None:
     for key in stored:
         blobs.put(key, [b"x"])
     assert set(blobs.keys()) == stored
+
+
+def test_what_was_stored_before_is_told_apart(blobs: BlobStore) -> None:
+    """By the store's own time: all of it is older than an hour from now, none of it than an hour ago."""
+    key, now = _key(), datetime.now(UTC)
+    blobs.put(key, [b"x"])
+    assert list(blobs.stored_before(now - timedelta(hours=1))) == []
+    assert list(blobs.stored_before(now + timedelta(hours=1))) == [key]
 
 
 @pytest.mark.parametrize("key", ["", "../../etc/passwd", "A" * 32, "0" * 31, "0" * 33, "0" * 31 + "\n", "０" * 32])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,16 @@ from harness.studies import PLANTED, traces
 from sqlalchemy import make_url, select, update
 
 from gateway import wiring
-from gateway.domain.errors import Erased, GatewayError, Missing, Unavailable
+from gateway.domain.errors import Erased, GatewayError, Invalid, Missing, Unavailable
 from gateway.domain.ids import BlobKey
 from gateway.domain.report import ReportContent, report_id
+from gateway.domain.sealed_files import PIXEL_FILES, heat_map, pixel_file
 from gateway.flow.erase import ErasePatient, FinishErasures
 from gateway.flow.rotate_keys import RotateKeys
 from gateway.privacy import keyring
 from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose
 from gateway.privacy.pseudonyms import IdentityKey
+from gateway.privacy.removed_pixels import RemovedPixels, bound_to, seal_removed
 from gateway.privacy.vault import Vault
 from gateway.storage import tables
 from gateway.storage.audit_verify import verify_database
@@ -29,6 +32,7 @@ from gateway.storage.database import SqlDatabase
 from gateway.storage.object_seal import REMEMBERED_SECONDS, PatientObjectSeal
 from gateway.storage.scrub import scrub
 
+LEASE = timedelta(minutes=5)
 WHO, ELSE = "MRN-SHRED-0001", "MRN-STAYS-0002"
 
 
@@ -176,6 +180,46 @@ def test_masked_pixels_previews_and_old_versions_go_too(gateway: KeyedGateway) -
         unit.commit()
     erase(gateway)
     assert list(gateway.blobs.keys()) == [extra[2]]
+
+
+def test_files_of_attempts_that_were_cut_off_go_too(gateway: KeyedGateway) -> None:
+    """No row names what a worker stored before it was killed: deposit, masked object, preview and heat map all go."""
+    gateway.receiver()(ct_object(WHO))
+    ((_, instance),) = gateway.instances()
+    with gateway.database.begin("test") as unit:
+        study = unit.studies.get(instance.study_id)
+        unit.clearances.decide(instance, "mask")
+        unit.pixel_tasks.plan(instance, "routine", AT)
+        unit.models.announce(model())
+        (task,) = unit.tasks.plan(study, [model()], AT)
+        for attempt in (1, 2):
+            now, until = AT + attempt * LEASE, AT + (attempt + 1) * LEASE
+            assert unit.pixel_tasks.claim(instance.id, "worker", now, until)
+            assert unit.tasks.claim(task.id, "worker", now, until)
+        unit.commit()
+    left = [pixel_file(kind, instance.id, attempt) for kind in PIXEL_FILES for attempt in (1, 2)]
+    left += [heat_map(task.id, attempt, instance.sop_instance_uid) for attempt in (1, 2)]
+    for key in left:
+        gateway.blobs.put(key, [b"sealed"])
+    erase(gateway)
+    assert list(gateway.blobs.keys()) == []
+
+
+def test_removed_pixels_from_a_backup_stay_shut(gateway: KeyedGateway) -> None:
+    """A deposit lies under the patient's object key too: after the erasure the vault's private half is not enough."""
+    gateway.receiver()(ct_object(WHO))
+    ((patient, instance),) = gateway.instances()
+    key = pixel_file("removed-pixels", instance.id, 1)
+    public = wiring.object_keys(gateway.settings).key(Purpose.DEPOSIT_PUBLIC).key
+    lost = seal_removed(RemovedPixels(b"NAME^PLANTED", None), public, instance.id, instance.digest)
+    blob = b"".join(gateway.fresh_seal().seal(patient, key, lost))
+    vault, bound = wiring.vault(gateway.settings, gateway.database), bound_to(instance.id, instance.digest)
+    assert b"NAME^PLANTED" in vault.open_deposit(gateway.fresh_seal().open(patient, key, blob), bound)
+    with pytest.raises(Invalid):  # not a deposit as it lies there
+        vault.open_deposit(blob, bound)
+    erase(gateway)
+    with pytest.raises(Erased):
+        gateway.fresh_seal().open(patient, key, blob)
 
 
 def test_an_unknown_patient_and_a_second_erasure_are_refused(gateway: KeyedGateway) -> None:

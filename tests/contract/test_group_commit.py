@@ -16,6 +16,7 @@ from harness.rows import AT, QUIET, arrival, patient_row
 
 from gateway.domain.errors import Busy, Conflict, Fault, Unavailable
 from gateway.ports import UnitOfWork
+from gateway.storage import group_commit
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase
 from gateway.storage.group_commit import GroupCommitter
@@ -127,6 +128,26 @@ def test_a_full_queue_is_busy_and_stop_drains(database: SqlDatabase) -> None:
     assert _subjects(database) == ["slow", "waiting", "waiting"]
     with pytest.raises(Unavailable):
         commits.submit(lambda unit: _record(unit, "too late"))
+
+
+def test_what_lingers_shares_a_transaction(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that lingers is committed with the one that comes after it; alone, it is committed all the same."""
+    monkeypatch.setattr(group_commit, "_LINGER_SECONDS", 20.0)
+    commits = GroupCommitter(database, "dicom")
+    begun: list[str] = []
+    begin = database.begin
+    monkeypatch.setattr(database, "begin", lambda actor: begun.append(actor) or begin(actor))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(commits.submit, lambda unit: _record(unit, "closed"), lingering=True)
+        while not commits._waiting:
+            assert not waiting.done()
+        assert commits.submit(lambda unit: _record(unit, "opened")) == "opened"
+        assert waiting.result(30) == "closed"
+    assert len(begun) == 1
+    monkeypatch.setattr(group_commit, "_LINGER_SECONDS", 0.01)
+    assert commits.submit(lambda unit: _record(unit, "alone"), lingering=True) == "alone"
+    commits.stop()
+    assert _subjects(database) == ["closed", "opened", "alone"]
 
 
 def _as_completed(futures):  # type: ignore[no-untyped-def]

@@ -10,16 +10,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.keyed_gateway import KeyedGateway, ct_object
-from sqlalchemy import update
+from harness.rows import AT
 
 from gateway import wiring
 from gateway.domain.errors import Busy, Conflict, Missing
-from gateway.domain.ids import BlobKey
+from gateway.domain.sealed_files import pixel_file
 from gateway.flow import rotate_keys
 from gateway.flow.rotate_keys import RotateKeys
 from gateway.privacy import keyring, private_file
@@ -27,10 +28,10 @@ from gateway.privacy.deposit import open_deposit, seal_deposit
 from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose
 from gateway.privacy.pseudonyms import IdentityKey
 from gateway.privacy.vault import Vault
-from gateway.storage import tables
 from gateway.storage.audit_verify import verify_database
 from gateway.storage.unit_of_work import SqlUnitOfWork
 
+LEASE = timedelta(minutes=5)
 ROUNDS = int(os.environ.get("DXGATE_TEST_ROTATE_ROUNDS", "1"))
 
 
@@ -129,21 +130,25 @@ def test_a_staged_key_is_the_next_one(gateway: KeyedGateway) -> None:
 def test_a_new_deposit_pair_stands_in_both_rings(gateway: KeyedGateway) -> None:
     """What was sealed to the former pair still opens, and its private half stays while one such file is left."""
     fill(gateway, 1)
-    ((_, instance),) = gateway.instances()
+    ((patient, instance),) = gateway.instances()
     objects, identity = ring(gateway), ring(gateway, IDENTITY_FILE)
     former = identity.current[Purpose.DEPOSIT_PRIVATE]
-    key = BlobKey("d" * 32)
-    gateway.blobs.put(key, seal_deposit([b"pixels"], objects.key(Purpose.DEPOSIT_PUBLIC).key, key.encode()))
+    key = pixel_file("removed-pixels", instance.id, 2)  # of two attempts, the first of which stored nothing
+    deposit = seal_deposit([b"pixels"], objects.key(Purpose.DEPOSIT_PUBLIC).key, key.encode())
+    gateway.blobs.put(key, gateway.fresh_seal().seal(patient, key, deposit))
     with gateway.database.begin("test") as unit:
-        changed = update(tables.instance).where(tables.instance.c.id == instance.id)
-        unit._transaction.execute(changed.values(removed_pixels_key=key))
+        unit.clearances.decide(instance, "mask")
+        unit.pixel_tasks.plan(instance, "routine", AT)
+        for attempt in (1, 2):
+            assert unit.pixel_tasks.claim(instance.id, "worker", AT + attempt * LEASE, AT + (attempt + 1) * LEASE)
         unit.commit()
     keys = wiring.rotate_keys(gateway.settings)
     done = keys.rotate_deposit("officer")
     now = ring(gateway, IDENTITY_FILE)
     assert (done.is_new, done.kid) == (True, now.current[Purpose.DEPOSIT_PRIVATE])
     assert ring(gateway).seals_for(now)
-    assert open_deposit(gateway.blobs.get(key), now.by_id(former).key, key.encode()) == b"pixels"
+    opened = gateway.fresh_seal().open(patient, key, gateway.blobs.get(key))
+    assert open_deposit(opened, now.by_id(former).key, key.encode()) == b"pixels"
     with pytest.raises(Conflict, match="1 deposits"):
         keys.retire(former, "officer")
     gateway.blobs.delete(key)

@@ -85,3 +85,46 @@ def test_use_after_the_block_is_refused(database: SqlDatabase) -> None:
         pass
     with pytest.raises(Fault):
         unit.audit.head()
+
+
+def test_the_version_differs_after_every_commit(database: SqlDatabase) -> None:
+    """Also of this process; it stays while nothing is committed."""
+    seen = [database.version()]
+    for _ in range(3):
+        with database.begin("tester") as unit:
+            unit.audit.record("person:login", "gateway", "tester")
+            unit.commit()
+        seen.append(database.version())
+    assert len(set(seen)) == 4
+    assert database.version() == seen[-1]
+
+
+def test_a_write_under_way_changes_the_version_when_it_ends(database: SqlDatabase) -> None:
+    """Whoever asks while a transaction is open is told of its commit later."""
+    with database.begin("tester") as unit:
+        unit.audit.record("person:login", "gateway", "tester")
+        unit.audit.chain()
+        during = database.version()
+        unit.commit()
+    assert database.version() != during
+
+
+def test_units_in_a_row_share_no_state(database: SqlDatabase) -> None:
+    """After a unit that failed or was left open the next one begins anew, and the one before is over."""
+    with database.begin("tester") as first:
+        first.audit.record("person:login", "gateway", "tester")
+        first.commit()
+    with pytest.raises(Fault):
+        first.audit.head()
+    with database.begin("tester") as unit:
+        unit.audit.record("person:logout", "gateway", "tester")
+    with database.begin("tester") as unit:
+        assert unit.audit.head()[0] == 1
+        unit.commit()
+        assert unit.audit.head()[0] == 1
+    with database.begin("tester") as unit:
+        unit.audit.record("person:logout", "gateway", "tester")
+        unit.commit()
+    database.close()
+    with database.begin("tester") as unit:
+        assert unit.audit.head()[0] == 2

@@ -15,7 +15,7 @@ import psutil
 import pydicom
 import pytest
 from fhirpy import SyncFHIRClient
-from harness.planted_run import MASKS, PlantedRun, nothing_in, planted_run
+from harness.planted_run import PlantedRun, nothing_in, planted_run
 from harness.reports import reported
 from harness.send import store
 from harness.six_scripts import BORN, PATIENTS, Patient, image, objects
@@ -42,9 +42,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
             run.send(patient, *objects(patient))
         _send_what_is_refused(run, folder / "refused")
         run.wait_until_decided()
-        if MASKS:
-            fhir = SyncFHIRClient(run.gateway.fhir_url, authorization=f"Bearer {run.gateway.token()}")
-            reported(fhir, identifier=PATIENTS[0].accession)
+        fhir = SyncFHIRClient(run.gateway.fhir_url, authorization=f"Bearer {run.gateway.token()}")
+        reported(fhir, identifier=PATIENTS[0].accession)
         words = [word for patient in PATIENTS for word in patient.words]
         yield Searched(run, _said(run), needles([*words, BORN, *run.uids()]))
 

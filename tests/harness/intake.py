@@ -79,7 +79,7 @@ class _Commits:
 
     database: SqlDatabase
 
-    def submit(self, write: Callable[[UnitOfWork], Any]) -> Any:
+    def submit(self, write: Callable[[UnitOfWork], Any], *, lingering: bool = False) -> Any:
         with self.database.begin("receive") as unit:
             result = write(unit)
             unit.commit()

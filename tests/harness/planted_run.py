@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 
 import pydicom
@@ -21,9 +20,6 @@ from gateway.domain.ids import BlobKey
 from gateway.domain.lifecycle import UNCLEARED
 from gateway.domain.study import Instance
 from gateway.storage.database import SqlDatabase
-
-MASKS = find_spec("gateway.flow.mask") is not None
-"""Whether a worker searches pixels; until then an image waits in `masking`."""
 
 
 @dataclass
@@ -52,14 +48,13 @@ class PlantedRun:
 
     def wait_until_decided(self, seconds: float = 40) -> None:
         """The checker, the search for text, and the checker once more."""
-        states = UNCLEARED if MASKS else ("unchecked",)
-        marks = ", ".join("?" * len(states))
+        marks = ", ".join("?" * len(UNCLEARED))
         query = f"SELECT count(*) FROM instance WHERE clearance IN ({marks})"  # noqa: S608
 
         def undecided() -> int:
             uri = f"file:{self.gateway.home}/dxgate.sqlite?mode=ro"
             with closing(sqlite3.connect(uri, uri=True)) as opened:
-                return int(opened.execute(query, states).fetchone()[0])
+                return int(opened.execute(query, UNCLEARED).fetchone()[0])
 
         wait_for(lambda: not undecided(), seconds, "every object to be decided about")
 

@@ -13,21 +13,24 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from harness.resources import indexed_everywhere
 from harness.rows import AT, arrival, content, finding, planned_task, receive
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
 from gateway.domain.errors import Fault, Unavailable
-from gateway.domain.ids import ClientId, PersonId
+from gateway.domain.ids import BlobKey, ClientId, PersonId
 from gateway.domain.record import RecordInput
-from gateway.domain.resource import StoredVersion, resource_key
+from gateway.domain.resource import Change, StoredVersion, resource_key
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
 from gateway.storage.migrate import current, downgrade, head, script_folder, upgrade
+from gateway.storage.resource_index import IndexSettings
 from gateway.storage.schema import metadata
 from gateway.storage.worker_role import grant_worker_role
 
 KEY = AuditKey("test-1", b"k" * 32)
+INDEX = IndexSettings(lambda label: label.encode()[-32:].ljust(32, b"."))
 ROOT = Path(__file__).parents[2]
 REVISIONS = [script.revision for script in ScriptDirectory(str(script_folder())).walk_revisions()][::-1]
 
@@ -53,7 +56,7 @@ def engine(empty_url: str) -> Iterator[Engine]:
 
 def _fill(url: str) -> None:
     """At least one row in every table, written through the ports."""
-    database = SqlDatabase(url, KEY)
+    database = SqlDatabase(url, KEY, index=INDEX)
     with database.begin("tester") as unit:
         study, task = planned_task(unit)
         claimed = unit.tasks.claim(task.id, "w1", AT, AT)
@@ -65,8 +68,13 @@ def _fill(url: str) -> None:
         (instance,) = unit.studies.instances(study.id)
         unit.pixel_tasks.plan(instance, "routine", AT)
         unit.quotas.take("open:client:ehr", AT, 1, 5)
-        unit.resources.insert(StoredVersion(resource_key(AT), "Patient", "p", 1, "PUT", AT, study.patient, b"sealed"))
-        unit.records.keep(RecordInput("r", study.id, 1, task.model_id, "b", 1, b"d"), ["Observation/o"], AT)
+        unit.records.keep(RecordInput("r", study.id, 1, task.model_id, BlobKey("b"), 1, b"d"), ["Observation/o"], AT)
+        stored = StoredVersion(resource_key(AT), "Patient", "p", 1, "PUT", AT, study.patient, b"sealed")
+        unit.resources.insert(stored)
+        device = StoredVersion(resource_key(AT), "Device", "d", 1, "PUT", AT, study.patient, b"sealed")
+        unit.resource_index.put(
+            [Change(*each, None) for each in zip((stored, device), indexed_everywhere(), strict=True)]
+        )
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))

@@ -68,7 +68,7 @@ class SettleRecords:
         is_new = {one.model_id: one.digest for one, _, _ in kept} != known
         if is_new:
             for one, _, content in kept:
-                self.blobs.put(BlobKey(one.blob_key), self.seal.seal(study.patient, one.blob_key, [content]))
+                self.blobs.put(one.blob_key, self.seal.seal(study.patient, one.blob_key, [content]))
         return self._commit(study, [model for model, _ in ready], kept if is_new else [], resources, again)
 
     def _commit(

@@ -5,14 +5,12 @@ The web server answers with it and the outlet reads with it; a test proves the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
 from gateway.domain.errors import Category
 from gateway.formats.fhir.element import Resource, element
 from gateway.formats.fhir.text import line
-
-Severity = Literal["fatal", "error", "warning", "information"]
+from gateway.formats.fhir.wire.issue import Issue, Severity
 
 OUTCOMES: dict[Category, tuple[int, str]] = {
     Category.INVALID: (400, "invalid"),
@@ -33,6 +31,21 @@ duplicate multiple-matches not-found deleted too-long code-invalid extension too
 lock-error no-store exception timeout incomplete throttled informational
 """
 ISSUE_CODES = frozenset(_ISSUE_CODES.split())
+
+
+def outcome(issues: Iterable[Issue]) -> Resource:
+    """An OperationOutcome of findings about a resource; without any it says that all is well (R4 validation)."""
+    said = [
+        element(
+            severity=each.severity,
+            code=each.code,
+            diagnostics=line(each.text, 1024),
+            expression=[each.expression] if each.expression else [],
+        )
+        for each in issues
+    ]
+    well = element(severity="information", code="informational", diagnostics="no issues were found")
+    return {"resourceType": "OperationOutcome", "issue": said or [well]}
 
 
 def issue(code: str, text: str, expression: Sequence[str] = (), severity: Severity = "error") -> Resource:

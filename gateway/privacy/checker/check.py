@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO, Final
 
-from gateway.privacy.checker.content import content_problem
-from gateway.privacy.checker.judge import TEXT, Judge
+from gateway.privacy.checker.content import content_problem, is_kept_uid
+from gateway.privacy.checker.judge import TEXT, judge_for
 from gateway.privacy.checker.marks import CODES, METHOD, STAMPS, check_stamps, is_our_method, read_meta
 from gateway.privacy.checker.private import PrivateLevel
 from gateway.privacy.checker.read import PIXELS, Found, Limits, Reader, Unreadable
@@ -70,7 +70,7 @@ class _Check:
     def __init__(self, claim: Claim, residue: Residue | None) -> None:
         self._claim = claim
         self._residue = residue
-        self._judge = Judge(claim)
+        self._judge = judge_for(claim)
         self._texts: list[Found] = []
 
     def run(self, reader: Reader, root: dict[int, Found]) -> Iterator[Problem]:
@@ -104,7 +104,8 @@ class _Check:
                 yield Problem(named, f"{found.path}[{number}]")
             private = PrivateLevel(self._claim.methods)
             for one in item:
-                yield from self._element(one, private)
+                if not is_kept_uid(one, item, self._claim.methods):
+                    yield from self._element(one, private)
 
     def _stamp(self, found: Found) -> Iterator[Problem]:
         """Our own words are known; what an earlier de-identification has written is searched like any text."""
@@ -133,11 +134,15 @@ class _Check:
         """One search over all texts together, and element by element only where it finds something."""
         if self._residue is None:
             return
-        plain = [found for found in self._texts if found.vr not in _APART and (found.value or b"").isascii()]
-        others = [found for found in self._texts if found.vr in _APART or not (found.value or b"").isascii()]
+        texts = self._residue.unsearched(self._texts)
+        plain = [found for found in texts if found.vr not in _APART and (found.value or b"").isascii()]
+        others = [found for found in texts if found.vr in _APART or not (found.value or b"").isascii()]
         if plain and self._residue.text_shows("\n".join(found.text() for found in plain)):
-            others = self._texts
-        yield from (Problem("identity", found.path) for found in others if self._residue.shows(found))
+            others = texts
+        problems = [Problem("identity", found.path) for found in others if self._residue.shows(found)]
+        if not problems:
+            self._residue.remember(texts)
+        yield from problems
 
 
 def _facts(root: Mapping[int, Found]) -> Facts:

@@ -16,7 +16,7 @@ from typing import Final
 
 from gateway.privacy.checker.read import Found
 from gateway.privacy.checker.table import METHOD_OF
-from gateway.privacy.checker.values import is_neutral, looks_identifying
+from gateway.privacy.checker.values import is_neutral, is_uid, looks_identifying, stripped
 
 CLEAN_STRUCTURED_CONTENT: Final = METHOD_OF["clean_structured_content"]
 _FILE: Final = Path(__file__).parent.parent / "data" / "ps315_2026d.json"
@@ -28,6 +28,7 @@ _VALUES: Final = frozenset({_TEXT, 0x0040A120, 0x0040A121, 0x0040A122, 0x0040A12
 _SUBJECT_AGE: Final = ("121033", "DCM")
 _OLDEST: Final = 90
 _NUMBER: Final = 0x0040A30A
+_UID: Final = 0x0040A124
 
 Concept = tuple[str, str, str]
 """Code value, coding scheme, value type."""
@@ -51,6 +52,13 @@ def content_problem(item: tuple[Found, ...], methods: frozenset[str]) -> str | N
     if text is None or is_neutral(text) or action == "K":
         return None
     return "content-text" if looks_identifying(text.text()) else None
+
+
+def is_kept_uid(found: Found, item: tuple[Found, ...], methods: frozenset[str]) -> bool:
+    """Whether an element is the UID of a content item whose concept an option retains (the table's K for UIDREF)."""
+    if found.tag != _UID or found.vr != "UI" or CLEAN_STRUCTURED_CONTENT not in methods:
+        return False
+    return _actions(methods).get(_concept({one.tag: one for one in item})) == "K" and is_uid(stripped(found))
 
 
 def _numbers(item: tuple[Found, ...]) -> Iterator[str]:

@@ -6,6 +6,7 @@ application: an attribute that nobody knows does not pass.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from gateway.privacy.checker.read import PIXELS, Found
@@ -40,16 +41,49 @@ _NAMES_A_CLASS: Final = frozenset(
 """UIDs of classes, syntaxes, context groups and coding schemes: never of an instance."""
 
 
-class Judge:
-    """Holds public elements against one claim; called with one, it names the rule that is broken, or None."""
+_MOST_PASSED: Final = 8192
+_LONGEST_PASSED: Final = 256
 
-    def __init__(self, claim: Claim) -> None:
-        self._patient = claim.patient.encode()
-        self._allowed = allowed(claim.methods)
-        self._has_dates = bool(claim.methods & {FULL_DATES, MODIFIED_DATES})
-        self._has_uids = RETAIN_UIDS in claim.methods
+
+def judge_for(claim: Claim) -> Judge:
+    """One judge for all objects of a patient under one set of methods: their headers say nearly the same."""
+    return _judge(claim.methods, claim.patient)
+
+
+@lru_cache(maxsize=64)
+def _judge(methods: frozenset[str], patient: str) -> Judge:
+    return Judge(methods, patient)
+
+
+class Judge:
+    """Holds public elements against one claim; called with one, it names the rule that is broken, or None.
+
+    A judgment follows from the element alone, so one that has passed is remembered and passes again unread; nothing
+    is remembered of what did not pass.
+    """
+
+    def __init__(self, methods: frozenset[str], patient: str) -> None:
+        self._patient = patient.encode()
+        self._allowed = allowed(methods)
+        self._has_dates = bool(methods & {FULL_DATES, MODIFIED_DATES})
+        self._has_uids = RETAIN_UIDS in methods
+        self._passed: set[tuple[int, str, bytes, tuple[str, ...], bool]] = set()
 
     def __call__(self, found: Found) -> str | None:
+        value = found.value
+        if value is None or found.items is not None or len(value) > _LONGEST_PASSED:
+            return self._judged(found)
+        facts = found.tag, found.vr, value, found.charset, "/" in found.path
+        if facts in self._passed:
+            return None
+        code = self._judged(found)
+        if code is None:
+            if len(self._passed) >= _MOST_PASSED:
+                self._passed.clear()
+            self._passed.add(facts)
+        return code
+
+    def _judged(self, found: Found) -> str | None:
         rule = self._allowed.get(found.tag)
         refused = _refused(found, rule)
         if refused is not None or found.tag in PIXELS or is_neutral(found):

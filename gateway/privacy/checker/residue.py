@@ -28,10 +28,12 @@ _LONG_NUMBER: Final = 6
 _SHORTEST_BYTES: Final = 4
 _SHORT_VALUE: Final = 1 << 12
 _LEAST_IN_SAMPLES: Final = 6
+_MOST_CLEAR: Final = 4096
+_LONGEST_CLEAR: Final = 256
 
 
 class Residue(Unprintable):
-    """The search for one study's identity; holds nothing but compiled patterns and has no text form."""
+    """The search for one study's identity; holds compiled patterns and values found clear, and has no text form."""
 
     def __init__(self, identity: StudyIdentity) -> None:
         words = {word for word in map(normal, _words(identity)) if _telling(word)}
@@ -40,6 +42,21 @@ class Residue(Unprintable):
         self._encoded = _encoded(_words(identity))
         day = identity.study_date.replace(".", "").strip()
         self.study_date = day.encode("ascii", "replace") if len(day) == 8 else b""
+        self._clear: set[tuple[str, bytes, tuple[str, ...]]] = set()
+
+    def unsearched(self, texts: Iterable[Found]) -> list[Found]:
+        """Those whose like was not searched before: the objects of one study say nearly the same."""
+        return [found for found in texts if (found.vr, found.value or b"", found.charset) not in self._clear]
+
+    def remember(self, texts: Iterable[Found]) -> None:
+        """These hold no identifier; long ones are searched anew each time."""
+        if len(self._clear) >= _MOST_CLEAR:
+            self._clear.clear()
+        self._clear.update(
+            (found.vr, found.value, found.charset)
+            for found in texts
+            if found.value and len(found.value) <= _LONGEST_CLEAR
+        )
 
     def text_shows(self, text: str) -> bool:
         """Whether a text names the patient; a text that is too long to search counts as if it did."""

@@ -44,6 +44,6 @@ class AssociationJournal:
             unit.audit.record("association:close", info.association_id, actor_of(info), reason=reason.value)
 
         try:
-            self.commits.submit(write)
+            self.commits.submit(write, lingering=True)
         except GatewayError as error:
             log.warning("association end not recorded error=%s", error.category.value)

@@ -25,6 +25,7 @@ from gateway.ports import (
     Quotas,
     Records,
     Reports,
+    ResourceIndex,
     Resources,
     Studies,
     Tasks,
@@ -133,6 +134,10 @@ class NotedReading:
     @property
     def records(self) -> Records:
         return self._unit.records
+
+    @property
+    def resource_index(self) -> ResourceIndex:
+        return self._unit.resource_index
 
     @property
     def access(self) -> Access:

@@ -18,8 +18,9 @@ from gateway.flow.decide_held import DecideHeld
 from gateway.flow.grant_access import GrantAccess
 from gateway.flow.opening_quota import TooManyOpenings, hour_of
 from gateway.flow.read_reports import ReadReports
+from gateway.flow.record.store import Record
 from gateway.flow.reidentify import Reidentify
-from gateway.ports import Database, IdentityVault, UnitOfWork
+from gateway.ports import Database, GroupCommit, IdentityVault, UnitOfWork
 from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.threads import Threads
 
@@ -45,6 +46,8 @@ class WebServices:
     vault: IdentityVault
     reports: ReadReports
     reidentify: Reidentify
+    record: Record
+    commits: GroupCommit
     page_key: bytes = field(repr=False)
     check_audit: Callable[[], ChainCheck] | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -96,17 +99,18 @@ class WebServices:
                 raise
         self._write_down(noted)
 
-    def _write_down(self, noted: NotedReading) -> None:
-        """The audit rows, and what was opened against its actor's quota, in one transaction.
+    def write_down(self, unit: UnitOfWork, noted: NotedReading) -> TooManyOpenings | None:
+        """The audit rows, and what was opened against its actor's quota, into a unit that commits.
 
-        TooManyOpenings where the quota is used up: what was read then does not leave the process.
+        Where the quota is used up, what was read must not leave the process: that is what is returned.
         """
+        noted.audit.copy_to(unit)
+        return self._spent(unit, noted)
+
+    def _write_down(self, noted: NotedReading) -> None:
         if not noted.audit.entries:
             return
-        with self.database.begin("web") as unit:
-            noted.audit.copy_to(unit)
-            spent = self._spent(unit, noted)
-            unit.commit()
+        spent = self.commits.submit(lambda unit: self.write_down(unit, noted))
         if spent is not None:
             raise spent
 

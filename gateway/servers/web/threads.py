@@ -15,6 +15,8 @@ from anyio import CapacityLimiter
 T = TypeVar("T")
 WORK_THREADS = 2
 SIGN_IN_THREADS = 4
+BUNDLE_THREADS = 4  # the entries of a batch wait for their commits one after the other
+BODIES = 64  # requests whose bodies are in memory at one time
 
 
 class Threads:
@@ -23,9 +25,14 @@ class Threads:
     def __init__(self) -> None:
         self._work = CapacityLimiter(WORK_THREADS)
         self._sign_in = CapacityLimiter(SIGN_IN_THREADS)
+        self._bundle = CapacityLimiter(BUNDLE_THREADS)
+        self.bodies = CapacityLimiter(BODIES)
 
     async def work(self, run: Callable[..., T], *arguments: object) -> T:
         return await anyio.to_thread.run_sync(run, *arguments, limiter=self._work)
 
     async def sign_in(self, run: Callable[..., T], *arguments: object) -> T:
         return await anyio.to_thread.run_sync(run, *arguments, limiter=self._sign_in)
+
+    async def bundle(self, run: Callable[..., T], *arguments: object) -> T:
+        return await anyio.to_thread.run_sync(run, *arguments, limiter=self._bundle)

@@ -129,6 +129,7 @@ class Hospital:
             max_attempts=3,
         )
         assert [run(task.id) for task in tasks] == ["done"] * len(tasks)
+        wiring.file_reports(self.settings, self.database)()
         with self.database.read() as unit:
             return unit.reports.get(report_id(study_id))
 
@@ -176,12 +177,15 @@ def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
     shutil.copy(template, home / "dxgate.sqlite")
     os.chmod(home / "dxgate.sqlite", 0o600)
     database = wiring.database(settings)
+    vault = wiring.vault(settings, database)
     services = WebServices(
         settings=settings,
         database=database,
-        vault=wiring.vault(settings, database),
+        vault=vault,
         reports=wiring.read_reports(settings, database),
         reidentify=wiring.reidentify(settings, database),
+        record=wiring.record(settings, vault),
+        commits=GroupCommitter(database, "web"),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
     )
     with database.begin("worker-1") as unit:

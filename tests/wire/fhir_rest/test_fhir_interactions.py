@@ -99,9 +99,11 @@ def test_vread_gives_each_version(ward: Ward, report: str) -> None:
         assert ward.get(f"{report}/_history/{version}").status_code == 404
 
 
-def test_vread_of_an_unversioned_type_is_501(ward: Ward) -> None:
-    """Versions are kept of reports; asking for another type's says so."""
-    assert ward.get("Patient/x/_history/1").status_code == 501
+def test_every_type_has_versions(ward: Ward, report: str) -> None:
+    """The Patient of a report is read as it stood at its first version, and has no second."""
+    patient = ward.get(report).json()["subject"]["reference"]
+    assert ward.get(f"{patient}/_history/1").json() == ward.get(patient).json()
+    assert ward.get(f"{patient}/_history/2").status_code == 404
 
 
 def test_head_has_the_headers_and_no_body(ward: Ward, report: str) -> None:
@@ -143,25 +145,28 @@ def test_negotiation(ward: Ward, accept: str, parameters: str, status: int) -> N
     assert answer.headers["content-type"].startswith("application/fhir+json")
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
-def test_writing_is_405_with_allow(ward: Ward, method: str) -> None:
-    """Reports are made by models and physicians: a client that writes is told what it may do."""
-    answer = ward.http.request(method, "/fhir/DiagnosticReport/abc", json={})
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
+@pytest.mark.parametrize("path", ["Patient/x/_history", "Patient/x/_history/1", "_history", "Patient/x/$validate"])
+def test_wrong_methods_are_405_with_allow(ward: Ward, path: str, method: str) -> None:
+    """A method that an address does not know is refused with those that it knows."""
+    if (path, method) == ("Patient/x/$validate", "POST"):
+        return
+    answer = ward.http.request(method, f"/fhir/{path}", json={})
     assert answer.status_code == 405
-    assert "GET" in answer.headers["allow"]
+    assert "OPTIONS" in answer.headers["allow"]
     assert answer.json()["resourceType"] == "OperationOutcome"
 
 
-@pytest.mark.parametrize("path", ["", "_history", "Patient/_history", "$export", "Patient/x/$everything"])
-def test_interactions_that_we_lack_are_501(ward: Ward, path: str) -> None:
-    """Batch, history and operations are known and named as not served."""
+@pytest.mark.parametrize("path", ["$export", "Patient/$match", "DiagnosticReport/x/$everything"])
+def test_operations_that_we_lack_are_501(ward: Ward, path: str) -> None:
+    """Operations that are not served are named as such."""
     answer = ward.http.post(f"/fhir/{path}", json={})
     assert answer.status_code == 501
     assert answer.json()["issue"][0]["code"] == "not-supported"
 
 
 @pytest.mark.parametrize(
-    "path", ["Medication", "Medication/1", "patient", "Patient/x/y", "Patient/nobody", "a/b/c/d/e"]
+    "path", ["Appointment", "Appointment/1", "Medication/1", "patient", "Patient/x/y", "Patient/nobody", "a/b/c/d/e"]
 )
 def test_what_is_not_there_is_404(ward: Ward, path: str) -> None:
     """Unknown types, shapes and ids are 404 with an OperationOutcome."""

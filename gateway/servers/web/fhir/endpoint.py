@@ -1,74 +1,37 @@
 """The FHIR endpoint: from address and method to interaction, by table; every failure becomes an OperationOutcome.
 
-HL7 FHIR R4 3.1.0. The types, interactions and parameters that exist are those of formats/fhir/capability.py, so
-that the CapabilityStatement and the server cannot disagree.
+HL7 FHIR R4 3.1.0. Interactions compute in threads; what they want durable goes through the group commit, for which
+nobody waits in a thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Fault, GatewayError, Missing
-from gateway.flow.scopes import Permission
-from gateway.formats.fhir.capability import BY_TYPE
-from gateway.servers.web.body import Fields, query_fields, read_body, read_form
-from gateway.servers.web.fhir.authorize import authenticate, authorize
+from gateway.domain.errors import Erased, Fault, GatewayError, Unavailable
+from gateway.flow.record.write import Overtaken
+from gateway.servers.web.body import query_fields, read_body, read_form
+from gateway.servers.web.fhir.address import Address, address_of_path
+from gateway.servers.web.fhir.authorize import authenticate
 from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, check_format, prefers_lenient, refused
-from gateway.servers.web.fhir.read import read
-from gateway.servers.web.fhir.search import search
-from gateway.servers.web.fhir.token_value import ID
-from gateway.servers.web.fhir.vread import vread
-from gateway.servers.web.refusal import Refusal, wrong_method
+from gateway.servers.web.fhir.interaction import Interaction
+from gateway.servers.web.fhir.interactions import INTERACTIONS, find
+from gateway.servers.web.fhir.pending import Again, Outcome, Pending
+from gateway.servers.web.refusal import wrong_method
 from gateway.servers.web.request_log import name_request
 from gateway.servers.web.services import WebServices
 
 log = logging.getLogger(__name__)
 _MAX_FORM_BYTES = 64 * 1024  # four times a query: what is too long for GET is what POST _search is for
-Handler = Callable[[WebServices, Client, FhirRequest], Answer]
-
-
-@dataclass(frozen=True)
-class Interaction:
-    """One interaction: its name in the specification, what runs, and the scope letter that it needs."""
-
-    name: str
-    run: Handler
-    permission: Permission
-
-
-READ = Interaction("read", read, "r")
-VREAD = Interaction("vread", vread, "r")
-SEARCH = Interaction("search-type", search, "s")
-
-# Shape of an address to the interactions on it, by method
-INTERACTIONS: dict[str, dict[str, Interaction]] = {
-    "[type]": {"GET": SEARCH, "HEAD": SEARCH},
-    "[type]/_search": {"POST": SEARCH},
-    "[type]/[id]": {"GET": READ, "HEAD": READ},
-    "[type]/[id]/_history/[vid]": {"GET": VREAD, "HEAD": VREAD},
-}
-_NOT_SERVED = {  # interactions of the specification that we know and do not have
-    "[base]": "transactions and batches are not served",
-    "_history": "history is not served; a version is read by [type]/[id]/_history/[vid]",
-    "$": "operations are not served",
-}
-
-
-@dataclass(frozen=True)
-class Address:
-    """What a path names."""
-
-    shape: str
-    type: str = ""
-    id: str = ""
-    version: str = ""
+_COMMIT_SECONDS = 60.0
+_SENT = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type")
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class FhirEndpoint:
@@ -95,36 +58,67 @@ class FhirEndpoint:
         if segments in (["metadata"], [".well-known", "smart-configuration"]):
             return self._open_document(request, segments[0])
         address = address_of_path(segments)
-        interaction = _interaction(address, request.method)
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers={"Allow": _allowed(address)})
-        if interaction is None:
-            raise Missing("there is nothing at this address")
-        name_request(request, f"fhir.{interaction.name} {address.type}")
-        asked = _asked(request, interaction, address, await self._fields(request))
+            return Response(status_code=204, headers={"Allow": ", ".join((*INTERACTIONS[address.shape], "OPTIONS"))})
+        interaction = find(address.shape, request.method)
+        name_request(request, f"fhir.{interaction.name} {address.type}".rstrip())
         client = None
         if request.headers.get("authorization", "")[:6].lower() == "basic ":  # may cost scrypt
             client = await self._services.threads.sign_in(authenticate, self._services, request)
-        answer = await self._services.threads.work(self._run, request, interaction, asked, client)
+        async with self._services.threads.bodies:
+            asked = await self._asked(request, interaction, address)
+            threads = self._services.threads
+            run = threads.bundle if address.shape == "[base]" else threads.work
+            outcome = await run(self._run, request, interaction, asked, client)
+            answer = await self._settled(outcome)
         return answer.response(head=request.method == "HEAD")
 
-    def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Answer:
+    def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Outcome:
         """In a thread: who asks, may he, and the interaction itself."""
-        kind = asked.served.type
         client = client or authenticate(self._services, request)
-        name_request(request, f"fhir.{interaction.name} {kind}", f"client:{client.name}")
-        authorize(client, kind, interaction.permission)
+        name_request(request, f"fhir.{interaction.name} {asked.kind}".rstrip(), f"client:{client.name}")
         check_format(request, asked.fields)
-        return interaction.run(self._services, client, asked)
+        return interaction.perform(self._services, client, asked)
 
-    async def _fields(self, request: Request) -> Fields:
-        """Parameters of query and form together (R4 3.1.1.3)."""
-        fields = query_fields(request)
-        if request.method == "POST":
+    async def _settled(self, outcome: Outcome) -> Answer:
+        """Commits what waits for it until there is an answer."""
+        while isinstance(outcome, Pending):
+            try:
+                said = outcome.then(await self._committed(outcome))
+            except (Overtaken, Erased):
+                if outcome.overtaken is None:
+                    raise
+                said = Again(outcome.overtaken)
+            outcome = await self._services.threads.work(said.run) if isinstance(said, Again) else said
+        return outcome
+
+    async def _committed(self, pending: Pending) -> object:
+        commit = asyncio.wrap_future(self._services.commits.later(pending.write))
+        try:
+            return await asyncio.wait_for(commit, _COMMIT_SECONDS)
+        except TimeoutError:
+            raise Unavailable("the database has not committed in time") from None
+
+    async def _asked(self, request: Request, interaction: Interaction, address: Address) -> FhirRequest:
+        """The request with parameters of query and form together (R4 3.1.1.3), or with its body."""
+        fields, body = query_fields(request), b""
+        if address.shape == "[type]/_search":
             fields += await read_form(request, _MAX_FORM_BYTES)
+        elif request.method in _WITH_BODY:
+            body = await read_body(request, self._services.settings.web.max_resource_bytes)
         else:
             await read_body(request, 0)  # a GET has no body; one with a body is refused before it is read
-        return fields
+        return FhirRequest(
+            interaction=interaction.name,
+            kind=address.type,
+            id=address.id,
+            version=address.version,
+            fields=fields,
+            lenient=prefers_lenient(request),
+            by_post=request.method == "POST",
+            headers={name: request.headers[name] for name in _SENT if name in request.headers},
+            body=body,
+        )
 
     def _open_document(self, request: Request, name: str) -> Response:
         name_request(request, "fhir.capabilities" if name == "metadata" else "fhir.smart-configuration")
@@ -136,57 +130,3 @@ class FhirEndpoint:
             return JSONResponse(smart_configuration(self._services))
         check_format(request, query_fields(request))
         return capabilities(self._services).response(head=request.method == "HEAD")
-
-
-def address_of_path(segments: list[str]) -> Address:
-    """Missing where the path has no shape of the specification, or names a type that is not served."""
-    unserved = _unserved(segments)
-    if unserved is not None:
-        raise Refusal(501, "not-supported", _NOT_SERVED[unserved])
-    kind, *rest = segments
-    if kind not in BY_TYPE:
-        raise Refusal(404, "not-supported", "this resource type is not served; see [base]/metadata")
-    match rest:
-        case []:
-            return Address("[type]", kind)
-        case ["_search"]:
-            return Address("[type]/_search", kind)
-        case [own_id] if ID.fullmatch(own_id):
-            return Address("[type]/[id]", kind, own_id)
-        case [own_id, "_history", version] if ID.fullmatch(own_id) and ID.fullmatch(version):
-            return Address("[type]/[id]/_history/[vid]", kind, own_id, version)
-    raise Missing("there is nothing at this address; an id has 1 to 64 letters, digits, - and .")
-
-
-def _unserved(segments: list[str]) -> str | None:
-    """The row of `_NOT_SERVED` that the path belongs to."""
-    if not segments:
-        return "[base]"
-    if segments[-1].startswith("$"):
-        return "$"
-    return "_history" if "_history" in (segments[0], segments[-1]) else None
-
-
-def _interaction(address: Address, method: str) -> Interaction | None:
-    methods = INTERACTIONS[address.shape]
-    if method != "OPTIONS" and method not in methods:
-        raise wrong_method((*methods, "OPTIONS"))
-    return methods.get(method)
-
-
-def _allowed(address: Address) -> str:
-    return ", ".join((*INTERACTIONS[address.shape], "OPTIONS"))
-
-
-def _asked(request: Request, interaction: Interaction, address: Address, fields: Fields) -> FhirRequest:
-    return FhirRequest(
-        interaction=interaction.name,
-        served=BY_TYPE[address.type],
-        id=address.id,
-        version=address.version,
-        fields=fields,
-        lenient=prefers_lenient(request),
-        by_post=request.method == "POST",
-        if_none_match=request.headers.get("if-none-match", ""),
-        if_modified_since=request.headers.get("if-modified-since", ""),
-    )

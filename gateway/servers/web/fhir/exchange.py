@@ -1,48 +1,98 @@
 """What a FHIR interaction gets and what it gives: the request checked, the answer not yet written.
 
-Header rules of HL7 FHIR R4 3.1.0: content negotiation, Prefer, conditional read.
+Header rules of HL7 FHIR R4 3.1.0: content negotiation, Prefer, conditional read, version-aware writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from typing import Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Category, Fault, GatewayError
+from gateway.domain.errors import Category, Deleted, Fault, GatewayError, Invalid, Unmet
+from gateway.domain.resource import StoredVersion
 from gateway.flow.attempts import TooManyAttempts
 from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.opening_quota import TooManyOpenings
-from gateway.formats.fhir.capability import Served
-from gateway.formats.fhir.element import MEDIA_TYPE, Resource, encode
+from gateway.formats.fhir.capability import BY_TYPE, Served
+from gateway.formats.fhir.element import MEDIA_TYPE, Resource, element, encode
 from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue
+from gateway.formats.fhir.wire.issue import InvalidResource, Issue
 from gateway.servers.web.body import Fields
 from gateway.servers.web.refusal import Refusal
 
 CONTENT_TYPE = f"{MEDIA_TYPE}; charset=utf-8"
 _JSON = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 _ANY = frozenset({"*/*", "application/*", "text/*"})
+_ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
+_RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|operationoutcome)")
+Returns = Literal["minimal", "representation", "OperationOutcome"]
+_RETURNS: Final[Mapping[str, Returns]] = {
+    "minimal": "minimal",
+    "representation": "representation",
+    "operationoutcome": "OperationOutcome",
+}
+_MOST_ISSUES: Final = 100
 _CHALLENGES = 'Bearer realm="dxgate", Basic realm="dxgate", charset="UTF-8"'
 
 
 @dataclass(frozen=True)
 class FhirRequest:
-    """One request to a known address. `fields` are the parameters of the query and the form, in order."""
+    """One request to a known address. `fields` are the parameters of the query and the form, in order.
+
+    An entry of a Bundle is one as well: its `resource` is read already, `place` says which entry it is,
+    `is_checked` that the resource was judged with the Bundle.
+    """
 
     interaction: str
-    served: Served
+    kind: str
     id: str
     version: str
     fields: Fields = field(repr=False)
     lenient: bool
     by_post: bool
-    if_none_match: str
-    if_modified_since: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    resource: Resource | None = field(default=None, repr=False)
+    full_url: str = field(default="", repr=False)
+    place: str = ""
+    is_checked: bool = False
+
+    @property
+    def served(self) -> Served:
+        """What can be searched for; Refusal (404) for a type that cannot."""
+        if self.kind not in BY_TYPE:
+            raise Refusal(404, "not-supported", "this resource type is not searched; see [base]/metadata")
+        return BY_TYPE[self.kind]
+
+    @property
+    def media_type(self) -> str:
+        """Of the body, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def if_match(self) -> str | None:
+        """The version id of If-Match; Invalid where it is not one ETag (R4 3.1.0.5)."""
+        told = self.headers.get("if-match", "").strip()
+        if not told:
+            return None
+        tag = _ETAG.fullmatch(told)
+        if tag is None:
+            raise Invalid('If-Match must be one ETag: W/"[version]"')
+        return tag[1]
+
+    @property
+    def returns(self) -> Returns:
+        """Prefer: return=... (R4 3.1.0.1.10); the resource where nothing is preferred."""
+        match = _RETURN.search(self.headers.get("prefer", "")[:1024].lower())
+        return _RETURNS[match[1]] if match else "representation"
 
 
 @dataclass(frozen=True)
@@ -52,12 +102,15 @@ class Answer:
     status: int
     resource: Resource | None = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    """The resource as JSON, where it is at hand as such."""
+    modified: datetime | None = None
 
     def response(self, *, head: bool = False) -> Response:
         """`head`: the same headers without the body (RFC 9110 9.3.2)."""
-        if self.resource is None:
+        body = encode(self.resource) if self.resource is not None else self.body
+        if not body:
             return Response(status_code=self.status, headers=dict(self.headers))
-        body = encode(self.resource)
         headers = {"Content-Length": str(len(body)), **self.headers}
         return Response(b"" if head else body, self.status, headers, media_type=CONTENT_TYPE)
 
@@ -67,33 +120,38 @@ def actor_of(client: Client) -> str:
     return f"client:{client.name}"
 
 
-def answered(resource: Resource, request: FhirRequest) -> Answer:
-    """200 with ETag and Last-Modified, or 304 where the client has this version already (R4 3.1.0.5.1)."""
-    told = resource.get("meta", {})
-    headers: dict[str, str] = {}
-    if "versionId" in told:
-        headers["ETag"] = f'W/"{told["versionId"]}"'
-    if "lastUpdated" in told:
-        headers["Last-Modified"] = _http_date(told["lastUpdated"])
-    if _is_known(request, headers):
-        return Answer(304, None, headers)
-    return Answer(200, resource, headers)
+def version_headers(stored: StoredVersion) -> dict[str, str]:
+    """ETag and Last-Modified of a version (R4 3.1.0.1.6)."""
+    return {"ETag": f'W/"{stored.version}"', "Last-Modified": format_datetime(stored.at, usegmt=True)}
+
+
+def not_modified(stored: StoredVersion, request: FhirRequest) -> Answer | None:
+    """304 where the client has this version already (R4 3.1.0.5.1)."""
+    headers = version_headers(stored)
+    return Answer(304, None, headers) if _is_known(request, headers) else None
 
 
 def refused(error: GatewayError) -> Answer:
     """The OperationOutcome for an error; the one table from category to status is formats/fhir/outcome.py."""
     headers: dict[str, str] = {}
+    place = _list(error.place)
     if isinstance(error, Refusal):
-        return Answer(error.status, issue(error.code, str(error), error.expression), error.headers)
+        return Answer(error.status, issue(error.code, str(error), error.expression or place), error.headers)
     if isinstance(error, NotAuthenticated):
         return Answer(LOGIN[0], issue(LOGIN[1], str(error)), {"WWW-Authenticate": _CHALLENGES})
+    if isinstance(error, InvalidResource):
+        return Answer(_status_of(error), findings(error.issues), headers)
     status, code = OUTCOMES[error.category]
+    if isinstance(error, Unmet):
+        status, code = 412, "conflict"
+    elif isinstance(error, Deleted):
+        status, code = 410, "deleted"
     if isinstance(error, TooManyAttempts | TooManyOpenings):
         headers["Retry-After"] = str(error.seconds)
     elif error.category in (Category.BUSY, Category.UNAVAILABLE):
         headers["Retry-After"] = "5"
     text = "internal error" if isinstance(error, Fault) else str(error)
-    return Answer(status, issue(code, text), headers)
+    return Answer(status, issue(code, text, place), headers)
 
 
 def check_format(request: Request, fields: Fields) -> None:
@@ -122,17 +180,36 @@ def _is_json(media_range: str, *, anything: bool) -> bool:
 
 
 def _is_known(request: FhirRequest, headers: Mapping[str, str]) -> bool:
-    if request.if_none_match:
-        tags = [tag.strip().removeprefix("W/") for tag in request.if_none_match[:1024].split(",")]
+    none_match = request.headers.get("if-none-match", "")
+    modified_since = request.headers.get("if-modified-since", "")
+    if none_match:
+        tags = [tag.strip().removeprefix("W/") for tag in none_match[:1024].split(",")]
         return headers.get("ETag", "").removeprefix("W/") in tags or (tags == ["*"])
-    if request.if_modified_since and "Last-Modified" in headers:
+    if modified_since and "Last-Modified" in headers:
         try:
-            since = parsedate_to_datetime(request.if_modified_since[:64])
+            since = parsedate_to_datetime(modified_since[:64])
             return parsedate_to_datetime(headers["Last-Modified"]) <= since
         except (ValueError, TypeError):
             return False
     return False
 
 
-def _http_date(instant: str) -> str:
-    return format_datetime(datetime.fromisoformat(instant), usegmt=True)
+def findings(issues: Sequence[Issue]) -> Resource:
+    """An OperationOutcome of what was found wrong with a resource."""
+    said = [
+        element(severity=one.severity, code=one.code, diagnostics=one.text, expression=_list(one.expression))
+        for one in issues[:_MOST_ISSUES]
+    ]
+    return {"resourceType": "OperationOutcome", "issue": said}
+
+
+def _status_of(error: InvalidResource) -> int:
+    """400 for what cannot be read at all, 413 for too much, else 422 (R4 3.1.0.7.1)."""
+    codes = {one.code for one in error.issues}
+    if codes & {"too-long", "too-costly"}:
+        return 413
+    return 400 if codes <= {"structure", "invalid"} else 422
+
+
+def _list(expression: str) -> list[str]:
+    return [expression] if expression else []

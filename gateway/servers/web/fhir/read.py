@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Missing
-from gateway.formats.fhir.element import Resource
-from gateway.servers.web.fhir import resources
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, answered
-from gateway.servers.web.fhir.pictures import with_pictures
+from gateway.domain.errors import Deleted, Missing
+from gateway.domain.resource import StoredVersion
+from gateway.ports import UnitOfWork
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, not_modified, version_headers
+from gateway.servers.web.fhir.pending import Outcome, Pending
+from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.services import WebServices
 
 
-def read(services: WebServices, client: Client, request: FhirRequest) -> Answer:
-    """Missing (404) where there is no such resource."""
-    kind = request.served.type
-    if kind in resources.OF_THE_HOUSE or kind == "Provenance":
-        return answered(_without_identity(services, client, kind, request.id), request)
-    with services.reading() as unit:
-        place = resources.place_of(unit, kind, request.id)
-        document = resources.opened(services, unit, place, purpose="read", actor=actor_of(client))
-        unit.audit.record("resource:read", request.id, actor_of(client), type=kind, version=place.version)
-    if kind == "DiagnosticReport":
-        document = with_pictures(services, document)
-    return answered(_named(resources.rendered(services, document, kind), request.id), request)
+def read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    """Missing (404) where there never was such a resource, Deleted (410) where it is gone."""
+    with services.database.read() as unit:
+        stored = unit.resources.find(request.kind, request.id)
+        if stored is None:
+            raise Missing("no such resource")
+        return shown(services, client, request, unit, stored)
 
 
-def _without_identity(services: WebServices, client: Client, kind: str, own_id: str) -> Resource:
-    with services.reading() as unit:
-        if kind == "Provenance":
-            place = resources.place_of(unit, kind, own_id)
-            version = unit.reports.version(place.report.id, place.version)
-            found = resources.provenance_of(services, unit, place.report, version)
-        else:
-            found = _named(list(resources.of_the_house(services, unit, kind)), own_id)
-        unit.audit.record("resource:read", own_id, actor_of(client), type=kind)
-    return found
+def shown(
+    services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork, stored: StoredVersion
+) -> Outcome:
+    """One version as it was written, once its opening is in the audit trail; 304 where the client has it already."""
+    if stored.is_deleted:
+        raise Deleted("this resource is deleted")
+    known = not_modified(stored, request)
+    if known is not None:
+        return known
+    noted = NotedReading(unit)
+    (body,) = services.record.opened(noted, [stored], "read", actor_of(client))
+    noted.audit.record("resource:read", stored.id, actor_of(client), type=stored.type, version=stored.version)
+    answer = Answer(200, None, version_headers(stored), body, stored.at)
+    return Pending(lambda written: services.write_down(written, noted), lambda spent: _unless(spent, answer))
 
 
-def _named(found: list[Resource], own_id: str) -> Resource:
-    for resource in found:
-        if resource["id"] == own_id:
-            return resource
-    raise Missing("no such resource")
+def _unless(spent: Exception | None, answer: Answer) -> Answer:
+    if spent is not None:
+        raise spent
+    return answer

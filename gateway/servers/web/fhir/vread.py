@@ -1,29 +1,21 @@
-"""vread: GET [base]/DiagnosticReport/[id]/_history/[vid] (R4 3.1.0.3). Only a report has versions."""
+"""vread: GET [base]/[type]/[id]/_history/[vid] (R4 3.1.0.3)."""
 
 from __future__ import annotations
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Missing
-from gateway.domain.ids import ReportId
-from gateway.servers.web.fhir import resources
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, answered
-from gateway.servers.web.fhir.pictures import with_pictures
-from gateway.servers.web.refusal import Refusal
+from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.pending import Outcome
+from gateway.servers.web.fhir.read import shown
 from gateway.servers.web.services import WebServices
 
-VERSIONED = "DiagnosticReport"
+_LONGEST = 9
 
 
-def vread(services: WebServices, client: Client, request: FhirRequest) -> Answer:
-    """The report as it stood at that version, with identity as it is known now."""
-    if request.served.type != VERSIONED:
-        raise Refusal(501, "not-supported", f"versions are kept of {VERSIONED} only")
-    if not request.version.isascii() or not request.version.isdigit() or len(request.version) > 9:
+def vread(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    """The resource as it stood at that version; Deleted (410) where that version is its deletion."""
+    if not request.version.isascii() or not request.version.isdigit() or len(request.version) > _LONGEST:
         raise Missing("no such version")
-    with services.reading() as unit:
-        place = resources.Place(unit.reports.get(ReportId(request.id)), int(request.version))
-        unit.reports.version(place.report.id, place.version)  # Missing before identity is opened
-        document = resources.opened(services, unit, place, purpose="read", actor=actor_of(client))
-        unit.audit.record("resource:read", request.id, actor_of(client), type=VERSIONED, version=place.version)
-    document = with_pictures(services, document)
-    return answered(resources.rendered(services, document, VERSIONED)[0], request)
+    with services.database.read() as unit:
+        stored = unit.resources.version(request.kind, request.id, int(request.version))
+        return shown(services, client, request, unit, stored)

@@ -14,11 +14,12 @@ from gateway.domain.errors import Busy, Fault, Forbidden, Invalid, Unavailable, 
 from gateway.domain.identity import StudyIdentity
 from gateway.domain.ids import BlobKey, InstanceId, StudyId, TaskId
 from gateway.domain.model import AppliesTo
-from gateway.domain.report import report_id
+from gateway.domain.report import Delivery, report_id
 from gateway.flow.deliver import DeliverReports, Destination
 from gateway.flow.publish import PublishTasks
 from gateway.flow.read_reports import ReadReports
 from gateway.flow.settle import SettleStudies
+from gateway.ports import UnitOfWork
 from gateway.storage.database import SqlDatabase
 
 
@@ -101,7 +102,8 @@ def test_a_finished_task_leaves_finding_report_and_delivery_in_one_step(ward: Wa
         assert content is not None
         assert content.conclusion == "Suspicious"
         assert content.findings[0].made_by.model_sha256 == model().sha256
-        assert [one.destination for one in unit.deliveries.of_report(report.id)] == ["ehr"]
+        planned = [(one.destination, one.version) for one in unit.deliveries.of_report(report.id)]
+        assert sorted(planned) == [("ehr", 2), ("record", 1), ("record", 2)]
     assert ward.study(study).state == "reported"
 
 
@@ -308,7 +310,12 @@ def reported(ward: Ward) -> StudyId:
 
 def delivery_states(ward: Ward, study: StudyId) -> list[str]:
     with ward.database.read() as unit:
-        return [one.state for one in unit.deliveries.of_report(report_id(study))]
+        return [one.state for one in to_the_ehr(unit, study)]
+
+
+def to_the_ehr(unit: UnitOfWork, study: StudyId) -> list[Delivery]:
+    """Deliveries of the study's report, without those to our own store."""
+    return [one for one in unit.deliveries.of_report(report_id(study)) if one.destination == "ehr"]
 
 
 def test_a_delivery_is_acknowledged_once(ward: Ward) -> None:
@@ -348,7 +355,7 @@ def test_what_the_destination_refuses_becomes_a_dead_letter_that_can_be_replayed
     deliver()
     assert delivery_states(ward, study) == ["dead"]
     with ward.database.begin("cli") as unit:
-        (delivery,) = unit.deliveries.of_report(report_id(study))
+        (delivery,) = to_the_ehr(unit, study)
         unit.deliveries.replay(delivery.id, ward.now)
         unit.commit()
     deliver()
@@ -371,7 +378,7 @@ def test_a_report_that_cannot_be_opened_does_not_block_the_others(ward: Ward) ->
     assert (delivery_states(ward, lost), delivery_states(ward, other)) == (["dead"], ["acknowledged"])
     assert len(outlet.sent) == 1
     with ward.database.read() as unit:
-        (dead,) = unit.deliveries.of_report(report_id(lost))
+        (dead,) = to_the_ehr(unit, lost)
     assert dead.last_error == "missing: no such blob"
 
 

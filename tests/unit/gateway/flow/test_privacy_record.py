@@ -69,6 +69,13 @@ def test_the_verdict_is_of_all_objects(sqlite_database: SqlDatabase, events: tup
     assert record_of(sqlite_database, *objects).verdict == verdict
 
 
+def test_the_summary_hides_nothing_that_is_held(sqlite_database: SqlDatabase) -> None:
+    """A study is not called passed while one of its objects waits for a person."""
+    clear = {"event": "clear"}
+    record = record_of(sqlite_database, clear, clear, {"event": "hold", "reason": "doubt"})
+    assert (record.summary, record.worst) == ("2 of 3 cleared; 1 held", "held")
+
+
 def test_reasons_are_told_with_how_often(sqlite_database: SqlDatabase) -> None:
     """Why a study has no report is read here: the most frequent reason first."""
     bad = {"event": "quarantine", "reason": "the checker found: private at (0009,1001)"}

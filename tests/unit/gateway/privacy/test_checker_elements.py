@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from dataclasses import replace
 from struct import pack
@@ -16,13 +17,16 @@ from harness.checked import (
     claim,
     clean,
     code,
+    identity,
     judged,
     part10,
     problems,
 )
 
+from gateway.privacy.checker.check import check
 from gateway.privacy.checker.marks import MEANINGS
 from gateway.privacy.checker.read import Limits
+from gateway.privacy.checker.residue import Residue
 from gateway.privacy.part10 import file_header
 from gateway.privacy.rules import CID_7050
 
@@ -232,3 +236,25 @@ def test_no_warning_quotes_the_file(recwarn: pytest.WarningsRecorder) -> None:
     """pydicom's warning about an unknown character set, which repeats it, does not come out."""
     assert judged(part10({**clean(), 0x00080005: ("CS", b"QUILLFEATHER")})).facts.has_pixels
     assert len(recwarn) == 0
+
+
+def test_what_has_passed_is_remembered_in_its_own_place_only() -> None:
+    """A value that passes in one attribute is judged anew in another, under another VR, and for another patient."""
+    assert problems({0x00080060: ("CS", b"CT")}) == set()
+    assert problems({0x00081030: ("LO", b"CT CHEST")}) == set()
+    for _ in range(2):  # nothing is remembered of what did not pass
+        assert problems({0x00081010: ("SH", b"CT CHEST")}) == {"not-replaced at (0008,1010)"}
+        assert problems({0x00081030: ("PN", b"CT CHEST")}) == {"vr at (0008,1030)"}
+    other = replace(claim(), patient="0" * 16)
+    assert "not-replaced at (0010,0010)" in problems({0x00100010: ("PN", WHO.patient_id().encode())}, other)
+
+
+def test_a_study_searched_before_is_still_searched() -> None:
+    """What one object's texts have cleared clears no other text, and one that names the patient is found each time."""
+    who = identity(patient_name="Quillfeather^Zebulon")
+    residue = Residue(who)
+    clear, named = ({**clean(), 0x00081030: ("LO", text)} for text in (b"CT CHEST", b"Quillfeather"))
+    for _ in range(2):
+        assert check(io.BytesIO(part10(clear)), len(part10(clear)), claim(), residue).passed
+        verdict = check(io.BytesIO(part10(named)), len(part10(named)), claim(), residue)
+        assert [str(problem) for problem in verdict.problems] == ["identity at (0008,1030)"]

@@ -21,6 +21,7 @@ from gateway.privacy.engine import Deidentified, deidentify, restore
 from gateway.privacy.part10 import split
 from gateway.privacy.pseudonyms import Pseudonymiser
 from gateway.privacy.rules import BASIC, EXPORT, INFERENCE, Option, Profile, compile_rules
+from gateway.privacy.safe_private import safe_private
 
 STORAGE = "1.2.840.10008.5.1.4.1.1."
 CLASSES = {"CT": "2", "SR": "88.33", "PR": "11.1", "KO": "88.59", "SEG": "66.4", "RTSTRUCT": "481.3"}
@@ -34,6 +35,13 @@ EXPLICIT_LE = "1.2.840.10008.1.2.1"
 FULL = Profile("full", frozenset(Option) - {Option.RETAIN_MODIFIED_DATES})
 SHIFTED = Profile("export", EXPORT.options | {Option.RETAIN_MODIFIED_DATES}, allow_list=True)
 PROFILES = [BASIC, INFERENCE, EXPORT, FULL]
+RETAINED = Option.RETAIN_UIDS, Option.RETAIN_DEVICE_IDENTITY, Option.RETAIN_SAFE_PRIVATE
+CHECKED = [*PROFILES, Profile("shifted", SHIFTED.options, allow_list=True)]
+CHECKED += [Profile(option.value, frozenset({option})) for option in Option]
+CHECKED += [
+    Profile(f"content-and-{option.value}".replace("_", "-"), frozenset({Option.CLEAN_STRUCTURED_CONTENT, option}))
+    for option in RETAINED
+]
 KEPT_UIDS = {f"{STORAGE}{suffix}" for suffix in CLASSES.values()} | {"1.2.840.10008.1.2.1"}
 
 
@@ -98,7 +106,7 @@ def test_every_reference_names_an_object_of_the_study(
     }
 
 
-@pytest.mark.parametrize("profile", [*PROFILES[:3], SHIFTED], ids=["basic", "inference", "export", "export, shifted"])
+@pytest.mark.parametrize("profile", CHECKED, ids=lambda profile: profile.name)
 def test_the_independent_checker_passes_the_study(profile: Profile, make: Any, pseudonymiser: Pseudonymiser) -> None:
     """Every kind of object, and a report with every listed concept, is found clean by the other code too."""
     items = [content(row["value_type"], code(row["code"], row["scheme"])) for row in CONTENT_ROWS]
@@ -193,3 +201,35 @@ def test_what_is_nested_and_crowded_is_bounded(make: Any, pseudonymiser: Pseudon
         done = run(data, pseudonymiser)
         assert b"Canary" not in b"".join(done.parts)
         assert restore(done.parts, done.removed) == data
+
+
+def safe_private_elements() -> dict[int, tuple[str, bytes]]:
+    """Every private attribute of Table E.3.10-1, each creator with a block of its own."""
+    values = {"FL": bytes(4), "FD": bytes(8), "DS": b"1.5", "IS": b"12"}
+    values |= dict.fromkeys(("US", "SS"), b"\1\0") | dict.fromkeys(("UL", "SL"), b"\1\0\0\0")
+    made: dict[int, tuple[str, bytes]] = {}
+    blocks: dict[tuple[int, str], int] = {}
+    for (group, creator, number), vr in safe_private().items():
+        used = sum(known == group for known, _ in blocks)
+        block = blocks.setdefault((group, creator), 0x10 + used)
+        made[group << 16 | block] = ("LO", creator.encode())
+        made[group << 16 | block << 8 | number] = (vr, values.get(vr, b"AXIAL"))
+    return made
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", EXPLICIT_LE], ids=["implicit", "explicit"])
+def test_safe_private_attributes_pass_where_they_are_retained_alone(
+    syntax: str, make: Any, pseudonymiser: Pseudonymiser
+) -> None:
+    """At the root and in an item, all of the table stay under the option, and none without it; the checker agrees."""
+    private = safe_private_elements()
+    data = make({**private, 0x00082218: ("SQ", [private])}, ENCODINGS[syntax])
+    for profile in (Profile("safe-private", frozenset({Option.RETAIN_SAFE_PRIVATE})), FULL, BASIC):
+        done = run(data, pseudonymiser, profile, syntax)
+        claim = claimed(done, profile, syntax, pseudonymiser)
+        assert judged(b"".join(done.parts), claim).problems == ()
+        expected = set() if profile is BASIC else set(private)
+        for level in (read(done), read(done)[0x00082218][0]):
+            assert {int(tag) for tag in level.keys() if int(tag) >> 16 & 1} == expected  # noqa: SIM118 - not elements
+    kept = run(data, pseudonymiser, FULL, syntax)
+    assert judged(b"".join(kept.parts), claimed(kept, BASIC, syntax, pseudonymiser)).problems != ()

@@ -1,0 +1,259 @@
+"""Answers a search over the store: a page of opened resources, what goes with them, and how many there are.
+
+The index finds keys by hashes. Where a hash says less than was asked (the beginning of a name), each candidate is
+opened and asked; a chain over such a condition is settled first, from its far end (R4 3.1.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from gateway.domain.criterion import Among, Chained, Criterion, Order, Place, Reverse, Wanted, is_lossy, types_of
+from gateway.domain.errors import Forbidden, Unsupported
+from gateway.domain.resource import StoredVersion, resource_key
+from gateway.formats.fhir.element import Resource
+from gateway.formats.fhir.search.confirms import confirms
+from gateway.formats.fhir.search.query import Include, SearchQuery
+from gateway.formats.fhir.search.subset import subset
+from gateway.ports import UnitOfWork
+
+MAX_LOOKED_AT = 500  # candidates opened for one page; a rarer match gives a short page with a link
+MAX_SETTLED = 1000  # resources that one link of a chain may lead over, where each has to be opened
+MAX_COUNTED = 1_000_000
+MAX_INCLUDED = 1000
+MAX_ROUNDS = 5  # of _include:iterate
+Open = Callable[[StoredVersion], Resource]
+MayRead = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a page begins. `until` is the newest key of the first page, so that later writes move nothing."""
+
+    until: int
+    after: Place | None = None
+
+
+@dataclass(frozen=True)
+class FoundPage:
+    """`matches` and `included` as they are to be shown; `withheld` are types that the client may not read.
+
+    `following` is None on the last page. `is_cut` says that there was more to include than is included.
+    """
+
+    matches: tuple[Resource, ...] = ()
+    included: tuple[Resource, ...] = ()
+    total: int | None = None
+    following: Position | None = None
+    withheld: frozenset[str] = frozenset()
+    is_cut: bool = False
+    opened: tuple[StoredVersion, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class SearchResources:
+    """`open` turns a stored version into the resource; `base` is this server's own FHIR address."""
+
+    open: Open
+    base: str = ""
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __call__(
+        self, unit: UnitOfWork, query: SearchQuery, *, may_read: MayRead, position: Position | None = None
+    ) -> FoundPage:
+        """Forbidden where the answer would tell of a type that the client may not read."""
+        for kind in sorted({kind for each in query.criteria for kind in types_of(query.kind, each)}):
+            if not may_read(kind):
+                raise Forbidden(f"this search looks into {kind}, and there is no scope for it")
+        return _Search(self, unit, query, may_read, position or Position(resource_key(self.now()))).page(
+            position is None
+        )
+
+
+class _Search:
+    """One search in one unit of work."""
+
+    def __init__(
+        self, step: SearchResources, unit: UnitOfWork, query: SearchQuery, may_read: MayRead, position: Position
+    ) -> None:
+        self._step, self._unit, self._query = step, unit, query
+        self._may_read, self._position = may_read, position
+        self._opened: dict[int, tuple[StoredVersion, Resource]] = {}
+        self._unread: dict[int, str] = {}
+
+    def page(self, is_first: bool) -> FoundPage:
+        query = self._query
+        criteria = [self._settled(each) for each in query.criteria]
+        if query.only_count:
+            return FoundPage(total=self._count(criteria))
+        places, following = self._places(criteria)
+        keys = [place.key for place in places]
+        included, withheld, is_cut = self._included(keys)
+        total = len(places) if is_first and following is None else None
+        if total is None and query.total in ("accurate", "estimate"):
+            total = self._count(criteria)
+        return FoundPage(
+            matches=tuple(self._shown(keys)),
+            included=tuple(self._shown(included)),
+            total=total if query.total != "none" else None,
+            following=following,
+            withheld=withheld,
+            is_cut=is_cut,
+            opened=tuple(stored for stored, _ in self._opened.values()),
+        )
+
+    def _shown(self, keys: Sequence[int]) -> Iterator[Resource]:
+        for key in keys:
+            stored, resource = self._opened[key]
+            elements = self._query.elements if stored.type == self._query.kind else ()
+            yield subset(resource, self._query.summary, elements)
+
+    def _places(self, criteria: Sequence[Criterion]) -> tuple[list[Place], Position | None]:
+        """The matches of this page, and where the next begins."""
+        wanted, lossy = self._query.count, [each for each in criteria if is_lossy(each)]
+        found: list[Place] = []
+        after, looked_at = self._position.after, 0
+        while True:
+            batch = self._next(self._query.kind, criteria, after, wanted + 1 if not lossy else max(wanted + 1, 50))
+            for place in batch.places:
+                if len(found) == wanted:
+                    return found, replace(self._position, after=after)
+                if self._fits(place.key, lossy):
+                    found.append(place)
+                after, looked_at = place, looked_at + 1
+            if batch.is_last:
+                return found, None
+            if looked_at >= MAX_LOOKED_AT:
+                return found, replace(self._position, after=after)
+
+    def _next(
+        self,
+        kind: str,
+        criteria: Sequence[Criterion],
+        after: Place | None,
+        limit: int,
+        order: Sequence[Order] | None = None,
+    ) -> _Batch:
+        """The next candidates, opened."""
+        found = self._unit.resource_index.page(
+            kind,
+            criteria,
+            self._query.order if order is None else order,
+            limit=limit,
+            until=self._position.until,
+            after=after,
+        )
+        self._open([place.key for place in found])
+        return _Batch(found, len(found) < limit)
+
+    def _open(self, keys: Sequence[int]) -> None:
+        missing = [key for key in keys if key not in self._opened]
+        for stored in self._unit.resources.of_keys(missing):
+            self._opened[stored.key] = stored, self._step.open(stored)
+
+    def _fits(self, key: int, lossy: Sequence[Criterion]) -> bool:
+        return not lossy or confirms(self._opened[key][1], lossy, self._step.base)
+
+    def _settled(self, criterion: Criterion) -> Criterion:
+        """A chain over a condition that the index cannot decide becomes the resources that it leads over."""
+        if isinstance(criterion, Wanted | Among) or not is_lossy(criterion):
+            return criterion
+        if isinstance(criterion, Chained):
+            inner = tuple((kind, self._resolved(kind, each)) for kind, each in criterion.inner)
+            return replace(criterion, inner=inner)
+        if isinstance(criterion, Reverse):
+            return replace(criterion, inner=self._resolved(criterion.kind, criterion.inner))
+        return criterion
+
+    def _resolved(self, kind: str, criterion: Criterion) -> Criterion:
+        inner = self._settled(criterion)
+        return Among(tuple(self._all(kind, inner))) if is_lossy(inner) else inner
+
+    def _all(self, kind: str, criterion: Criterion) -> Iterator[int]:
+        """Keys of all resources that fit, each opened and asked."""
+        after: Place | None = None
+        looked_at = 0
+        while True:
+            batch = self._next(kind, [criterion], after, 200, order=())
+            yield from (place.key for place in batch.places if self._fits(place.key, [criterion]))
+            if batch.is_last:
+                return
+            after, looked_at = batch.places[-1], looked_at + len(batch.places)
+            if looked_at >= MAX_SETTLED:
+                raise Unsupported(f"more than {MAX_SETTLED} resources would have to be opened; narrow the search")
+
+    def _count(self, criteria: Sequence[Criterion]) -> int:
+        lossy = [each for each in criteria if is_lossy(each)]
+        if not lossy:
+            index = self._unit.resource_index
+            return index.count(self._query.kind, criteria, until=self._position.until, most=MAX_COUNTED)
+        return self._counted(criteria, lossy)
+
+    def _counted(self, criteria: Sequence[Criterion], lossy: Sequence[Criterion]) -> int:
+        after: Place | None = None
+        count = looked_at = 0
+        while True:
+            batch = self._next(self._query.kind, criteria, after, 200, order=())
+            count += sum(self._fits(place.key, lossy) for place in batch.places)
+            if batch.is_last:
+                return count
+            after, looked_at = batch.places[-1], looked_at + len(batch.places)
+            if looked_at >= MAX_SETTLED:
+                raise Unsupported(
+                    f"more than {MAX_SETTLED} resources would have to be opened to count; narrow the search"
+                )
+
+    def _included(self, matches: Sequence[int]) -> tuple[list[int], frozenset[str], bool]:
+        """Keys of what goes with the matches, the types that were left out for want of a scope, and whether cut."""
+        found: dict[int, None] = {}
+        withheld: set[str] = set()
+        frontier, rounds = list(matches), 0
+        includes: Sequence[Include] = self._query.includes
+        while frontier and includes and rounds < MAX_ROUNDS:
+            fresh = []
+            for key in self._followed(frontier, includes):
+                if key in found or key in matches:
+                    continue
+                kind = self._type_of(key)
+                if not self._may_read(kind):
+                    withheld.add(kind)
+                elif len(found) == MAX_INCLUDED:
+                    return list(found), frozenset(withheld), True
+                else:
+                    found[key] = None
+                    fresh.append(key)
+            includes = [each for each in includes if each.iterate]
+            frontier, rounds = fresh, rounds + 1
+        return list(found), frozenset(withheld), bool(frontier and includes)
+
+    def _followed(self, keys: Sequence[int], includes: Sequence[Include]) -> Iterator[int]:
+        index = self._unit.resource_index
+        for include in includes:
+            if include.reverse:
+                found = index.referring(keys, include.link, MAX_INCLUDED + 1)
+            else:
+                source = include.link.source
+                starts = [key for key in keys if source in (None, self._type_of(key))]
+                found = index.referred(starts, include.link, MAX_INCLUDED + 1) if starts else []
+            self._peek(found)
+            yield from found
+
+    def _peek(self, keys: Sequence[int]) -> None:
+        """Opens what may be read; of the rest only the type is known."""
+        missing = [key for key in keys if key not in self._opened]
+        for stored in self._unit.resources.of_keys(missing):
+            if self._may_read(stored.type):
+                self._opened[stored.key] = stored, self._step.open(stored)
+            else:
+                self._unread[stored.key] = stored.type
+
+    def _type_of(self, key: int) -> str:
+        return self._opened[key][0].type if key in self._opened else self._unread[key]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    places: list[Place]
+    is_last: bool

@@ -1,0 +1,63 @@
+"""What a path names, by the shapes of the specification (R4 3.1.0.1.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.domain.errors import Missing
+from gateway.formats.fhir.wire.supported import SUPPORTED
+from gateway.servers.web.fhir.token_value import ID
+from gateway.servers.web.refusal import Refusal
+
+_NO_RECORDS = frozenset({"Parameters", "OperationOutcome", "CapabilityStatement"})
+STORED = frozenset(SUPPORTED) - _NO_RECORDS
+"""The types that can be written and read."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """What a path names; `shape` is a row of the table of interactions."""
+
+    shape: str
+    type: str = ""
+    id: str = ""
+    version: str = ""
+
+
+def address_of_path(segments: list[str]) -> Address:
+    """Missing where the path has no shape of the specification, or names a type that is not served."""
+    if segments in ([], ["_history"]):
+        return Address("[base]" if not segments else "_history")
+    kind, *rest = segments
+    if kind.startswith("$"):
+        raise Refusal(501, "not-supported", "this operation is not served")
+    if kind not in STORED:
+        raise Refusal(404, "not-supported", "this resource type is not served; see [base]/metadata")
+    address = _of_type(kind, rest)
+    if address is not None:
+        return address
+    if rest[-1].startswith("$"):
+        raise Refusal(501, "not-supported", "this operation is not served")
+    raise Missing("there is nothing at this address; an id has 1 to 64 letters, digits, - and .")
+
+
+def _of_type(kind: str, rest: list[str]) -> Address | None:
+    """Shapes in which a word stands where an id could stand come first: no word has an id's form."""
+    if rest and not ID.fullmatch(rest[0]):
+        return Address(f"[type]/{rest[0]}", kind) if rest in _WORDS else None
+    shape = _SHAPES.get((len(rest), rest[1] if len(rest) > 1 else ""))
+    if shape is None or (shape.startswith("Patient/") and kind != "Patient"):
+        return None
+    version = rest[2] if len(rest) > 2 else ""
+    return Address(shape, kind, rest[0] if rest else "", version) if ID.fullmatch(version or "0") else None
+
+
+_WORDS = (["_search"], ["_history"], ["$validate"])
+_SHAPES = {
+    (0, ""): "[type]",
+    (1, ""): "[type]/[id]",
+    (2, "_history"): "[type]/[id]/_history",
+    (3, "_history"): "[type]/[id]/_history/[vid]",
+    (2, "$validate"): "[type]/[id]/$validate",
+    (2, "$everything"): "Patient/[id]/$everything",
+}

@@ -1,0 +1,216 @@
+"""batch and transaction: POST [base] with a Bundle (R4 3.1.0.11).
+
+A transaction is one plan and one commit: all of it or nothing. The entries of a batch stand alone, each with its own
+answer. Reading entries run last, when what was written is durable.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from gateway.domain.access import Client
+from gateway.domain.errors import Fault, GatewayError, Invalid
+from gateway.flow.record.asked import Resource, Written
+from gateway.formats.fhir.element import element, instant
+from gateway.formats.fhir.wire.issue import refused
+from gateway.servers.web.body import parse_fields
+from gateway.servers.web.fhir import exchange
+from gateway.servers.web.fhir.address import address_of_path
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest
+from gateway.servers.web.fhir.interaction import Interaction
+from gateway.servers.web.fhir.pending import Again, Outcome, settled, writing
+from gateway.servers.web.fhir.resource_body import checked, parsed
+from gateway.servers.web.fhir.written import told
+from gateway.servers.web.services import WebServices
+
+Find = Callable[[str, str], Interaction]
+"""The interaction behind an address shape and a method; Refusal (405) where there is none."""
+_ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
+_HEADERS: Final = {
+    "ifMatch": "if-match",
+    "ifNoneMatch": "if-none-match",
+    "ifNoneExist": "if-none-exist",
+    "ifModifiedSince": "if-modified-since",
+}
+_REASONS: Final = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as the request that it would be by itself."""
+
+    method: str
+    interaction: Interaction
+    request: FhirRequest
+
+
+def bundle(services: WebServices, client: Client, request: FhirRequest, find: Find) -> Outcome:
+    """A Bundle of answers, in the order of the entries."""
+    sent = parsed(request)
+    kind = sent.get("type")
+    if sent.get("resourceType") != "Bundle" or kind not in ("batch", "transaction"):
+        raise refused("invalid", "what is posted here is a Bundle of type batch or transaction", "Bundle.type")
+    entries = sent.get("entry", [])
+    most = services.settings.web.max_bundle_entries
+    if not isinstance(entries, list) or len(entries) > most:
+        raise refused("too-costly", f"a Bundle has at most {most} entries", "Bundle.entry")
+    if kind == "transaction":
+        checked(sent, "Bundle")
+    else:
+        return _batch(services, client, request, entries, find)
+    asked = [_entry(services, request, one, place, find, is_checked=True) for place, one in enumerate(entries)]
+    return _transaction(services, client, request, asked)
+
+
+def _transaction(services: WebServices, client: Client, request: FhirRequest, entries: Sequence[Entry]) -> Outcome:
+    writes = [place for place, one in enumerate(entries) if one.interaction.asked is not None]
+    for one in entries:
+        one.interaction.allow(client, one.request)
+        if one.interaction.asked is None and one.interaction.permission is None:
+            raise refused("not-supported", "a Bundle inside a Bundle is not carried out", one.request.place)
+    asked = [entries[place].interaction.write(entries[place].request) for place in writes]
+
+    def answer(written: list[Written]) -> Answer | Again:
+        said = {place: _said(services, request, one) for place, one in zip(writes, written, strict=True)}
+        if len(said) == len(entries):
+            return _response(said, "transaction-response")
+        return Again(lambda: _response(said | _read(services, client, entries), "transaction-response"))
+
+    return writing(services, client, asked, answer)
+
+
+def _read(services: WebServices, client: Client, entries: Sequence[Entry]) -> dict[int, Resource]:
+    reads = {place: one for place, one in enumerate(entries) if one.interaction.asked is None}
+    return {place: _alone(services, client, one) for place, one in reads.items()}
+
+
+def _batch(services: WebServices, client: Client, request: FhirRequest, entries: Sequence[Any], find: Find) -> Answer:
+    """Each entry by itself, in the order in which a transaction would take them."""
+    said: dict[int, Resource] = {}
+    asked: dict[int, Entry] = {}
+    for place, one in enumerate(entries):
+        try:
+            asked[place] = _entry(services, request, one, place, find, is_checked=False)
+        except GatewayError as error:
+            said[place] = _failed(error)
+    for place in sorted(asked, key=lambda place: (_ORDER[asked[place].method], place)):
+        said[place] = _alone(services, client, asked[place])
+    return _response(said, "batch-response")
+
+
+def _alone(services: WebServices, client: Client, entry: Entry) -> Resource:
+    """The answer to one entry, its failure included."""
+    if entry.interaction.permission is None:
+        return _failed(Invalid("a Bundle inside a Bundle is not carried out"))
+    try:
+        answer = settled(services, entry.interaction.perform(services, client, entry.request))
+    except GatewayError as error:
+        return _failed(error)
+    headers = answer.headers
+    response = element(
+        status=_status(answer.status),
+        location=headers.get("Location"),
+        etag=headers.get("ETag"),
+        lastModified=_instant(answer.modified),
+    )
+    if answer.status >= 400:
+        return element(response=response | {"outcome": answer.resource})
+    resource = answer.resource or (msgspec.Raw(answer.body) if answer.body else None)
+    return element(resource=resource, response=response)
+
+
+def _failed(error: GatewayError) -> Resource:
+    if isinstance(error, Fault):
+        raise error
+    answer = exchange.refused(error)
+    return {"response": {"status": _status(answer.status), "outcome": answer.resource}}
+
+
+def _said(services: WebServices, request: FhirRequest, written: Written) -> Resource:
+    """The entry of a write in a transaction; the resource itself only where it is asked for."""
+    answer = told(services, request, written)
+    response = element(
+        status=_status(answer.status),
+        location=answer.headers.get("Location"),
+        etag=answer.headers.get("ETag"),
+        lastModified=_instant(answer.modified),
+        outcome=answer.resource,
+    )
+    wanted = "return" in request.headers.get("prefer", "").lower() and answer.body
+    return element(resource=msgspec.Raw(answer.body) if wanted else None, response=response)
+
+
+def _instant(at: Any) -> str | None:
+    return instant(at) if at is not None else None
+
+
+def _response(said: Mapping[int, Resource], kind: str) -> Answer:
+    entries = [said[place] for place in sorted(said)]
+    return Answer(200, element(resourceType="Bundle", type=kind, entry=entries))
+
+
+def _status(status: int) -> str:
+    return f"{status} {_REASONS[status]}" if status in _REASONS else str(status)
+
+
+def _entry(
+    services: WebServices, request: FhirRequest, told: Any, place: int, find: Find, *, is_checked: bool
+) -> Entry:
+    """InvalidResource, with the place, where an entry has no request that can be carried out."""
+    where = f"Bundle.entry[{place}]"
+    asked = told.get("request") if isinstance(told, dict) else None
+    if not isinstance(asked, dict):
+        raise refused("required", "the entry has no request", where)
+    method, url = asked.get("method"), asked.get("url")
+    if method not in _ORDER or not isinstance(url, str):
+        raise refused("value", "the request needs a method and a url", f"{where}.request")
+    path, _, query = url.removeprefix(f"{services.fhir_base}/").lstrip("/").partition("?")
+    try:
+        address = address_of_path([part for part in path.split("/") if part])
+        interaction = find(address.shape, method)
+        fields = parse_fields(query.encode())
+    except GatewayError as error:
+        error.place = f"{where}.request.url"
+        raise
+    resource, full_url = told.get("resource"), told.get("fullUrl", "")
+    body, media_type = b"", "application/fhir+json"
+    if method == "PATCH" and isinstance(resource, dict) and resource.get("resourceType") == "Binary":
+        body, media_type, resource = _patch(resource, where)
+    headers = {name: asked[member] for member, name in _HEADERS.items() if isinstance(asked.get(member), str)}
+    return Entry(
+        method,
+        interaction,
+        FhirRequest(
+            interaction=interaction.name,
+            kind=address.type,
+            id=address.id,
+            version=address.version,
+            fields=fields,
+            lenient=request.lenient,
+            by_post=False,
+            headers={"prefer": request.headers.get("prefer", ""), "content-type": media_type} | headers,
+            body=body,
+            resource=resource if isinstance(resource, dict) else None,
+            full_url=full_url if isinstance(full_url, str) else "",
+            place=where,
+            is_checked=is_checked,
+        ),
+    )
+
+
+def _patch(resource: Resource, where: str) -> tuple[bytes, str, None]:
+    """A JSON Patch comes as a Binary (R4 3.1.0.11.3)."""
+    try:
+        return (
+            base64.b64decode(str(resource.get("data", "")), validate=True),
+            str(resource.get("contentType", "")),
+            None,
+        )
+    except (binascii.Error, ValueError):
+        raise refused("value", "the patch is not base64", f"{where}.resource.data") from None

@@ -1,0 +1,20 @@
+"""create: POST [base]/[type], with If-None-Exist only where there is none that matches (R4 3.1.0.8)."""
+
+from __future__ import annotations
+
+from gateway.flow.record.asked import Asked, criteria_of
+from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.resource_body import resource_of
+
+
+def create(request: FhirRequest) -> Asked:
+    """201; 200 with the one that matches; Unmet (412) where several do."""
+    condition = request.headers.get("if-none-exist", "").strip()
+    return Asked(
+        "POST",
+        request.kind,
+        criteria=criteria_of(condition.rpartition("?")[2]) if condition else None,
+        resource=resource_of(request, request.kind),
+        full_url=request.full_url,
+        place=request.place,
+    )

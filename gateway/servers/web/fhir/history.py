@@ -1,0 +1,143 @@
+"""history: of a resource, a type or everything, newest version first, deletions too (R4 3.1.0.12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.domain.access import Client
+from gateway.domain.errors import Invalid, Missing
+from gateway.domain.ids import ReportId
+from gateway.domain.resource import StoredVersion
+from gateway.flow.scopes import permits
+from gateway.formats.fhir.element import Resource, element, instant
+from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.servers.web.body import Fields, field
+from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
+from gateway.servers.web.refusal import Refusal
+from gateway.servers.web.services import WebServices
+
+DEFAULT_COUNT = 50
+MAX_COUNT = 500
+_SERVED = frozenset({"_count", "_since", "_at", "_format", PARAMETER})
+_STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    fields: Fields
+    count: int
+    since: datetime | None
+    at: DateRange
+    position: Position
+
+
+def history(services: WebServices, client: Client, request: FhirRequest) -> Answer:
+    """A history Bundle; Missing (404) for a resource that never was."""
+    links = PageLinks(services.key("page"))
+    scope = f"_history/{request.kind}/{request.id}"
+    asked = _asked(links, client, scope, request.fields)
+    with services.reading() as unit:
+        found = unit.resources.history(
+            kind=request.kind or None,
+            own_id=request.id or None,
+            since=asked.since,
+            until=asked.at.end,
+            current_since=asked.at.start,
+            limit=asked.count + 1,
+            after=_after(asked.position),
+        )
+        if request.id and not found and unit.resources.find(request.kind, request.id) is None:
+            raise Missing("no such resource")
+        page = [one for one in found[: asked.count] if _may_see(client, one, request.kind)]
+        shown = [one for one in page if not one.is_deleted]
+        bodies = services.record.opened(unit, shown, "read", actor_of(client))
+        subject = request.id or request.kind or "all"
+        unit.audit.record("resource:history", subject, actor_of(client), type=request.kind, count=len(page))
+    by_version = {(one.key, one.version): body for one, body in zip(shown, bodies, strict=True)}
+    entries = [_entry(services, one, by_version.get((one.key, one.version))) for one in page]
+    urls = [{"relation": "self", "url": _self_url(services, request)}]
+    if len(found) > asked.count:
+        last = found[asked.count - 1]
+        place = Position((last.at, ReportId(f"{last.key}.{last.version}")))
+        token = links.seal(client.name, scope, asked.fields, place)
+        urls.append({"relation": "next", "url": f"{_address(services, request)}?{PARAMETER}={token}"})
+    whole = len(found) <= asked.count and asked.position == Position()
+    total = len(page) if whole else None
+    return Answer(200, element(resourceType="Bundle", type="history", total=total, link=urls, entry=entries))
+
+
+def _asked(links: PageLinks, client: Client, scope: str, fields: Fields) -> _Asked:
+    position = Position()
+    token = field(fields, PARAMETER)
+    if token is not None:
+        if any(name not in (PARAMETER, "_format") for name, _ in fields):
+            raise Invalid("a page link takes no other parameters")
+        fields, position = links.open(client.name, scope, token)
+    for name, _ in fields:
+        if name not in _SERVED:
+            raise Refusal(400, "not-supported", f"a history has no parameter {name}", expression=(f"http.{name}",))
+    since, at = field(fields, "_since"), field(fields, "_at")
+    return _Asked(
+        fields,
+        _count(field(fields, "_count")),
+        _instant(since) if since is not None else None,
+        parse(at) if at is not None else ANY_TIME,
+        position,
+    )
+
+
+def _after(position: Position) -> tuple[datetime, int, int] | None:
+    """The last version of the page before, as the page link keeps it."""
+    if position.after is None:
+        return None
+    at, named = position.after
+    key, _, version = named.partition(".")
+    return at, int(key), int(version)
+
+
+def _count(told: str | None) -> int:
+    if told is None:
+        return DEFAULT_COUNT
+    if not (told.isascii() and told.isdigit() and int(told[:9]) > 0):
+        raise Invalid("_count must be one number of 1 or more")
+    return min(int(told[:9]), MAX_COUNT)
+
+
+def _instant(told: str) -> datetime:
+    """The start of the day, or of whatever span the value names."""
+    start = parse(told).start
+    if start is None:
+        raise Invalid("_since must be an instant")
+    return start
+
+
+def _may_see(client: Client, stored: StoredVersion, kind: str) -> bool:
+    """In a history of everything a client sees what it may read."""
+    return bool(kind) or permits(client.scopes, stored.type, "r")
+
+
+def _entry(services: WebServices, stored: StoredVersion, body: bytes | None) -> Resource:
+    address = f"{stored.type}/{stored.id}"
+    created = stored.method == "POST" or (stored.method == "PUT" and stored.version == 1)
+    return element(
+        fullUrl=f"{services.fhir_base}/{address}",
+        resource=parse_json(body) if body is not None else None,
+        request={"method": stored.method, "url": stored.type if stored.method == "POST" else address},
+        response={
+            "status": "201 Created" if created else _STATUS[stored.method],
+            "etag": f'W/"{stored.version}"',
+            "lastModified": instant(stored.at),
+        },
+    )
+
+
+def _address(services: WebServices, request: FhirRequest) -> str:
+    return "/".join(part for part in (services.fhir_base, request.kind, request.id, "_history") if part)
+
+
+def _self_url(services: WebServices, request: FhirRequest) -> str:
+    query = "&".join(f"{name}={value}" for name, value in request.fields if name in _SERVED)
+    return f"{_address(services, request)}?{query}" if query else _address(services, request)

@@ -1,0 +1,55 @@
+"""One interaction of R4 3.1.0: its name in the specification, the scope letter that it needs, and what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.domain.access import Client
+from gateway.domain.errors import Forbidden
+from gateway.flow.record.asked import Asked
+from gateway.flow.scopes import Permission
+from gateway.servers.web.fhir.authorize import authorize
+from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.pending import Outcome, writing
+from gateway.servers.web.fhir.written import told
+from gateway.servers.web.refusal import Refusal
+from gateway.servers.web.services import WebServices
+
+Handler = Callable[[WebServices, Client, FhirRequest], Outcome]
+_OURS_ALONE = frozenset({"AuditEvent"})
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """A reading one has `run`, a writing one `asked`. No permission: what it contains is authorised piece by piece."""
+
+    name: str
+    permission: Permission | None
+    run: Handler | None = None
+    asked: Callable[[FhirRequest], Asked] | None = None
+
+    def perform(self, services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+        """In a thread: may the client, and the interaction itself."""
+        self.allow(client, request)
+        if self.run is not None:
+            return self.run(services, client, request)
+        return writing(services, client, [self.write(request)], lambda written: told(services, request, written[0]))
+
+    def allow(self, client: Client, request: FhirRequest) -> None:
+        """Forbidden (403) where no scope covers it; Refusal (405) for what only the gateway writes."""
+        if self.permission is not None and request.kind:
+            try:
+                authorize(client, request.kind, self.permission)
+            except Forbidden as error:
+                error.place = request.place
+                raise
+        if self.asked is not None and request.kind in _OURS_ALONE:
+            reason = f"{request.kind} is written by the gateway alone"
+            raise Refusal(405, "not-supported", reason, headers={"Allow": "GET, HEAD, OPTIONS"})
+
+    def write(self, request: FhirRequest) -> Asked:
+        """What a writing interaction asks of the store."""
+        if self.asked is None:
+            raise Refusal(405, "not-supported", f"a {self.name} writes nothing")
+        return self.asked(request)

@@ -1,0 +1,57 @@
+"""Which interactions there are: shape of an address and method to what runs (R4 3.1.0)."""
+
+from __future__ import annotations
+
+from gateway.domain.access import Client
+from gateway.servers.web.fhir.bundle import bundle
+from gateway.servers.web.fhir.create import create
+from gateway.servers.web.fhir.delete import delete
+from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.history import history
+from gateway.servers.web.fhir.interaction import Interaction
+from gateway.servers.web.fhir.pending import Outcome
+from gateway.servers.web.fhir.read import read
+from gateway.servers.web.fhir.search import search
+from gateway.servers.web.fhir.update import update
+from gateway.servers.web.fhir.validate import validate
+from gateway.servers.web.fhir.vread import vread
+from gateway.servers.web.refusal import wrong_method
+from gateway.servers.web.services import WebServices
+
+
+def find(shape: str, method: str) -> Interaction:
+    """Refusal (405) where the address does not know the method."""
+    methods = INTERACTIONS[shape]
+    if method not in methods:
+        raise wrong_method((*methods, "OPTIONS"))
+    return methods[method]
+
+
+def _bundle(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    return bundle(services, client, request, find)
+
+
+_READ = Interaction("read", "r", read)
+_VREAD = Interaction("vread", "r", vread)
+_SEARCH = Interaction("search-type", "s", search)
+_CREATE = Interaction("create", "c", asked=create)
+_UPDATE = Interaction("update", "u", asked=update)
+_DELETE = Interaction("delete", "d", asked=delete)
+_HISTORY = {
+    level: {"GET": Interaction(f"history-{level}", "r", history), "HEAD": Interaction(f"history-{level}", "r", history)}
+    for level in ("instance", "type", "system")
+}
+_VALIDATE = Interaction("validate", "r", validate)
+
+INTERACTIONS: dict[str, dict[str, Interaction]] = {
+    "[base]": {"POST": Interaction("transaction", None, _bundle)},
+    "_history": _HISTORY["system"],
+    "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "DELETE": _DELETE},
+    "[type]/_search": {"POST": _SEARCH},
+    "[type]/_history": _HISTORY["type"],
+    "[type]/$validate": {"POST": _VALIDATE},
+    "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "DELETE": _DELETE},
+    "[type]/[id]/_history": _HISTORY["instance"],
+    "[type]/[id]/$validate": {"POST": _VALIDATE},
+    "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
+}

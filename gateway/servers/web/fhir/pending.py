@@ -1,0 +1,97 @@
+"""An answer that waits for a commit: what is to be written, and what is said when it is durable.
+
+An interaction computes in a thread and returns one of these; the endpoint hands the write to the group commit and
+waits without a thread, so that one flush of the disk serves many clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.domain.access import Client
+from gateway.domain.errors import Conflict, Erased
+from gateway.flow.record.asked import Asked, Plan, Written
+from gateway.flow.record.store import PLANNED_OUTSIDE
+from gateway.flow.record.write import Overtaken
+from gateway.ports import UnitOfWork
+from gateway.servers.web.fhir.exchange import Answer, actor_of
+from gateway.servers.web.services import WebServices
+
+_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Pending:
+    """`write` runs in the commit; `then` says what follows; `overtaken` what is done where the write was overtaken."""
+
+    write: Callable[[UnitOfWork], Any]
+    then: Callable[[Any], Answer | Again]
+    overtaken: Callable[[], Outcome] | None = None
+
+
+@dataclass(frozen=True)
+class Again:
+    """To be worked out once more, in a thread."""
+
+    run: Callable[[], Outcome] = field(repr=False)
+
+
+Outcome = Answer | Pending
+
+
+def writing(
+    services: WebServices,
+    client: Client,
+    asked: Sequence[Asked],
+    answer: Callable[[list[Written]], Answer | Again],
+    attempt: int = 1,
+) -> Outcome:
+    """Plans what is asked and leaves its commit to the endpoint; planned anew where another writer was first."""
+    record, actor = services.record, actor_of(client)
+    if attempt > _TRIES:
+        raise Conflict("other writers were first, again and again; try once more")
+
+    def again() -> Outcome:
+        return writing(services, client, asked, answer, attempt + 1)
+
+    def then(written: list[Written] | None) -> Answer | Again:
+        return Again(again) if written is None else answer(written)
+
+    if attempt > PLANNED_OUTSIDE:
+        return Pending(lambda unit: record.within(unit, asked, actor), then, again)
+    with services.database.read() as unit:
+        plan = record.plan(unit, asked)
+    if not plan.writes:
+        said = answer(_nothing(plan))
+        return said.run() if isinstance(said, Again) else said
+
+    def forget_and_again() -> Outcome:
+        for _, now in plan.writes:
+            services.record.plan.vault.forget(now.owner)
+        return again()
+
+    return Pending(lambda unit: record.write(unit, plan, actor), then, forget_and_again)
+
+
+def _nothing(plan: Plan) -> list[Written]:
+    """Where every condition has found what was to be made, there is nothing to commit."""
+    return [Written("nothing", step.was, step.body) for step in plan.steps]
+
+
+def settled(services: WebServices, outcome: Outcome) -> Answer:
+    """The answer, waited for in this thread: for the entries of a batch, which come one after the other."""
+    while isinstance(outcome, Pending):
+        outcome = following(outcome, lambda pending: services.commits.submit(pending.write))
+    return outcome
+
+
+def following(pending: Pending, commit: Callable[[Pending], Any]) -> Outcome:
+    try:
+        said = pending.then(commit(pending))
+    except (Overtaken, Erased):
+        if pending.overtaken is None:
+            raise
+        return pending.overtaken()
+    return said.run() if isinstance(said, Again) else said

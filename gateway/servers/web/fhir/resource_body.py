@@ -1,0 +1,43 @@
+"""The resource in a request body: read, checked, of the type that the address names (R4 3.1.0.1.9)."""
+
+from __future__ import annotations
+
+from gateway.flow.record.asked import Resource
+from gateway.formats.fhir.wire.check import check
+from gateway.formats.fhir.wire.issue import InvalidResource, Issue
+from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.refusal import Refusal
+
+JSON_TYPES = frozenset({"application/fhir+json", "application/json", "application/json+fhir", "text/json"})
+
+
+def resource_of(request: FhirRequest, kind: str) -> Resource:
+    """InvalidResource where it is none, or not of `kind`."""
+    resource = parsed(request)
+    if not request.is_checked or resource.get("resourceType") != kind:
+        checked(resource, kind, request.place)
+    return resource
+
+
+def parsed(request: FhirRequest) -> Resource:
+    """The body as a dict; Refusal (415) for another form."""
+    if request.resource is not None:
+        return request.resource
+    if request.media_type not in JSON_TYPES:
+        raise Refusal(415, "not-supported", "the body must be application/fhir+json")
+    return parse_json(request.body)
+
+
+def checked(resource: Resource, kind: str | None, place: str = "") -> None:
+    """InvalidResource with every finding; `place` is where in a Bundle the resource stands."""
+    errors = [issue for issue in check(resource, kind=kind) if issue.severity in ("error", "fatal")]
+    if place:
+        errors = [Issue(one.severity, one.code, _inside(place, one.expression), one.text) for one in errors]
+    if errors:
+        raise InvalidResource(errors)
+
+
+def _inside(place: str, expression: str) -> str:
+    _, dot, rest = expression.partition(".")
+    return f"{place}.resource{dot}{rest}"

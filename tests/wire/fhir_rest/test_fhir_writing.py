@@ -1,0 +1,199 @@
+"""create, update, delete, history and conditions over a real socket (FHIR R4 3.1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wire.fhir_rest.writing import MRN, Writer, observation, patient, writer
+
+UUID = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-00112233445"
+
+
+@pytest.fixture(scope="module")
+def ehr(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Writer]:
+    with writer(tmp_path_factory.mktemp("writing") / "home", sqlite_template) as found:
+        yield found
+
+
+def test_what_is_created_is_read_digit_for_digit(ehr: Writer) -> None:
+    """A created resource comes back with its id, version and time, and every decimal as it was sent."""
+    body = b'{"resourceType":"Patient","identifier":[{"system":"urn:x","value":"digits"}],"extension":[{"url":"urn:e",\
+"valueDecimal":72.50}]}'
+    made = ehr.http.post("/fhir/Patient", content=body, headers={"Content-Type": "application/fhir+json"})
+    assert made.status_code == 201
+    own_id = made.json()["id"]
+    assert made.headers["location"] == f"{ehr.hospital.services.fhir_base}/Patient/{own_id}/_history/1"
+    read = ehr.send("GET", f"Patient/{own_id}")
+    assert read.content == made.content
+    assert b'"valueDecimal":72.50' in read.content
+    assert read.json()["meta"]["versionId"] == "1"
+    assert read.headers["etag"] == 'W/"1"'
+
+
+def test_update_makes_the_next_version(ehr: Writer) -> None:
+    """PUT gives version 2; the first is still read by vread; If-Match guards against a lost update."""
+    own_id = ehr.create(patient("update"))["id"]
+    path = f"Patient/{own_id}"
+    changed = ehr.send("PUT", path, patient("update", id=own_id, gender="female"), If_Match='W/"1"')
+    assert (changed.status_code, changed.headers["etag"]) == (200, 'W/"2"')
+    assert ehr.send("PUT", path, patient("update", id=own_id), If_Match='W/"1"').status_code == 412
+    assert "gender" not in ehr.send("GET", f"{path}/_history/1").json()
+    assert ehr.send("GET", path).json()["gender"] == "female"
+    assert ehr.send("PUT", path, patient("update", id="other")).status_code == 400
+
+
+def test_update_as_create(ehr: Writer) -> None:
+    """PUT to an id that is free makes the resource; If-None-Match: * refuses to overwrite it."""
+    made = ehr.send("PUT", "Patient/mine", patient("as-create", id="mine"))
+    assert made.status_code == 201
+    again = ehr.send("PUT", "Patient/mine", patient("as-create", id="mine"), If_None_Match="*")
+    assert again.status_code == 412
+    assert ehr.send("GET", "Patient/mine").headers["etag"] == 'W/"1"'
+
+
+def test_delete_leaves_410_and_the_history(ehr: Writer) -> None:
+    """A deleted resource is gone, its versions are not, and an update brings it back."""
+    own_id = ehr.create(patient("delete"))["id"]
+    path = f"Patient/{own_id}"
+    assert ehr.send("DELETE", path).status_code == 204
+    assert ehr.send("DELETE", path).status_code == 204
+    gone = ehr.send("GET", path)
+    assert (gone.status_code, gone.json()["issue"][0]["code"]) == (410, "deleted")
+    assert ehr.send("GET", f"{path}/_history/1").status_code == 200
+    assert ehr.send("GET", f"{path}/_history/2").status_code == 410
+    assert ehr.send("PUT", path, patient("delete", id=own_id)).status_code == 201
+    bundle = ehr.send("GET", f"{path}/_history").json()
+    told = [(one["request"]["method"], one["response"]["etag"], "resource" in one) for one in bundle["entry"]]
+    assert told == [("PUT", 'W/"3"', True), ("DELETE", 'W/"2"', False), ("POST", 'W/"1"', True)]
+    assert bundle["total"] == 3
+
+
+def test_deleting_what_never_was(ehr: Writer) -> None:
+    """There is nothing to delete, and that is no error."""
+    assert ehr.send("DELETE", "Patient/nobody-at-all").status_code == 204
+    assert ehr.send("GET", "Patient/nobody-at-all").status_code == 404
+
+
+def test_conditional_create_makes_one(ehr: Writer) -> None:
+    """If-None-Exist finds what is there, and refuses to choose between several."""
+    first = ehr.create(patient("cond"), If_None_Exist=f"identifier={MRN}|cond")
+    again = ehr.send("POST", "Patient", patient("cond"), If_None_Exist=f"identifier={MRN}|cond")
+    assert (again.status_code, again.json()["id"]) == (200, first["id"])
+    ehr.create(patient("cond"))
+    several = ehr.send("POST", "Patient", patient("cond"), If_None_Exist=f"identifier={MRN}|cond")
+    assert several.status_code == 412
+
+
+def test_conditional_update_and_delete(ehr: Writer) -> None:
+    """PUT and DELETE by search: none makes one or does nothing, one is changed, several are refused."""
+    address = f"Patient?identifier={MRN}|cond-update"
+    made = ehr.send("PUT", address, patient("cond-update"))
+    assert made.status_code == 201
+    changed = ehr.send("PUT", address, patient("cond-update", gender="male"))
+    assert (changed.status_code, changed.json()["id"]) == (200, made.json()["id"])
+    assert ehr.send("PUT", address, patient("cond-update", id="another")).status_code == 400
+    assert ehr.send("DELETE", address).status_code == 204
+    assert ehr.send("GET", f"Patient/{made.json()['id']}").status_code == 410
+    assert ehr.send("DELETE", address).status_code == 204
+    assert ehr.send("DELETE", "Patient").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("prefer", "length", "kind"),
+    [
+        ("return=minimal", 0, None),
+        ("return=representation", 1, "Patient"),
+        ("return=OperationOutcome", 1, "OperationOutcome"),
+    ],
+)
+def test_prefer_decides_what_comes_back(ehr: Writer, prefer: str, length: int, kind: str | None) -> None:
+    """The body of the answer is nothing, the resource, or an outcome, as the client prefers."""
+    answer = ehr.send("POST", "Patient", patient("prefer"), Prefer=prefer)
+    assert answer.status_code == 201
+    assert bool(answer.content) == bool(length)
+    assert (answer.json()["resourceType"] if answer.content else None) == kind
+
+
+def test_a_reference_to_nothing_is_refused(ehr: Writer) -> None:
+    """A local reference must lead somewhere; a foreign one is the sender's business."""
+    lost = ehr.send("POST", "Observation", observation("Patient/nowhere"))
+    assert lost.status_code == 422
+    assert lost.json()["issue"][0]["expression"] == ["Observation.subject"]
+    ehr.create(observation("https://elsewhere.example/fhir/Patient/1"))
+
+
+def test_history_of_type_and_system_is_paged(ehr: Writer) -> None:
+    """Pages of one give every version once, newest first, at both levels."""
+    own_id = ehr.create({"resourceType": "Organization", "name": "One"})["id"]
+    ehr.send("PUT", f"Organization/{own_id}", {"resourceType": "Organization", "id": own_id, "name": "Two"})
+    whole = _versions(ehr, "Organization/_history?_count=100")
+    assert whole[:2] == [(own_id, 'W/"2"'), (own_id, 'W/"1"')]
+    assert _versions(ehr, "Organization/_history?_count=1") == whole
+    assert _versions(ehr, "_history?_count=2")[:2] == whole[:2]
+    assert len(_versions(ehr, "_history?_count=7")) == len(_versions(ehr, "_history?_count=500"))
+
+
+def _versions(ehr: Writer, path: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    url: str | None = path
+    while url:
+        bundle = ehr.send("GET", url).json()
+        for one in bundle["entry"]:
+            found.append((one["fullUrl"].rpartition("/")[2], one["response"]["etag"]))
+        following = [link["url"] for link in bundle["link"] if link["relation"] == "next"]
+        url = following[0].removeprefix(f"{ehr.hospital.services.fhir_base}/") if following else None
+    return found
+
+
+def test_history_since_and_at(ehr: Writer) -> None:
+    """_since leaves out what is older, _at gives what stood at that time."""
+    own_id = ehr.create({"resourceType": "Organization", "name": "At"})["id"]
+    first = ehr.send("GET", f"Organization/{own_id}").json()["meta"]["lastUpdated"]
+    path = f"Organization/{own_id}/_history"
+    second = ehr.send("PUT", f"Organization/{own_id}", {"resourceType": "Organization", "id": own_id, "name": "B"})
+    changed = second.json()["meta"]["lastUpdated"]
+    assert [one["response"]["etag"] for one in ehr.send("GET", f"{path}?_since={changed}").json()["entry"]] == ['W/"2"']
+    assert ehr.send("GET", f"{path}?_at=lt{first}").json().get("entry") is None
+    assert [one["resource"]["name"] for one in ehr.send("GET", f"{path}?_at=ge{changed}").json()["entry"]] == ["B"]
+    assert ehr.send("GET", f"{path}?colour=blue").status_code == 400
+
+
+def test_ids_times_and_types_that_are_none(ehr: Writer) -> None:
+    """What is no resource is refused: other type, bad id, no JSON, other media type, too long."""
+    assert ehr.send("POST", "Patient", {"resourceType": "Observation"}).status_code in (400, 422)
+    assert ehr.send("POST", "Patient", {"resourceType": "Patient", "id": "a b"}).status_code == 422
+    bad = ehr.http.post("/fhir/Patient", content=b"{not", headers={"Content-Type": "application/fhir+json"})
+    assert bad.status_code == 400
+    other = ehr.http.post("/fhir/Patient", content=b"x", headers={"Content-Type": "text/plain"})
+    assert other.status_code == 415
+    most = ehr.hospital.settings.web.max_resource_bytes
+    assert ehr.http.post("/fhir/Patient", content=b" " * (most + 1)).status_code == 413
+
+
+def test_a_client_writes_what_its_scopes_say(ehr: Writer) -> None:
+    """Without the letter for it, creating, updating and deleting are refused, and so is an entry of a transaction."""
+    ehr.hospital.add_client("reader", "system/*.rs")
+    auth = ("reader", "correct horse battery staple")
+    for method, path in (("POST", "Patient"), ("PUT", "Patient/x"), ("DELETE", "Patient/x")):
+        body = None if method == "DELETE" else patient(id="x")
+        answer = ehr.http.request(method, f"/fhir/{path}", json=body, auth=auth)
+        assert answer.status_code == 403, method
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{"request": {"method": "DELETE", "url": "Patient/x"}}],
+    }
+    headers = {"Content-Type": "application/fhir+json"}
+    assert ehr.http.post("/fhir", json=bundle, headers=headers, auth=auth).status_code == 403
+    audit = ehr.send("POST", "AuditEvent", {"resourceType": "AuditEvent"})
+    assert audit.status_code == 405
+
+
+def test_writes_are_audited_with_ids_alone(ehr: Writer) -> None:
+    """Each write leaves who, what and which version in the trail, and nothing of what was written."""
+    own_id = ehr.create(patient("AUDITED-NUMBER"))["id"]
+    entry = ehr.hospital.events("resource:create")[0]
+    assert (entry.subject_id, entry.actor, entry.details["version"]) == (own_id, "client:ehr", 1)
+    assert "AUDITED-NUMBER" not in str(ehr.hospital.events("resource:create"))
