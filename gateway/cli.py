@@ -155,14 +155,26 @@ def _keys(commands: Group) -> None:
 def _access(commands: Group) -> None:
     client = _group(commands, "client", "systems that may connect")
     add = _group(client, "add", "let a system connect")
-    fhir = _json(_command(add, "fhir", "access:add_fhir_client", "add a FHIR client and print its secret once"))
+    made = "add a FHIR client; where it has no keys or certificate, with a secret that is shown once"
+    fhir = _credentials(_command(add, "fhir", "fhir_client:add_fhir_client", made))
     fhir.add_argument("name", help="client id")
     fhir.add_argument("--scope", action="append", required=True, metavar="SCOPE", help=f"e.g. {SCOPE_EXAMPLES}")
     fhir.add_argument("--from", dest="networks", action="append", default=[], metavar="CIDR", help="its network")
+    fhir.add_argument(
+        "--redirect",
+        dest="redirects",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="an app in which people sign in: where it gets its code",
+    )
     dicom = _command(add, "dicom", "access:add_dicom_client", "add a DICOM peer by its AE title")
     dicom.add_argument("name", metavar="AE", help="AE title")
     dicom.add_argument("--from", dest="networks", action="append", required=True, metavar="CIDR", help="its network")
     _json(_command(client, "list", "access:list_clients", "list the clients"))
+    anew = "replace a FHIR client's credentials and end its tokens"
+    rotate = _credentials(_command(client, "rotate", "fhir_client:rotate_fhir_client", anew))
+    rotate.add_argument("name", help="client id")
     disable = _command(client, "disable", "access:disable_client", "stop a client from connecting")
     disable.add_argument("kind", choices=("fhir", "dicom"))
     disable.add_argument("name")
@@ -171,6 +183,23 @@ def _access(commands: Group) -> None:
     add_person.add_argument("name")
     add_person.add_argument("--role", required=True, choices=("admin", "auditor", "physician", "privacy-officer"))
     add_person.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+
+
+def _credentials(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """By what a FHIR client proves who it is."""
+    command.add_argument(
+        "--jwks", metavar="FILE|URL", help="its public keys (RS384, ES384), or the https address of them"
+    )
+    command.add_argument(
+        "--certificate", action="append", default=[], metavar="FILE", help="exactly this TLS certificate (PEM or DER)"
+    )
+    command.add_argument(
+        "--certificate-subject", action="append", default=[], metavar="DN", help="a certificate with this subject"
+    )
+    command.add_argument(
+        "--certificate-dns", action="append", default=[], metavar="NAME", help="a certificate with this DNS name"
+    )
+    return _json(command)
 
 
 def _work(commands: Group) -> None:

@@ -14,10 +14,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.domain.access import Role
 from gateway.domain.errors import Invalid
 from gateway.domain.report import RECORD
 
@@ -158,6 +159,41 @@ class WebSettings(Section):
     """PEM certificate chain; set together with tls_key to serve HTTPS."""
     tls_key: str = ""
     """PEM private key of the certificate."""
+    tls_client_ca: str = ""
+    """PEM certificates that sign client certificates; clients may then prove who they are by theirs."""
+    tls_client_required: bool = False
+    """Refuse connections without a client certificate, those of browsers too."""
+    tls_client_crl: str = ""
+    """PEM revocation list of tls_client_ca, read at the start; without a current one no client certificate passes."""
+    private_key_sets: bool = False
+    """Let the key sets of clients (jwks_uri) lie at addresses inside the hospital."""
+    key_set_ca: str = ""
+    """PEM certificates that sign those of key set addresses; empty means those of the system."""
+    local_sign_in: bool = True
+    """Let people sign in with a password kept here; with false only through the identity provider of section oidc."""
+    client_rate: float = Field(1000.0, gt=0)
+    """Requests per second that one FHIR client may keep up; as many as come in five seconds may come at once."""
+    address_rate: float = Field(2000.0, gt=0)
+    """The same for one network address, whoever asks."""
+
+
+class OidcSettings(Section):
+    issuer: str = ""
+    """https address of an OpenID Connect provider, through which people sign in to the console; empty means none."""
+    client_id: str = ""
+    """What the provider calls us."""
+    client_secret: str = Field("", repr=False)
+    """Our secret with the provider; empty for a public client."""
+    scopes: str = "openid profile"
+    """Scopes asked of the provider."""
+    name_claim: str = "preferred_username"
+    """Claim of the ID token that becomes the person's name in the audit trail."""
+    role_claim: str = "groups"
+    """Claim of the ID token, a text or a list, that decides the role; dots lead into objects (realm_access.roles)."""
+    role_map: tuple[str, ...] = ()
+    """Pairs `value=role` in order; the first value that the claim holds gives the role, without one nobody comes in."""
+    ca: str = ""
+    """PEM certificates that sign the provider's; empty means those of the system."""
 
 
 class StudySettings(Section):
@@ -185,7 +221,8 @@ class WorkerSettings(Section):
     decode_seconds: float = Field(30.0, ge=1, le=600)
     """Time that decoding one compressed frame may take."""
     max_tasks: int = Field(0, ge=0)
-    """Tasks after which a worker ends, to be started anew, once it has finished what it holds; 0 means never."""
+    """Tasks after which a worker ends, to be started anew, once it has finished what it holds; 0 means never.
+    Its start takes seconds: a number that is reached in less than half a minute makes `dxgate up` pause."""
     max_memory_mib: int = Field(0, ge=0)
     """Resident memory after which a worker does the same; 0 means that it is not looked at."""
     lease_seconds: float = Field(45.0, ge=2)
@@ -282,6 +319,7 @@ class Settings(Section):
     keys: KeySettings = KeySettings()
     dicom: DicomSettings = DicomSettings()
     web: WebSettings = WebSettings()
+    oidc: OidcSettings = OidcSettings()
     study: StudySettings = StudySettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
@@ -376,6 +414,7 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Mapping[str,
     _check_complete(settings)
     _check_together(settings)
     _check_keys(settings.keys)
+    _check_sign_in(settings)
     return LoadedSettings(settings, origins)
 
 
@@ -404,12 +443,34 @@ def _check_together(settings: Settings) -> None:
     for section, tls in (("dicom", settings.dicom), ("web", settings.web)):
         if bool(tls.tls_certificate) != bool(tls.tls_key):
             raise Invalid(f"{section}.tls_certificate and {section}.tls_key are set together or not at all")
+        if tls.tls_client_ca and not tls.tls_certificate:
+            raise Invalid(f"{section}.tls_client_ca needs {section}.tls_certificate and {section}.tls_key")
+    if (settings.web.tls_client_required or settings.web.tls_client_crl) and not settings.web.tls_client_ca:
+        raise Invalid("web.tls_client_required and web.tls_client_crl need web.tls_client_ca")
     if any(destination.name == RECORD for destination in settings.destinations):
         raise Invalid(f"{RECORD} is the name of the gateway's own store; call the destination something else")
-    if settings.dicom.tls_client_ca and not settings.dicom.tls_certificate:
-        raise Invalid("dicom.tls_client_ca needs dicom.tls_certificate and dicom.tls_key")
     if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:
         raise Invalid("dicom.max_object_bytes is above dicom.max_bytes_in_flight; such an object would never fit")
+
+
+def _check_sign_in(settings: Settings) -> None:
+    """A provider that could let nobody in, or a console that nobody could enter, is a mistake."""
+    oidc = settings.oidc
+    if not oidc.issuer:
+        if oidc.client_id or oidc.role_map:
+            raise Invalid("oidc.client_id and oidc.role_map need oidc.issuer")
+        if not settings.web.local_sign_in:
+            raise Invalid("web.local_sign_in false needs oidc.issuer, or nobody could sign in")
+        return
+    if not oidc.issuer.startswith("https://"):
+        raise Invalid("oidc.issuer begins with https://")
+    if not oidc.client_id or not oidc.role_map:
+        raise Invalid("oidc.issuer needs oidc.client_id and oidc.role_map")
+    roles = {pair.rpartition("=")[2] for pair in oidc.role_map if pair.rpartition("=")[0]}
+    if len(oidc.role_map) != sum(bool(pair.rpartition("=")[0]) for pair in oidc.role_map) or roles - set(
+        get_args(Role)
+    ):
+        raise Invalid(f"oidc.role_map holds pairs value=role; a role is one of {', '.join(get_args(Role))}")
 
 
 def _check_keys(keys: KeySettings) -> None:

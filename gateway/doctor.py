@@ -232,6 +232,9 @@ def web(settings: Settings) -> Findings:
         return
     import httpx
 
+    if settings.web.tls_client_required:
+        yield "ok", "running; not asked, because web.tls_client_required lets in only who has a certificate"
+        return
     scheme = "https" if settings.web.tls_certificate else "http"
     address = f"{scheme}://{reachable(settings.web.host)}:{settings.web.port}/readyz"
     try:

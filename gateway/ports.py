@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
-from gateway.domain.access import Client, ClientKind, Grant, Person
-from gateway.domain.audit import AuditRow
+from gateway.domain.access import Client, ClientKind, Grant, Person, Role
+from gateway.domain.audit import AuditQuery, AuditRow
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
 from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
@@ -578,9 +578,19 @@ class Access(Protocol):
 
     def add_client(self, client: Client) -> None: ...
 
+    def rotate_client(self, now: Client) -> bool:
+        """Replaces by what a client proves who it is, and ends what it was granted; False where it is not active."""
+        ...
+
     def disable_client(self, kind: ClientKind, name: str) -> bool: ...
 
     def person(self, name: str) -> Person | None: ...
+
+    def person_of(self, issuer: str, subject: str) -> Person | None:
+        """The person behind an account of an identity provider."""
+        ...
+
+    def set_role(self, person: Person, role: Role) -> None: ...
 
     def add_person(self, person: Person) -> None: ...
 
@@ -588,7 +598,17 @@ class Access(Protocol):
 
     def grant(self, token_hash: bytes, now: datetime) -> Grant | None: ...
 
-    def drop_grant(self, token_hash: bytes) -> None: ...
+    def drop_grant(self, token_hash: bytes) -> bool:
+        """False where another has dropped it before: a code or refresh token serves once."""
+        ...
+
+    def drop_chain(self, chain: str) -> None:
+        """Everything that came of one sign-in."""
+        ...
+
+    def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:
+        """Remembers a signed assertion until it expires; False where it was used before, by whatever process."""
+        ...
 
 
 class AuditTrail(Protocol):
@@ -612,6 +632,14 @@ class AuditTrail(Protocol):
         event: str | None = None,
         subject_id: str | None = None,
     ) -> list[AuditRow]: ...
+
+    def search(self, query: AuditQuery, *, limit: int, before_seq: int | None = None) -> list[AuditRow]:
+        """Newest first."""
+        ...
+
+    def count(self, query: AuditQuery, limit: int) -> int:
+        """How many rows; counting ends at `limit`."""
+        ...
 
 
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):

@@ -12,7 +12,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.config import DestinationSettings, KeySettings, Settings
 from gateway.domain.errors import GatewayError
@@ -34,12 +34,14 @@ from gateway.storage.object_seal import PatientObjectSeal
 from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
+    from gateway.domain.access import Role
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
     from gateway.flow.deliver import DeliverReports
     from gateway.flow.erase import ErasePatient
     from gateway.flow.export_studies import ExportStudies
     from gateway.flow.grant_access import GrantAccess
+    from gateway.flow.key_sets import Fetch
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.receive import ReceiveInstance
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
     from gateway.flow.rotate_keys import RotateKeys
+    from gateway.flow.sign_in_elsewhere import SignInElsewhere
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
@@ -250,6 +253,35 @@ def access(settings: Settings, opened: Database) -> GrantAccess:
     )
 
 
+def key_set_fetch(settings: Settings) -> Fetch:
+    """Fetches the key sets that clients publish."""
+    from gateway.outlets.https_document import HttpsDocuments
+
+    return HttpsDocuments(private=settings.web.private_key_sets, ca=settings.web.key_set_ca).get
+
+
+def sign_in_elsewhere(settings: Settings, opened: Database) -> SignInElsewhere | None:
+    """Signing in through the identity provider of the settings, where one is named."""
+    from gateway.flow.sign_in_elsewhere import Provider, SignInElsewhere
+    from gateway.outlets.https_document import HttpsDocuments
+
+    told = settings.oidc
+    if not told.issuer:
+        return None
+    pairs = (pair.rpartition("=") for pair in told.role_map)
+    provider = Provider(
+        issuer=told.issuer,
+        client_id=told.client_id,
+        client_secret=told.client_secret,
+        scopes=told.scopes,
+        name_claim=told.name_claim,
+        role_claim=told.role_claim,
+        roles=tuple((value, cast("Role", role)) for value, _, role in pairs),
+    )
+    ask = HttpsDocuments(private=True, ca=told.ca).ask  # the administrator has named it, not a stranger
+    return SignInElsewhere(opened, provider, ask, f"{settings.base_url}/console/elsewhere/return")
+
+
 def export_keys(settings: Settings) -> ExportKeys:
     from gateway.storage.export_keys import ExportKeys
 
@@ -356,7 +388,7 @@ def serve_dicom(settings: Settings, stop: threading.Event) -> None:
 
 def _listener_settings(settings: Settings) -> ListenerSettings:
     from gateway.servers.dicom.settings import Limits, ListenerSettings, Timeouts
-    from gateway.servers.dicom.tls import tls_context
+    from gateway.servers.tls_context import tls_context
 
     dicom = settings.dicom
     tls = None
@@ -396,6 +428,8 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         record=record(settings, of_web),
         commits=commits,
         page_key=keys.key(Purpose.TOKENS).key,
+        fetch_keys=key_set_fetch(settings),
+        elsewhere=sign_in_elsewhere(settings, opened),
         check_audit=lambda: _check_chain(settings, opened),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))

@@ -35,7 +35,11 @@ def _stop() -> None:
 
 @dataclass
 class Recycle:
-    """Called after every task; 0 means no limit. `stop` is called once at most."""
+    """Called with the outcome of every message; 0 means no limit. `stop` is called once at most.
+
+    A message whose task was not ours to do is no work: after an outage many ring for what is done already, and a
+    worker that counted them would do nothing but start.
+    """
 
     max_tasks: int = 0
     max_memory_mib: int = 0
@@ -45,7 +49,9 @@ class Recycle:
     _asked: bool = field(default=False, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def __call__(self) -> None:
+    def __call__(self, outcome: str) -> None:
+        if outcome == "not ours":
+            return
         with self._lock:
             self._done += 1
             reason = self._reason()

@@ -51,13 +51,13 @@ def run(settings: Settings) -> None:
     def infer(task_id: str) -> None:
         outcome = task(TaskId(task_id))
         log.info("task ended", extra={"fields": {"task": task_id, "outcome": outcome}})
-        recycle()
+        recycle(outcome)
 
     @app.task(name=MASK)  # type: ignore[untyped-decorator]
     def mask_object(instance_id: str) -> None:
         outcome = mask(InstanceId(instance_id))
         log.info("pixels searched", extra={"fields": {"instance": instance_id, "outcome": outcome}})
-        recycle()
+        recycle(outcome)
 
     def ready(**_: object) -> None:
         mark_ready(settings.home, "worker")

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from gateway.domain.access import ClientKind, Role
+from gateway.domain.access import ClientKind, GrantKind, Role
 from gateway.domain.clearance import Box, Deidentification, PixelFinding, Pixels
 from gateway.domain.finding import Finding
 from gateway.domain.lifecycle import DELIVERY, INSTANCE, PIXEL_TASK, REPORT, STUDY, TASK
@@ -375,6 +375,10 @@ client = Table(
     _must(Texts, "networks"),
     _must(Boolean(create_constraint=False), "active"),
     _must(UtcTime, "created_at"),
+    Column("jwks", Text),
+    Column("jwks_url", Text),
+    _must(Texts, "certificates"),
+    _must(Texts, "redirects"),
     _one_of("kind", get_args(ClientKind)),
     UniqueConstraint("kind", "name"),
 )
@@ -388,7 +392,10 @@ person = Table(
     _must(Text, "role"),
     _must(Boolean(create_constraint=False), "active"),
     _must(UtcTime, "created_at"),
+    Column("issuer", Text),
+    Column("subject", Text),
     _one_of("role", get_args(Role)),
+    UniqueConstraint("issuer", "subject"),
 )
 
 access_grant = Table(
@@ -399,7 +406,18 @@ access_grant = Table(
     _must(Text, "kind"),
     _must(Texts, "scopes"),
     _must(UtcTime, "expires_at", index=True),
-    _one_of("kind", ("token", "session")),
+    Column("person", Text),
+    Column("certificate", Text),
+    Column("chain", Text, index=True),
+    _must(Json(dict[str, str]), "asked"),
+    _one_of("kind", get_args(GrantKind)),
+)
+
+used_assertion = Table(
+    "used_assertion",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 over client and jti
+    _must(UtcTime, "expires_at", index=True),
 )
 
 audit = Table(
@@ -416,4 +434,14 @@ audit = Table(
     _must(Text, "key_id"),
     Index(None, "event", "seq"),
     Index(None, "subject_id", "seq"),
+    Index(None, "actor", "seq"),
+    Index(None, "at"),
+)
+
+audit_word = Table(
+    "audit_word",
+    metadata,
+    Column("word", Text),  # patient:<pseudonym>, client:<name>, outcome:<code>, taken from the row's details
+    Column("seq", BigInteger, autoincrement=False),
+    PrimaryKeyConstraint("word", "seq"),
 )

@@ -27,6 +27,7 @@ WORKER_GRANTS: dict[str, str] = {
     "report_version": "SELECT, INSERT",
     "delivery": "SELECT, INSERT, UPDATE",
     "audit": "SELECT, INSERT",
+    "audit_word": "INSERT",
 }
 
 

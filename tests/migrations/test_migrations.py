@@ -78,6 +78,8 @@ def _fill(url: str) -> None:
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))
+        unit.access.use_assertion(b"j", AT)
+        unit.audit.record("fhir:read", "r", "client:ehr", client="ehr", patients=[study.patient])
         unit.commit()
     database.close()
 

@@ -129,6 +129,23 @@ SERVED: tuple[Served, ...] = (
         profiles=(profile("AI-Provenance"),),
     ),
     Served("Organization", "Who runs the gateway.", (_ID,)),
+    Served(
+        "AuditEvent",
+        "A row of the audit trail; immutable. Needs a scope that names AuditEvent. Newest first.",
+        (
+            Parameter("_id", "token", "Number of the row."),
+            Parameter("date", "date", "When it happened; prefixes eq, ge, gt, le, lt."),
+            Parameter("_lastUpdated", "date", "The same as date."),
+            Parameter("type", "token", "audit-event-type#rest, or a DICOM audit code."),
+            Parameter("subtype", "token", "restful-interaction code, DICOM code, or urn:dxgate:audit-event|event."),
+            Parameter("action", "token", "C, R, U, D or E."),
+            Parameter("outcome", "token", "0, 4 or 8."),
+            Parameter("agent-name", "string", "Exact name of the client, person or part that acted."),
+            Parameter("agent", "reference", "By name of the agent.", ("agent:identifier",), plain=False),
+            Parameter("entity", "reference", "Type/id of what was accessed."),
+            Parameter("patient", "reference", "In whose record; Patient/id or identifier.", ("patient.identifier",)),
+        ),
+    ),
 )
 BY_TYPE: Mapping[str, Served] = {served.type: served for served in SERVED}
 
@@ -153,7 +170,7 @@ def _security() -> Resource:
     system = "http://terminology.hl7.org/CodeSystem/restful-security-service"
     return {
         "service": [{"coding": [{"system": system, "code": "OAuth"}]}],
-        "description": "Bearer token by OAuth 2.0 client credentials.",
+        "description": "OAuth 2.0 with SMART scopes; see .well-known/smart-configuration.",
     }
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 
-from gateway.domain.audit import AuditEntry, AuditRow
+from gateway.domain.audit import AuditEntry, AuditQuery, AuditRow
 from gateway.domain.errors import Fault
 from gateway.ports import (
     Access,
@@ -74,6 +74,12 @@ class NotedAudit:
         subject_id: str | None = None,
     ) -> list[AuditRow]:
         return self._trail.newest(limit=limit, before_seq=before_seq, event=event, subject_id=subject_id)
+
+    def search(self, query: AuditQuery, *, limit: int, before_seq: int | None = None) -> list[AuditRow]:
+        return self._trail.search(query, limit=limit, before_seq=before_seq)
+
+    def count(self, query: AuditQuery, limit: int) -> int:
+        return self._trail.count(query, limit)
 
 
 class NotedReading:

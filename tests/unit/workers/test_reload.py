@@ -226,13 +226,14 @@ def test_a_gpu_has_a_budget_though_none_is_set(workshop: Workshop, monkeypatch: 
 
 @pytest.mark.parametrize(("tasks", "memory", "after"), [(3, 0, 3), (0, 100, 2), (0, 0, None)])
 def test_a_worker_ends_once_after_its_share(tasks: int, memory: int, after: int | None) -> None:
-    """After so many tasks, or as soon as it is too large, it is stopped exactly once; without limits never."""
+    """After so many tasks of its own, or as soon as it is too large, it is stopped exactly once; else never."""
     events: list[str] = []
     sizes = iter([50, 120, 130, 140, 150])
     recycle = Recycle(tasks, memory, stop=lambda: events.append("stop"), resident=lambda: next(sizes))
     for _ in range(5):
+        recycle("not ours")
         events.append("task")
-        recycle()
+        recycle("done")
     assert events.count("stop") == (1 if after else 0)
     assert after is None or events.index("stop") == after
     assert resident_mib() > 10

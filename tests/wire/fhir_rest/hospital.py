@@ -187,6 +187,8 @@ def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
         record=wiring.record(settings, vault),
         commits=GroupCommitter(database, "web"),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
+        fetch_keys=wiring.key_set_fetch(settings),
+        elsewhere=wiring.sign_in_elsewhere(settings, database),
     )
     with database.begin("worker-1") as unit:
         unit.models.announce(model())

@@ -189,7 +189,7 @@ def test_patient_by_each_way(ward: Ward) -> None:
 def test_search_is_audited_with_ids_alone(ward: Ward) -> None:
     """A search leaves the names of its parameters and the ids it found, not what was asked for."""
     ward.get("DiagnosticReport", params={"patient.identifier": FIRST.patient_id})
-    entry = ward.hospital.events("resource:search")[0]
+    entry = ward.hospital.events("fhir:search")[0]
     assert entry.details["parameters"] == ["patient.identifier"]
     assert entry.details["found"] == [report_id(ward.hospital.studies[0])]
 

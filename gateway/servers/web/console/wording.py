@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.flow.scopes import of_scope
+
 TONES: dict[str, frozenset[str]] = {
     "good": frozenset(
         {"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"}
@@ -74,6 +76,18 @@ def person_name(value: str) -> str:
     return " · ".join(writings)
 
 
+_LETTERS = {"c": "create", "r": "read", "u": "change", "d": "delete", "s": "search"}
+
+
+def scope_words(scope: str) -> str:
+    """A SMART scope in words."""
+    if scope == "offline_access":
+        return "go on for a working day without asking you again"
+    kind, letters = of_scope(scope)
+    verbs = ", ".join(word for letter, word in _LETTERS.items() if letter in letters)
+    return f"{verbs}: {'everything but the audit trail' if kind == '*' else kind}"
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "tone": tone,
     "moment": moment,
@@ -85,4 +99,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "capitalize_first": capitalize_first,
     "day": day,
     "person_name": person_name,
+    "scope_words": scope_words,
 }

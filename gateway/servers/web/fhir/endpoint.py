@@ -16,6 +16,7 @@ from gateway.domain.access import Client
 from gateway.domain.errors import Erased, Fault, GatewayError, Unavailable
 from gateway.flow.record.write import Overtaken
 from gateway.servers.web.body import query_fields, read_body, read_form
+from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate
 from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
@@ -44,6 +45,7 @@ class FhirEndpoint:
         name_request(request, "fhir.none")
         head = request.method == "HEAD"
         try:
+            self._services.address_rate.take(address_of(request))
             return await self._answer(request)
         except GatewayError as error:
             if isinstance(error, Fault):

@@ -15,12 +15,13 @@ from typing import Final, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.domain.access import Client
+from gateway.domain.access import Caller, Client
 from gateway.domain.errors import Category, Deleted, Fault, GatewayError, Invalid, Unmet
 from gateway.domain.resource import StoredVersion
 from gateway.flow.attempts import TooManyAttempts
 from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.opening_quota import TooManyOpenings
+from gateway.flow.request_rate import TooManyRequests
 from gateway.formats.fhir.capability import BY_TYPE, Served
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource, element, encode
 from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue
@@ -116,8 +117,8 @@ class Answer:
 
 
 def actor_of(client: Client) -> str:
-    """How the audit trail calls a client."""
-    return f"client:{client.name}"
+    """How the audit trail calls who asks: a client, or the person for whom it asks."""
+    return client.actor if isinstance(client, Caller) else f"client:{client.name}"
 
 
 def version_headers(stored: StoredVersion) -> dict[str, str]:
@@ -146,7 +147,7 @@ def refused(error: GatewayError) -> Answer:
         status, code = 412, "conflict"
     elif isinstance(error, Deleted):
         status, code = 410, "deleted"
-    if isinstance(error, TooManyAttempts | TooManyOpenings):
+    if isinstance(error, TooManyAttempts | TooManyOpenings | TooManyRequests):
         headers["Retry-After"] = str(error.seconds)
     elif error.category in (Category.BUSY, Category.UNAVAILABLE):
         headers["Retry-After"] = "5"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
+from gateway.servers.web.fhir.audit_events import TYPE, read_audit_event, search_audit_events
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
@@ -31,9 +32,18 @@ def _bundle(services: WebServices, client: Client, request: FhirRequest) -> Outc
     return bundle(services, client, request, find)
 
 
-_READ = Interaction("read", "r", read)
+def _read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    """The trail has no resources in the store."""
+    return (read_audit_event if request.kind == TYPE else read)(services, client, request)
+
+
+def _search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    return (search_audit_events if request.kind == TYPE else search)(services, client, request)
+
+
+_READ = Interaction("read", "r", _read)
 _VREAD = Interaction("vread", "r", vread)
-_SEARCH = Interaction("search-type", "s", search)
+_SEARCH = Interaction("search-type", "s", _search)
 _CREATE = Interaction("create", "c", asked=create)
 _UPDATE = Interaction("update", "u", asked=update)
 _DELETE = Interaction("delete", "d", asked=delete)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
 from gateway.domain.access import Client
@@ -18,6 +18,7 @@ from gateway.servers.web.body import Fields
 from gateway.servers.web.fhir import resources
 from gateway.servers.web.fhir.criteria import Criteria
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
 from gateway.servers.web.fhir.pictures import MAX_PICTURES, picture_keys, with_pictures
 from gateway.servers.web.fhir.search_page import Hit, Page, Walk
@@ -27,7 +28,6 @@ from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 MAX_COUNTED = 5000  # reports looked at for _summary=count
-_LISTED_IDS = 100
 _INCLUDED = {
     "DiagnosticReport:subject": "Patient",
     "DiagnosticReport:patient": "Patient",
@@ -70,7 +70,8 @@ class _Search:
             provenances = self._provenances(unit, page)
             for hit in page.hits if self._served.type != "Provenance" else ():
                 walk.opened(hit.report)
-            self._audit(unit, [hit.id for hit in page.hits], None)
+            seen = [document.study.patient for document in walk.documents.values()]
+            self._audit(unit, [hit.id for hit in page.hits], None, seen)
         rendered = self._rendered(walk, page)
         included = [*self._included(page, rendered), *(provenances if self._served.type != "Provenance" else ())]
         matches = [_of(hit, self._served.type, rendered, provenances) for hit in page.hits]
@@ -137,14 +138,15 @@ class _Search:
         following = self._link(self._asked.fields, Position(None, start + len(page))) if rest else None
         return self._searchset(page, next_url=following, total=len(found))
 
-    def _audit(self, unit: NotedReading, ids: tuple[str, ...] | list[str], total: int | None) -> None:
-        names = sorted({name for name, _ in self._asked.fields})
-        unit.audit.record(
-            "resource:search",
+    def _audit(self, unit: NotedReading, ids: Sequence[str], total: int | None, patients: Sequence[str] = ()) -> None:
+        note_interaction(
+            unit,
+            self._client,
+            "search",
             self._served.type,
-            actor_of(self._client),
-            parameters=names,
-            found=list(ids[:_LISTED_IDS]),
+            parameters=[name for name, _ in self._asked.fields],
+            patients=patients,
+            found=ids,
             count=len(ids) if total is None else total,
         )
 

@@ -1,4 +1,4 @@
-"""The TLS context of a DICOM listener: the BCP 195 secure connection profiles (PS3.15 Annex B).
+"""The TLS context of our listeners: the BCP 195 secure connection profiles (PS3.15 Annex B), for the web port too.
 
 TLS 1.2 at least, four ECDHE-GCM suites below 1.3, no renegotiation; mutual where client certificates are asked.
 """
@@ -21,9 +21,16 @@ _TLS_1_2_SUITES = (
 
 
 def tls_context(
-    certificate: Path, key: Path, client_ca: Path | None, require_client_certificate: bool
+    certificate: Path,
+    key: Path,
+    client_ca: Path | None,
+    require_client_certificate: bool,
+    revoked: Path | None = None,
 ) -> ssl.SSLContext:
-    """A server context from PEM files; with `client_ca` the peer's certificate is verified against it."""
+    """A server context from PEM files; with `client_ca` the peer's certificate is verified against it.
+
+    `revoked` holds the authority's revocation list; without a current one no client certificate is accepted then.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(":".join(_TLS_1_2_SUITES))
@@ -31,6 +38,9 @@ def tls_context(
     context.load_cert_chain(certificate, key)
     if client_ca is not None:
         context.load_verify_locations(client_ca)
+        if revoked is not None:
+            context.load_verify_locations(revoked)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
         context.verify_mode = ssl.CERT_REQUIRED if require_client_certificate else ssl.CERT_OPTIONAL
     elif require_client_certificate:
         raise Invalid("a client certificate can only be required with a client CA")
