@@ -109,6 +109,7 @@ lock: ## write requirements/*.lock again from pyproject.toml
 docs: venv ## write the generated parts of the documents again
 	$(BIN)/python deploy/tools/state_diagrams.py
 	$(BIN)/python deploy/tools/confidentiality_table.py
+	PYTHONPATH=. $(BIN)/python deploy/tools/models_table.py
 
 clean: ## remove both environments, caches and what the demo left
 	rm -rf .venv .venv-train build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo

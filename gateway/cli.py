@@ -251,12 +251,15 @@ def _held(commands: Group) -> None:
 
 
 def _models(commands: Group) -> None:
-    model = _group(commands, "model", "models that workers have announced")
-    _json(_command(model, "list", "model:list_models", "list every version with its state"))
-    activate = _command(model, "activate", "model:activate", "let a version read studies, in place of the active one")
-    activate.add_argument("name")
-    activate.add_argument("version")
-    activate.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+    model = _group(commands, "model", "models: bring, check, let read")
+    _json(_command(model, "list", "model:list_models", "list every version that workers announced, with its state"))
+    _version(_command(model, "activate", "model:activate", "let a version read studies, in place of the active one"))
+    promote = _version(_command(model, "promote", "model:promote", "let a version run: in the shadow, or for reports"))
+    promote.add_argument("--to", required=True, choices=("shadow", "active"), help="shadow: findings are not reported")
+    _version(_command(model, "retire", "model:retire", "let a version read nothing any more"))
+    rollback = _command(model, "rollback", "model:rollback", "back to the version that was active before")
+    rollback.add_argument("name")
+    _packs(model)
     recall = _json(
         _command(commands, "recall", "recall:recall", "list, mark and redo what a model version had a part in")
     )
@@ -266,6 +269,43 @@ def _models(commands: Group) -> None:
     recall.add_argument("--reason", default="", metavar="TEXT", help="why; it goes out with the reports")
     recall.add_argument("--mark", action="store_true", help="retire it, cancel unsigned reports, flag signed ones")
     recall.add_argument("--rerun", action="store_true", help="analyse the studies again with what is active")
+
+
+def _packs(model: Group) -> None:
+    init = _command(model, "init", "model_pack:init", "make the folder of a new pack from an ONNX file")
+    init.add_argument("name", help="lower-case words joined by hyphens")
+    init.add_argument("--kind", required=True, choices=("image", "record", "series", "genotype"))
+    init.add_argument("--onnx", required=True, metavar="FILE", help="the graph; for kind genotype rules.json")
+    init.add_argument("--words", default="", metavar="FILE", help="texts of the card as TOML, where they are written")
+    init.add_argument("--into", default=".", metavar="FOLDER", help="where the folder NAME is made (default: here)")
+    measure = _json(_packed(model, "evaluate", "measure it on labelled cases; sets threshold and quantiles"))
+    measure.add_argument("--data", required=True, metavar="PATH", help="folder with labels.csv, or a CSV of records")
+    measure.add_argument("--choose", type=float, default=0.5, metavar="SHARE", help="patients that choose (default .5)")
+    measure.add_argument("--sensitivity", type=float, default=0.9, metavar="SHARE", help="wanted (default .9)")
+    _packed(model, "pack", "put in numbers, golden vectors and digests; refuses what is not written")
+    keygen = _command(model, "keygen", "model_pack:keygen", "make a pair of signing keys")
+    keygen.add_argument("key", metavar="FILE", help="for the private half; the public one lies beside, *.pub.pem")
+    sign = _packed(model, "sign", "sign a pack")
+    sign.add_argument("--key", required=True, metavar="FILE", help="the private key")
+    for command in (keygen, sign):
+        command.add_argument("--passphrase-file", default="", metavar="FILE", help="passphrase of the private key")
+    verify = _json(_packed(model, "verify", "print every check that a worker makes"))
+    add = _packed(model, "add", "copy a verified pack into the site's folder of models")
+    for command in (verify, add):
+        command.add_argument("--trust", default="", metavar="FOLDER", help="more public keys (*.pem) to trust")
+
+
+def _packed(group: Group, name: str, help_: str) -> argparse.ArgumentParser:
+    made = _command(group, name, f"model_pack:{name}", help_)
+    made.add_argument("folder", metavar="FOLDER", help="the pack")
+    return made
+
+
+def _version(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    command.add_argument("name")
+    command.add_argument("version")
+    command.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+    return command
 
 
 def _release(commands: Group) -> None:

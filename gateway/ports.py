@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
 from gateway.domain.audit import AuditQuery, AuditRow
@@ -23,6 +23,7 @@ from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, Model
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
 from gateway.domain.recall import Recall
+from gateway.domain.record import InputDocument, RecordInput
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.review import Review
@@ -176,11 +177,19 @@ class Models(Protocol):
         """
         ...
 
-    def retire(self, model_id: str) -> bool:
-        """No work is planned for it any more; False where it is retired already."""
+    def decide(self, model_id: str, state: Literal["shadow", "retired"]) -> bool:
+        """A person lets it run without being reported, or not at all; False where it is in that state already."""
+        ...
+
+    def previous(self, name: str) -> ServedModel:
+        """The version that was active last before the one that is; Missing where there was none."""
         ...
 
     def active(self) -> list[ServedModel]: ...
+
+    def running(self) -> list[ServedModel]:
+        """The active models and those in the shadow."""
+        ...
 
     def get(self, model_id: str) -> ServedModel: ...
 
@@ -569,6 +578,58 @@ class Watcher(Protocol):
     def __call__(self, unit: UnitOfWork, changes: Sequence[Change]) -> None: ...
 
 
+class Records(Protocol):
+    """Patients' records, each a study of kind `record`, and what was gathered from them for models (decision 10)."""
+
+    def touch(self, patient: str, settle_at: datetime, at: datetime) -> bool:
+        """The record has changed: it is settled, in its next revision, not before `settle_at`."""
+        ...
+
+    def touch_known(self, patient: str, settle_at: datetime, at: datetime) -> bool:
+        """The same where the record has been touched before; False where it has not."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Study]:
+        """Records whose time to settle has come."""
+        ...
+
+    def look_again(self, study_id: StudyId, at: datetime) -> None:
+        """The record is gathered anew at `at` though nothing is written to it: a stay has become long enough."""
+        ...
+
+    def ripe(self, now: datetime, limit: int) -> list[Study]:
+        """Records that are to be looked at again by now."""
+        ...
+
+    def keep(self, made: RecordInput, resources: Sequence[str], at: datetime) -> None:
+        """The sealed input of one model, and the resources (Type/id) that it was gathered from."""
+        ...
+
+    def identify(self, study_id: StudyId, sealed_identity: bytes) -> None: ...
+
+    def input(self, study_id: StudyId, revision: int, model_id: str) -> RecordInput: ...
+
+    def last_digests(self, study_id: StudyId) -> Mapping[str, bytes]:
+        """Of the inputs of the newest revision that had any, by model."""
+        ...
+
+    def basis(self, study_id: StudyId, revision: int) -> Mapping[str, tuple[str, ...]]:
+        """By model, the resources that its input was gathered from; closed to workers."""
+        ...
+
+
+class OpenResource(Protocol):
+    """Opens the sealed body of a stored resource."""
+
+    def __call__(self, unit: UnitOfWork, stored: StoredVersion) -> Mapping[str, Any]: ...
+
+
+class SealIdentity(Protocol):
+    """Who a record is about, from its Patient resource, sealed under the patient's own key for the vault."""
+
+    def __call__(self, study: Study, resources: Sequence[Mapping[str, Any]]) -> bytes: ...
+
+
 class Access(Protocol):
     """Clients, persons and their grants."""
 
@@ -673,6 +734,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def erasures(self) -> Erasures: ...
     @property
     def resources(self) -> Resources: ...
+    @property
+    def records(self) -> Records: ...
     @property
     def resource_index(self) -> ResourceIndex: ...
     @property
@@ -820,6 +883,11 @@ class ReportDocument(Protocol):
         """Base address of the DICOMweb server that has the study's images; empty where none is configured."""
         ...
 
+    @property
+    def basis(self) -> Mapping[str, Sequence[str]]:
+        """By model, the resources (Type/id) of the record that its input was gathered from."""
+        ...
+
 
 @dataclass(frozen=True)
 class SearchedPixels:
@@ -851,4 +919,8 @@ class Inference(Protocol):
 
         What is `stat` goes before everything else that waits for the same model.
         """
+        ...
+
+    def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
+        """The same on what was gathered from a record."""
         ...

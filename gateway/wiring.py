@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.recall import RecallModel
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.record.settle import SettleRecords
     from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
     from gateway.flow.review import ReviewReport
@@ -244,13 +245,25 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     from gateway.flow.record.owner import FindOwner
     from gateway.flow.record.plan import PlanWrites
     from gateway.flow.record.store import Record
+    from gateway.flow.record.watch import WatchRecords
     from gateway.flow.record.write import WriteResources
 
     base = settings.fhir_base_url
     opened = OpenResources(of_vault)
 
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
-    return Record(plan, WriteResources((keep_index,)), opened)
+    watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
+    return Record(plan, WriteResources((keep_index, watch)), opened)
+
+
+def settle_records(settings: Settings, opened: Database) -> SettleRecords:
+    """Gathers what models on records ask for; it runs where identity may be opened."""
+    from gateway.flow.record.read_record import ReadRecord
+    from gateway.flow.record.settle import SettleRecords
+
+    read = ReadRecord(vault(settings, opened))
+    seal = object_seal(settings, opened)
+    return SettleRecords(opened, blobs(settings), seal, read.open_resource, read.seal_identity)
 
 
 def file_reports(settings: Settings, opened: Database) -> DeliverReports:
@@ -505,6 +518,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     chores = [
         Chore("check", check(settings, opened), pause, full=_CHECK_BATCH, rest=_REST),
         Chore("settle", SettleStudies(opened), pause, rest=_REST),
+        Chore("settle-records", settle_records(settings, opened), pause, rest=_REST),
         Chore("publish", publish, pause, rest=_REST),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
         Chore("orphans", SweepOrphans(opened, blobs(settings)), _ORPHANS_PAUSE, full=sys.maxsize),

@@ -97,8 +97,8 @@ def verify(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Package:
     signer = _check_signature(folder, _digest_list(content, external), trusted)
     manifest = parse(content["manifest.toml"])
     _check_present(folder, content, _required(manifest))
-    if manifest.name != folder.name:
-        raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name}")
+    if folder.name not in (manifest.name, f"{manifest.name}@{manifest.version}"):
+        raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name} {manifest.version}")
     digests = {name: one.sha256 for name, one in external.items()}
     for name, digest in manifest.files.items():
         if name in content:

@@ -8,28 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from gateway.config import RemoteModelSettings, Settings
-from gateway.domain.errors import GatewayError, Unsupported
+from gateway.domain.errors import GatewayError, Missing, Unsupported
 from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.record import InputDocument
 from gateway.domain.study import Priority
 from models import registry
 from models.manifest import ImageManifest, RulesManifest
 from models.package import TRUST, Package, trusted_keys
 from models.runtime.decoding import Decode, decode_here
 from models.runtime.graph import Graph
+from models.runtime.plan import PlanRules
 from models.runtime.predict import ImagePrediction, Predictor
 from models.runtime.providers import LEAST_MIB, Device, Policy, cuda_memory_mib, wish
 from models.runtime.remote import RemoteGraph, Server
+from models.runtime.rules import RulesTable
 from models.runtime.session import Session, local_graph
+from models.runtime.value_session import ValueSession
+from workers import record_engine
+from workers.needs import needs_of
+from workers.record_engine import Answers
 from workers.shelf import Shelf
 
 log = logging.getLogger(__name__)
@@ -48,31 +55,33 @@ class Loaded:
     shelf: Shelf[Predictor]
     refused: tuple[tuple[str, str], ...]
     seals: frozenset[str] = frozenset()
+    answers: dict[str, Answers] = field(default_factory=dict)  # of models on records; one for the worker's life
 
 
 def load_models(settings: Settings, decode: Decode = decode_here, before: Loaded | None = None) -> Loaded:
     """Verify, load and warm every package; one that fails is refused and the others are served.
 
-    A package that takes a record, a series or genotypes is loaded and proved like the others, and announced as a
-    draft without modalities: it can be read about, and no study is planned for it until the gateway can feed it.
+    A package that takes a record, a series or genotypes names no modality: it is fed from patients' records, by what
+    its announcement says that it needs.
     What was loaded `before` and has not changed is left alone, and not among the served ones of the answer.
     """
     packages, refused = find_packages(settings)
     shelf = before.shelf if before else Shelf[Predictor](budget_mib(settings))
     seals = set(before.seals) if before else set[str]()
+    answers = before.answers if before else dict[str, Answers]()
     served: list[ServedModel] = []
     for package in packages:
         if seal(package) in seals:
             continue
         try:
-            model = _load(settings, package, shelf, decode)
+            model = _load(settings, package, shelf, decode, answers)
         except GatewayError as error:
             refused.append((package.manifest.name, str(error)))
             continue
         served.append(model)
         seals.add(seal(package))
         log.info("model ready", extra={"fields": {"model": model.id, "provider": model.provider}})
-    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals))
+    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals), answers)
 
 
 def find_packages(settings: Settings) -> tuple[list[Package], list[tuple[str, str]]]:
@@ -104,13 +113,15 @@ def budget_mib(settings: Settings) -> int:
     return max(free, 1)
 
 
-def _load(settings: Settings, package: Package, shelf: Shelf[Predictor], decode: Decode) -> ServedModel:
+def _load(
+    settings: Settings, package: Package, shelf: Shelf[Predictor], decode: Decode, answers: dict[str, Answers]
+) -> ServedModel:
     remote = next((one for one in settings.models.remote if one.pack == package.manifest.name), None)
     open_graph = _graph_of(settings, package, remote)
     policy = POLICIES[settings.worker.device]
     activate = settings.models.activate_signed
     if not isinstance(package.manifest, ImageManifest):
-        return _served(registry.load(package, policy, open_graph()), activate=False)
+        return _answering(registry.load(package, policy, open_graph()), answers, activate=activate)
 
     def open_predictor() -> Predictor:
         session = registry.load(package, policy, open_graph())
@@ -122,6 +133,17 @@ def _load(settings: Settings, package: Package, shelf: Shelf[Predictor], decode:
     name = model_id(package.manifest.name, package.manifest.version, package.sha256)
     need = 0 if remote else _need(settings, package)
     return _served(shelf.admit(name, need, open_predictor).session, activate=activate)
+
+
+def _answering(
+    loaded: Session | ValueSession | RulesTable | PlanRules, answers: dict[str, Answers], *, activate: bool
+) -> ServedModel:
+    """A model on records, which is small and stays loaded."""
+    if isinstance(loaded, Session):
+        raise Unsupported("a model on images does not answer for a record")
+    model = _served(loaded, activate=activate)
+    answers[model.id] = record_engine.predictor(loaded)
+    return model
 
 
 def _need(settings: Settings, package: Package) -> int:
@@ -165,14 +187,22 @@ def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
         provider=told["provider"],
         state="active" if activate else "draft",
         announced_at=datetime.now(UTC),
+        needs=needs_of(session.package.manifest, session if isinstance(session, RulesTable) else None),
     )
 
 
 class Engine:
     """Answers a task with one of the loaded models."""
 
-    def __init__(self, shelf: Shelf[Predictor]) -> None:
+    def __init__(self, shelf: Shelf[Predictor], answers: Mapping[str, Answers] | None = None) -> None:
         self._shelf = shelf
+        self._answers = {} if answers is None else answers
+
+    def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
+        model = self._answers.get(model_id)
+        if model is None:
+            raise Missing("this worker does not serve the model")
+        return record_engine.predict(model, document)
 
     def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         with self._shelf.use(model_id) as predictor:

@@ -41,7 +41,7 @@ def run(settings: Settings) -> None:
     loaded = load_models(settings, decode)
     database = wiring.database(settings)
     announce(database, loaded, name)
-    task = run_task(settings, database, Engine(loaded.shelf), name)
+    task = run_task(settings, database, Engine(loaded.shelf, loaded.answers), name)
     search = load_pixel_search(settings, POLICIES[settings.worker.device], decode)
     mask = mask_pixels(settings, database, search, name)
     recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)

@@ -28,6 +28,7 @@ _OTHER_EVENTS = (
     "model:announce",
     "model:activate",
     "model:retire",
+    "model:shadow",
     "model:refuse",
     "identity:create",
     "identity:open",

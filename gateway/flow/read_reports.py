@@ -30,6 +30,7 @@ class OpenedReport:
     reviews: Sequence[Review] = ()
     recalls: Sequence[Recall] = ()
     dicomweb_url: str = ""
+    basis: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class ReadReports:
             reviews=tuple(each for each in unit.reviews.of_report(report.id) if each.version <= found.version),
             recalls=_recalls(unit, found),
             dicomweb_url=self.dicomweb_url,
+            basis=unit.records.basis(study.id, found.revision) if study.kind == "record" else {},
         )
 
     def _pictures(self, study: Study, version: ReportVersion) -> dict[str, bytes]:

@@ -146,6 +146,14 @@ class Vault:
                 self._studies.popitem(last=False)
         return sealed
 
+    def seal_record(self, study: Study, identity: OriginalIdentity) -> bytes:
+        """The same for a patient's record, which is known by its pseudonym alone; Erased where there is nobody."""
+        with self._database.read() as unit:
+            row = unit.identities.patient(study.patient)
+        if row is None:
+            raise Erased("this patient was erased")
+        return _sealed(self._record(row), identity.to_bytes(), "study_identity", study.study_uid)
+
     def seal_instance(
         self, patient: PatientRecord, instance_id: str, identity: OriginalIdentity, removed: bytes
     ) -> bytes:

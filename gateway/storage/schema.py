@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.storage import fhir_tables, index_tables, review_tables
+from gateway.storage import fhir_tables, index_tables, record_tables, review_tables
 from gateway.storage.tables import metadata
 
-__all__ = ["fhir_tables", "index_tables", "metadata", "review_tables"]
+__all__ = ["fhir_tables", "index_tables", "metadata", "record_tables", "review_tables"]

@@ -62,7 +62,7 @@ class SqlStudies:
     def due(self, now: datetime, limit: int) -> list[Study]:
         return self._studies(
             select(*STUDY_COLUMNS)
-            .where(_study.state == "receiving", _study.settle_at <= now, ~_IS_UNCLEARED)
+            .where(_study.kind == "images", _study.state == "receiving", _study.settle_at <= now, ~_IS_UNCLEARED)
             .order_by(_study.settle_at, _study.id)
             .limit(limit)
         )

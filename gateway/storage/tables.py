@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -34,8 +35,9 @@ from gateway.domain.clearance import Box, Deidentification, PixelFinding, Pixels
 from gateway.domain.finding import Finding
 from gateway.domain.lifecycle import DELIVERY, INSTANCE, PIXEL_TASK, REPORT, STUDY, TASK
 from gateway.domain.model import AppliesTo, ModelState
+from gateway.domain.record import Needs
 from gateway.domain.report import ReportContent
-from gateway.domain.study import Evidence, Priority
+from gateway.domain.study import Evidence, Priority, StudyKind
 from gateway.storage import codec
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,11 +141,21 @@ study = Table(
     Column("study_date", Text),
     Column("accession_index", LargeBinary, index=True),
     Column("study_uid_index", LargeBinary, index=True),
+    _must(Text, "kind", server_default="images"),
+    Column("again_at", UtcTime),  # a record that is looked at again though nothing is written to it
+    _one_of("kind", get_args(StudyKind)),
     _one_of("state", STUDY.states),
     _one_of("priority", get_args(Priority)),
     _one_of("settled_by", get_args(Evidence)),
     Index(None, "state", "settle_at"),
     Index(None, "last_received_at"),
+)
+
+Index(
+    "ix_study_again_at",
+    study.c.again_at,
+    sqlite_where=study.c.again_at.is_not(None),
+    postgresql_where=study.c.again_at.is_not(None),
 )
 
 vault_study = Table(
@@ -256,6 +268,9 @@ model = Table(
     _must(Text, "provider"),
     _must(Text, "state"),
     _must(UtcTime, "announced_at"),
+    Column("decided_by", Text),
+    Column("activated_at", UtcTime),
+    Column("needs", Json(Needs)),  # of a model on records: what it asks of one
     _one_of("state", get_args(ModelState)),
 )
 # one active version for each name
@@ -284,6 +299,7 @@ task = Table(
     Column("reason", Text),
     _must(Integer, "retried_at"),
     _must(UtcTime, "due_at"),  # not before this time is it published again
+    _must(Boolean(create_constraint=False), "shadow", server_default=false()),
     _one_of("state", TASK.states),
     _one_of("priority", get_args(Priority)),
     UniqueConstraint("study_id", "revision", "model_id"),

@@ -29,6 +29,7 @@ from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
 from gateway.storage.recalls import SqlRecalls
+from gateway.storage.records import SqlRecords
 from gateway.storage.reports import SqlReports
 from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
@@ -183,6 +184,10 @@ class SqlUnitOfWork:
     @cached_property
     def resources(self) -> SqlResources:
         return SqlResources(self._transaction)
+
+    @cached_property
+    def records(self) -> SqlRecords:
+        return SqlRecords(self._transaction)
 
     @cached_property
     def resource_index(self) -> SqlResourceIndex:

@@ -21,6 +21,7 @@ WORKER_GRANTS: dict[str, str] = {
     "pixel_task": "SELECT, UPDATE",
     "model": "SELECT, INSERT, UPDATE",
     "task": "SELECT, INSERT, UPDATE",
+    "record_input": "SELECT",
     "finding": "SELECT, INSERT",
     "report": "SELECT, INSERT, UPDATE",
     "report_version": "SELECT, INSERT",

@@ -82,6 +82,12 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
             f'The evidence for "{title}" lies mostly in rows {box.first_row} to {box.last_row} of {window.rows}, '
             f"columns {box.first_column} to {box.last_column} of {window.columns}."
         )
+    if not manifest.output.cam:
+        return (
+            f"{where} The map has {cells} by {cells} cells, each covered in turn: it shows where the answer depends "
+            "on the image, not the outline of a lesion. Whether the image is like those that the model was trained "
+            "on was not measured."
+        )
     return (
         f"{where} The map has {cells} by {cells} cells: it shows what the model used, not the outline of a lesion. "
         f"The {len(member)} networks gave {float(member.min()):.2f} to {float(member.max()):.2f} before calibration."

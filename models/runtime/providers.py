@@ -103,6 +103,7 @@ def open_on(model: bytes, device: Device, folder: Path | None = None) -> Opened:
     """Build a session from verified bytes; raises `Unavailable` where a GPU is required and not in use.
 
     `folder` holds the files with external data that the graph names.
+    `Invalid` where the runtime cannot load the graph: a damaged file, or an operator that it does not know.
     """
     policy = device.policy
     try_cuda, reason = wish(policy)
@@ -135,8 +136,8 @@ def _build(model: bytes, cuda: bool, device: Device, folder: Path | None) -> Any
         chosen.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     try:
         session = onnxruntime.InferenceSession(model, chosen, providers=wanted)
-    except Exception as error:  # the runtime has exceptions of its own for every kind of bad graph
-        raise Invalid(f"the graph cannot be opened ({type(error).__name__})") from error
+    except Exception as error:  # the runtime has an exception of its own for every fault of a graph
+        raise Invalid(f"the graph cannot be opened ({type(error).__name__}): {str(error)[:300]}") from error
     session.disable_fallback()  # a failed run must raise, not start again on another processor
     return session
 

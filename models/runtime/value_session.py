@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.domain.errors import Fault, Invalid, Unsupported
-from models.manifest import RecordManifest, SeriesManifest
+from models.manifest import Field, RecordManifest, SeriesManifest
 from models.package import Package
+from models.runtime.activation import probabilities
 from models.runtime.graph import Graph
 from models.runtime.providers import Device, Policy
 from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, golden_vectors, inputs_fit, local_graph
@@ -37,6 +38,7 @@ class ValueSession:
         self.package = package
         self.manifest = package.manifest
         self.shapes = _shapes(package.manifest)
+        self._typical = _typical(package.manifest)
         self.provider = self.graph.provider
         self.provider_reason = self.graph.reason
         self.runtime = self.graph.runtime
@@ -52,12 +54,20 @@ class ValueSession:
             raise Fault(f"values must be float32 in batches of 1 to {MAX_BATCH}")
         output = self.manifest.output
         names = [output.prob] + ([output.contribution] if output.contribution else [])
-        got = [np.asarray(value, np.float32) for value in self.graph.run(names, tensors)]
+        got = [np.asarray(value, np.float32) for value in self.graph.run(names, self._filled(tensors))]
+        got[0] = probabilities(got[0], self.manifest)
         if got[0].shape != (max(sizes), len(self.manifest.labels)):
             raise Fault("the model's answer does not have a row for each record and a column for each label")
         if not all(np.isfinite(value).all() for value in got):
             raise Fault("the model answered with a value that is not a number")
         return got[0], got[1] if len(got) > 1 else np.zeros((len(got[0]), 0), np.float32)
+
+    def _filled(self, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
+        """With the manifest's typical values in the holes of a third-party graph that takes none."""
+        return {
+            name: np.where(np.isnan(values), self._typical[name], values) if name in self._typical else values
+            for name, values in tensors.items()
+        }
 
     def close(self) -> None:
         self.graph.close()
@@ -84,6 +94,18 @@ class ValueSession:
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
+
+
+def _typical(manifest: RecordManifest | SeriesManifest) -> dict[str, Floats]:
+    """(fields,) by tensor, where the manifest names any."""
+
+    def row(fields: tuple[Field, ...]) -> Floats:
+        return np.asarray([one.typical for one in fields], np.float32)
+
+    rows = {manifest.input.tensor: row(manifest.input.fields)}
+    if isinstance(manifest, SeriesManifest):
+        rows[manifest.input.static_tensor] = row(manifest.input.statics)
+    return {name: values for name, values in rows.items() if not np.isnan(values).all()}
 
 
 def _shapes(manifest: RecordManifest | SeriesManifest) -> dict[str, tuple[int, ...]]:

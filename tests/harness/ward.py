@@ -15,6 +15,7 @@ from gateway.domain.finding import Code, Label
 from gateway.domain.ids import ModelId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.record import InputDocument
 from gateway.domain.report import Delivery
 from gateway.domain.study import Priority, Study
 from gateway.domain.task import Task
@@ -56,6 +57,9 @@ class ScriptedInference:
         label = Label("malignant", QUESTION, 0.9)
         image = ScoredImage("2.25.1", (label,), "malignant", "Bright region", heat_map=b"PNG")
         return Prediction(QUESTION, label, "Suspicious", 0.5, (image,), "CPUExecutionProvider", "test")
+
+    def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
+        raise AssertionError("no record was planned for")
 
 
 @dataclass

@@ -19,8 +19,9 @@ from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select,
 
 from gateway.domain.access import Client, Grant, Person
 from gateway.domain.errors import Fault, Unavailable
-from gateway.domain.ids import ClientId, PersonId
+from gateway.domain.ids import BlobKey, ClientId, PersonId
 from gateway.domain.recall import Recall
+from gateway.domain.record import RecordInput
 from gateway.domain.resource import Change, StoredVersion, resource_key
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
@@ -71,6 +72,7 @@ def _fill(url: str) -> None:
         (instance,) = unit.studies.instances(study.id)
         unit.pixel_tasks.plan(instance, "routine", AT)
         unit.quotas.take("open:client:ehr", AT, 1, 5)
+        unit.records.keep(RecordInput("r", study.id, 1, task.model_id, BlobKey("b"), 1, b"d"), ["Observation/o"], AT)
         stored = StoredVersion(resource_key(AT), "Patient", "p", 1, "PUT", AT, study.patient, b"sealed")
         unit.resources.insert(stored)
         device = StoredVersion(resource_key(AT), "Device", "d", 1, "PUT", AT, study.patient, b"sealed")

@@ -22,6 +22,7 @@ from gateway.formats.fhir.patient import patient
 from gateway.formats.fhir.practitioner import practitioners
 from gateway.formats.fhir.provenance import provenance
 from gateway.formats.fhir.recall_notice import recall_notices
+from gateway.formats.fhir.record_report import of_record, provenance_of_record, record_resources
 from gateway.formats.fhir.review_provenance import review_provenances
 from gateway.ports import ReportDocument
 
@@ -58,6 +59,9 @@ def render(document: ReportDocument, base_url: str, organization_name: str) -> R
 
 def _resources(document: ReportDocument, base_url: str, organization_name: str) -> Iterator[Resource]:
     findings = document.version.content.findings if document.version.content else ()
+    if document.study.kind == "record":
+        yield from _record(document, base_url, organization_name)
+        return
     yield diagnostic_report(document, organization_name, base_url)
     yield patient(document, base_url)
     yield imaging_study(document, base_url)
@@ -69,6 +73,20 @@ def _resources(document: ReportDocument, base_url: str, organization_name: str) 
         yield observation(finding, document, organization_name, base_url)
     yield from _models(findings, document, base_url, organization_name)
     yield provenance(document, organization_name, base_url)
+    yield from review_provenances(document, organization_name, base_url)
+    yield from recall_notices(document, organization_name, base_url)
+
+
+def _record(document: ReportDocument, base_url: str, organization_name: str) -> Iterator[Resource]:
+    """A report about a patient's record; there is no study of images in it."""
+    findings = document.version.content.findings if document.version.content else ()
+    made = record_resources(document, organization_name, base_url)
+    yield of_record(diagnostic_report(document, organization_name, base_url), made, document)
+    yield patient(document, base_url)
+    yield organization(organization_name, base_url)
+    yield from made
+    yield from _models(findings, document, base_url, organization_name)
+    yield provenance_of_record(provenance(document, organization_name, base_url), made, document)
     yield from review_provenances(document, organization_name, base_url)
     yield from recall_notices(document, organization_name, base_url)
 

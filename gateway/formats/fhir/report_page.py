@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.domain.finding import Finding, ImageFinding
+from gateway.domain.finding import Finding, ImageFinding, RecordAnswer
 from gateway.formats.fhir.dicom_date import fhir_date
 from gateway.formats.fhir.element import instant
 from gateway.formats.fhir.human_name import display_name
@@ -35,7 +35,8 @@ class Block:
 
 def report_page(document: ReportDocument, organization_name: str) -> Iterator[Block]:
     content = document.version.content
-    yield Block("title", "AI analysis of an imaging study")
+    about = "a patient's record" if document.study.kind == "record" else "an imaging study"
+    yield Block("title", f"AI analysis of {about}")
     yield Block("by", organization_name)
     for text in banners(document):
         yield Block("frame", text)
@@ -67,7 +68,7 @@ def _heading(document: ReportDocument) -> Iterator[tuple[str, str]]:
 def _finding(finding: Finding, document: ReportDocument) -> Iterator[Block]:
     decided, made_by = finding.decided, finding.made_by
     yield Block("heading", finding.question.display)
-    answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else "Inconclusive"
+    answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else _undecided(finding)
     rows = [("Answer", answer), ("In words", finding.conclusion)]
     if finding.threshold is not None:
         rows.append(("Decision threshold", f"{finding.threshold:.4f}"))
@@ -80,11 +81,28 @@ def _finding(finding: Finding, document: ReportDocument) -> Iterator[Block]:
         ("Analysed", instant(finding.created_at)),
         ("Intended use", model.intended_use if model else ""),
     ]
-    yield Block("rows", rows=tuple(rows))
+    yield Block("rows", rows=(*rows, *(_of_record(finding.answer) if finding.answer else ())))
     for image in finding.images[:PRINTED_IMAGES]:
         yield from _image(image, document)
     if len(finding.images) > PRINTED_IMAGES:
         yield Block("note", f"{len(finding.images) - PRINTED_IMAGES} more images are not printed here.")
+
+
+def _undecided(finding: Finding) -> str:
+    """Rules without probabilities decide nothing and are not inconclusive either."""
+    return "" if finding.answer is not None and not finding.answer.labels else "Inconclusive"
+
+
+def _of_record(answer: RecordAnswer) -> Iterator[tuple[str, str]]:
+    for label in answer.labels:
+        yield f"Probability of {line(label.code.display)}", f"{label.probability:.4f}"
+    yield "Explanation", answer.explanation
+    for gene in answer.phenotypes:
+        yield gene.gene, f"{gene.genotype}: {gene.phenotype}\n{gene.source}"
+    for drug in answer.advice:
+        yield drug.drug, f"{drug.text or 'No advice in the tables.'}\nCPIC level {drug.level}; {drug.source}"
+    for one in answer.proposals:
+        yield f"Proposal {one.rule}", f"{one.text}\n{one.guideline}\nBecause: {'; '.join(one.because)}\n{one.caution}"
 
 
 def _image(image: ImageFinding, document: ReportDocument) -> Iterator[Block]:

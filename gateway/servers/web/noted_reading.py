@@ -24,6 +24,7 @@ from gateway.ports import (
     PixelTasks,
     Quotas,
     Recalls,
+    Records,
     Reports,
     ResourceIndex,
     Resources,
@@ -145,6 +146,10 @@ class NotedReading:
     @property
     def resources(self) -> Resources:
         return self._unit.resources
+
+    @property
+    def records(self) -> Records:
+        return self._unit.records
 
     @property
     def resource_index(self) -> ResourceIndex:
