@@ -74,7 +74,8 @@ class SqlModels:
         return True
 
     def previous(self, name: str) -> ServedModel:
-        mine = (_model.name == name, _model.state != "active", _model.activated_at.is_not(None))
+        recalled = _model.id.in_(select(recall.c.model_id))
+        mine = (_model.name == name, _model.state != "active", _model.activated_at.is_not(None), ~recalled)
         found = self._models(select(*_COLUMNS).where(*mine).order_by(_model.activated_at.desc()).limit(1))
         if not found:
             raise Missing("no other version of this model has ever been active")

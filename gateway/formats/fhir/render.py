@@ -84,6 +84,7 @@ def _record(document: ReportDocument, base_url: str, organization_name: str) -> 
     yield of_record(diagnostic_report(document, organization_name, base_url), made, document)
     yield patient(document, base_url)
     yield organization(organization_name, base_url)
+    yield from practitioners(document, base_url)
     yield from made
     yield from _models(findings, document, base_url, organization_name)
     yield provenance_of_record(provenance(document, organization_name, base_url), made, document)
