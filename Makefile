@@ -7,12 +7,14 @@ SOURCES := gateway workers models
 CPU_STAMP := .venv/.installed-cpu
 DEV_STAMP := .venv/.installed-dev
 TRAIN_STAMP := .venv-train/.installed
+JUDGE_STAMP := var/judges/.installed
+JUDGED ?= tests/unit/gateway/formats/fhir/golden
 OUT ?= models/packs
 SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev demo test train lint typecheck imports bench-dicom bench-latency bench-pixels chaos rotate-storm lock docs clean
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs help imports judge-fhir lint lock rotate-storm test train typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +73,27 @@ bench-dicom: venv-dev ## C-STORE side by side with pynetdicom, DCMTK and Orthanc
 bench-pixels: venv-dev ## burned-in text: recall, masked area and ms per frame; rows for BENCHMARKS.md
 	$(BIN)/python deploy/bench/bench_pixels.py
 
+bench-fhir: venv-dev ## FHIR: transactions and reads a second on both databases, ms to parse and check; rows for BENCHMARKS.md
+	$(BIN)/python deploy/bench/bench_fhir_wire.py
+	$(BIN)/python deploy/bench/bench_fhir.py
+
+# google-fhir-r4 needs an old protobuf, so the judges live apart.
+$(JUDGE_STAMP): requirements/judges.txt
+	$(PYTHON) -m venv var/judges
+	@var/judges/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/judges.txt
+	@touch $@
+
+judge-fhir: $(JUDGE_STAMP) ## three foreign validators judge the FHIR we emit: JUDGED="folders or files"
+	var/judges/bin/python deploy/tools/judge_fhir.py $(JUDGED)
+
+bench-cpu: venv-dev ## images per second of a worker beside a bare ONNX Runtime loop, and a large pack, on the CPU
+	$(BIN)/python deploy/bench/bench_inference.py --device cpu
+	$(BIN)/python deploy/bench/bench_large_model.py --device cpu
+
+bench-gpu: venv-dev ## the same on a GPU; needs the extra gpu in place of cpu
+	$(BIN)/python deploy/bench/bench_inference.py --device cuda --threads 16 --studies 100
+	$(BIN)/python deploy/bench/bench_large_model.py --device cuda --parameters 20e6 1e9 3e9
+
 bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable report
 	$(BIN)/python deploy/bench/bench_report_latency.py
 
@@ -86,6 +109,7 @@ lock: ## write requirements/*.lock again from pyproject.toml
 docs: venv ## write the generated parts of the documents again
 	$(BIN)/python deploy/tools/state_diagrams.py
 	$(BIN)/python deploy/tools/confidentiality_table.py
+	PYTHONPATH=. $(BIN)/python deploy/tools/models_table.py
 
 clean: ## remove both environments, caches and what the demo left
 	rm -rf .venv .venv-train build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache var/demo

@@ -18,7 +18,7 @@ from typing import Any
 from gateway.domain.errors import GatewayError, Invalid
 
 Group = Any  # argparse keeps the class of its sub-parsers private
-ROTATED_PURPOSES = ("objects", "identity", "audit", "tokens", "deposit")
+ROTATED_PURPOSES = ("objects", "identity", "audit", "tokens", "signing", "deposit")
 PROVIDERS = ("file", "environment", "pkcs11", "vault")
 SCOPE_EXAMPLES = "system/DiagnosticReport.rs, system/*.rs"
 
@@ -155,14 +155,26 @@ def _keys(commands: Group) -> None:
 def _access(commands: Group) -> None:
     client = _group(commands, "client", "systems that may connect")
     add = _group(client, "add", "let a system connect")
-    fhir = _json(_command(add, "fhir", "access:add_fhir_client", "add a FHIR client and print its secret once"))
+    made = "add a FHIR client; where it has no keys or certificate, with a secret that is shown once"
+    fhir = _credentials(_command(add, "fhir", "fhir_client:add_fhir_client", made))
     fhir.add_argument("name", help="client id")
     fhir.add_argument("--scope", action="append", required=True, metavar="SCOPE", help=f"e.g. {SCOPE_EXAMPLES}")
     fhir.add_argument("--from", dest="networks", action="append", default=[], metavar="CIDR", help="its network")
+    fhir.add_argument(
+        "--redirect",
+        dest="redirects",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="an app in which people sign in: where it gets its code",
+    )
     dicom = _command(add, "dicom", "access:add_dicom_client", "add a DICOM peer by its AE title")
     dicom.add_argument("name", metavar="AE", help="AE title")
     dicom.add_argument("--from", dest="networks", action="append", required=True, metavar="CIDR", help="its network")
     _json(_command(client, "list", "access:list_clients", "list the clients"))
+    anew = "replace a FHIR client's credentials and end its tokens"
+    rotate = _credentials(_command(client, "rotate", "fhir_client:rotate_fhir_client", anew))
+    rotate.add_argument("name", help="client id")
     disable = _command(client, "disable", "access:disable_client", "stop a client from connecting")
     disable.add_argument("kind", choices=("fhir", "dicom"))
     disable.add_argument("name")
@@ -170,7 +182,27 @@ def _access(commands: Group) -> None:
     add_person = _command(person, "add", "access:add_person", "add a person; the password is asked for")
     add_person.add_argument("name")
     add_person.add_argument("--role", required=True, choices=("admin", "auditor", "physician", "privacy-officer"))
+    add_person.add_argument("--display-name", default="", metavar="TEXT", help="as it stands on signed reports")
+    add_person.add_argument("--qualification", default="", metavar="TEXT", help="e.g. Radiologist")
+    add_person.add_argument("--identifier", default="", metavar="SYSTEM|VALUE", help="e.g. the NPI")
     add_person.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+
+
+def _credentials(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """By what a FHIR client proves who it is."""
+    command.add_argument(
+        "--jwks", metavar="FILE|URL", help="its public keys (RS384, ES384), or the https address of them"
+    )
+    command.add_argument(
+        "--certificate", action="append", default=[], metavar="FILE", help="exactly this TLS certificate (PEM or DER)"
+    )
+    command.add_argument(
+        "--certificate-subject", action="append", default=[], metavar="DN", help="a certificate with this subject"
+    )
+    command.add_argument(
+        "--certificate-dns", action="append", default=[], metavar="NAME", help="a certificate with this DNS name"
+    )
+    return _json(command)
 
 
 def _work(commands: Group) -> None:
@@ -183,6 +215,16 @@ def _work(commands: Group) -> None:
     recheck = _command(study, "recheck", "study:recheck", "let the checker look again at quarantined objects")
     recheck.add_argument("id")
     recheck.add_argument("--reason", required=True, help="why, without a word about the patient")
+    report = _group(commands, "report", "diagnostic reports, by their number")
+    listed = _limit(_json(_command(report, "list", "report:list_reports", "list the newest reports")))
+    listed.add_argument("--status", default="", metavar="STATUS", help="only of this status")
+    listed.add_argument("--waiting", action="store_true", help="those that wait for a signature, STAT first")
+    shown = "show what a report says, who decided about it, and where it went"
+    _json(_command(report, "show", "report:show", shown)).add_argument("id")
+    counted = _json(_command(report, "figures", "report:show_figures", "time to sign and override rate by model"))
+    counted.add_argument("--days", type=int, default=90, metavar="N", help="decisions of the last N days (default 90)")
+    _json(_command(report, "verify", "report:verify", "verify the signatures of a report")).add_argument("id")
+    _command(report, "keys", "report:keys", "print the public signing keys as JSON Web Key Set")
     delivery = _group(commands, "delivery", "report versions on their way to destinations")
     _limit(_json(_command(delivery, "list", "delivery:list_deliveries", "list deliveries of the newest reports")))
     replay = _command(delivery, "replay", "delivery:replay", "send a delivery again")
@@ -209,12 +251,61 @@ def _held(commands: Group) -> None:
 
 
 def _models(commands: Group) -> None:
-    model = _group(commands, "model", "models that workers have announced")
-    _json(_command(model, "list", "model:list_models", "list every version with its state"))
-    activate = _command(model, "activate", "model:activate", "let a version read studies, in place of the active one")
-    activate.add_argument("name")
-    activate.add_argument("version")
-    activate.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+    model = _group(commands, "model", "models: bring, check, let read")
+    _json(_command(model, "list", "model:list_models", "list every version that workers announced, with its state"))
+    _version(_command(model, "activate", "model:activate", "let a version read studies, in place of the active one"))
+    promote = _version(_command(model, "promote", "model:promote", "let a version run: in the shadow, or for reports"))
+    promote.add_argument("--to", required=True, choices=("shadow", "active"), help="shadow: findings are not reported")
+    _version(_command(model, "retire", "model:retire", "let a version read nothing any more"))
+    rollback = _command(model, "rollback", "model:rollback", "back to the version that was active before")
+    rollback.add_argument("name")
+    _packs(model)
+    recall = _json(
+        _command(commands, "recall", "recall:recall", "list, mark and redo what a model version had a part in")
+    )
+    recall.add_argument("--model", required=True, metavar="NAME")
+    recall.add_argument("--version", required=True, metavar="VERSION")
+    recall.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+    recall.add_argument("--reason", default="", metavar="TEXT", help="why; it goes out with the reports")
+    recall.add_argument("--mark", action="store_true", help="retire it, cancel unsigned reports, flag signed ones")
+    recall.add_argument("--rerun", action="store_true", help="analyse the studies again with what is active")
+
+
+def _packs(model: Group) -> None:
+    init = _command(model, "init", "model_pack:init", "make the folder of a new pack from an ONNX file")
+    init.add_argument("name", help="lower-case words joined by hyphens")
+    init.add_argument("--kind", required=True, choices=("image", "record", "series", "genotype"))
+    init.add_argument("--onnx", required=True, metavar="FILE", help="the graph; for kind genotype rules.json")
+    init.add_argument("--words", default="", metavar="FILE", help="texts of the card as TOML, where they are written")
+    init.add_argument("--into", default=".", metavar="FOLDER", help="where the folder NAME is made (default: here)")
+    measure = _json(_packed(model, "evaluate", "measure it on labelled cases; sets threshold and quantiles"))
+    measure.add_argument("--data", required=True, metavar="PATH", help="folder with labels.csv, or a CSV of records")
+    measure.add_argument("--choose", type=float, default=0.5, metavar="SHARE", help="patients that choose (default .5)")
+    measure.add_argument("--sensitivity", type=float, default=0.9, metavar="SHARE", help="wanted (default .9)")
+    _packed(model, "pack", "put in numbers, golden vectors and digests; refuses what is not written")
+    keygen = _command(model, "keygen", "model_pack:keygen", "make a pair of signing keys")
+    keygen.add_argument("key", metavar="FILE", help="for the private half; the public one lies beside, *.pub.pem")
+    sign = _packed(model, "sign", "sign a pack")
+    sign.add_argument("--key", required=True, metavar="FILE", help="the private key")
+    for command in (keygen, sign):
+        command.add_argument("--passphrase-file", default="", metavar="FILE", help="passphrase of the private key")
+    verify = _json(_packed(model, "verify", "print every check that a worker makes"))
+    add = _packed(model, "add", "copy a verified pack into the site's folder of models")
+    for command in (verify, add):
+        command.add_argument("--trust", default="", metavar="FOLDER", help="more public keys (*.pem) to trust")
+
+
+def _packed(group: Group, name: str, help_: str) -> argparse.ArgumentParser:
+    made = _command(group, name, f"model_pack:{name}", help_)
+    made.add_argument("folder", metavar="FOLDER", help="the pack")
+    return made
+
+
+def _version(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    command.add_argument("name")
+    command.add_argument("version")
+    command.add_argument("--sha256", default="", metavar="DIGITS", help="first digits, where two packages share both")
+    return command
 
 
 def _release(commands: Group) -> None:

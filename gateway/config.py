@@ -14,10 +14,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.domain.access import Role
 from gateway.domain.errors import Invalid
 from gateway.domain.report import RECORD
 
@@ -34,6 +35,8 @@ class GatewaySettings(Section):
     """Folder for the embedded database, blobs, key rings, broker, audit anchors and dxgate.toml."""
     organization: str = "dxgate"
     """Name of the organisation that performs the analysis, as written into reports."""
+    dicomweb_url: str = Field("", pattern=r"^(https?://[^\s?#]+)?$")
+    """Base address of the DICOMweb server that has the images, named in reports; empty names none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity of the log lines written to standard error."""
     log_format: Literal["text", "json"] = "text"
@@ -158,6 +161,41 @@ class WebSettings(Section):
     """PEM certificate chain; set together with tls_key to serve HTTPS."""
     tls_key: str = ""
     """PEM private key of the certificate."""
+    tls_client_ca: str = ""
+    """PEM certificates that sign client certificates; clients may then prove who they are by theirs."""
+    tls_client_required: bool = False
+    """Refuse connections without a client certificate, those of browsers too."""
+    tls_client_crl: str = ""
+    """PEM revocation list of tls_client_ca, read at the start; without a current one no client certificate passes."""
+    private_key_sets: bool = False
+    """Let the key sets of clients (jwks_uri) lie at addresses inside the hospital."""
+    key_set_ca: str = ""
+    """PEM certificates that sign those of key set addresses; empty means those of the system."""
+    local_sign_in: bool = True
+    """Let people sign in with a password kept here; with false only through the identity provider of section oidc."""
+    client_rate: float = Field(1000.0, gt=0)
+    """Requests per second that one FHIR client may keep up; as many as come in five seconds may come at once."""
+    address_rate: float = Field(2000.0, gt=0)
+    """The same for one network address, whoever asks."""
+
+
+class OidcSettings(Section):
+    issuer: str = ""
+    """https address of an OpenID Connect provider, through which people sign in to the console; empty means none."""
+    client_id: str = ""
+    """What the provider calls us."""
+    client_secret: str = Field("", repr=False)
+    """Our secret with the provider; empty for a public client."""
+    scopes: str = "openid profile"
+    """Scopes asked of the provider."""
+    name_claim: str = "preferred_username"
+    """Claim of the ID token that becomes the person's name in the audit trail."""
+    role_claim: str = "groups"
+    """Claim of the ID token, a text or a list, that decides the role; dots lead into objects (realm_access.roles)."""
+    role_map: tuple[str, ...] = ()
+    """Pairs `value=role` in order; the first value that the claim holds gives the role, without one nobody comes in."""
+    ca: str = ""
+    """PEM certificates that sign the provider's; empty means those of the system."""
 
 
 class StudySettings(Section):
@@ -170,14 +208,50 @@ class StudySettings(Section):
 class WorkerSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`cuda` refuses to start without a GPU, `cpu` never uses one, `auto` takes a GPU where there is one."""
+    device_number: int = Field(0, ge=0, le=63)
+    """The GPU that this worker uses, as the driver counts them; one worker process serves one GPU."""
+    device_memory_mib: int = Field(0, ge=0, le=1 << 24)
+    """Device memory that the models may take together; 0 means nine tenths of the GPU, and no limit on a CPU."""
+    processes: int = Field(1, ge=1, le=64)
+    """Workers that `dxgate up` starts; with GPUs each takes the next one, from device_number on."""
     threads: int = Field(2, ge=1, le=64)
-    """Tasks that one worker process holds at a time."""
+    """Tasks that one worker process holds at a time; a GPU is kept busy by 8 to 16 that decode for it."""
+    batch_wait_ms: float = Field(5.0, ge=0, le=1000)
+    """How long an image may wait for others to be run with it on a GPU or a server; one that is STAT never does."""
+    decoders: int = Field(0, ge=0, le=64)
+    """Processes that decode compressed pixels for one worker; 0 means one for each thread, but not more than cores."""
+    decode_seconds: float = Field(30.0, ge=1, le=600)
+    """Time that decoding one compressed frame may take."""
+    max_tasks: int = Field(0, ge=0)
+    """Tasks after which a worker ends, to be started anew, once it has finished what it holds; 0 means never.
+    Its start takes seconds: a number that is reached in less than half a minute makes `dxgate up` pause."""
+    max_memory_mib: int = Field(0, ge=0)
+    """Resident memory after which a worker does the same; 0 means that it is not looked at."""
     lease_seconds: float = Field(45.0, ge=2)
     """A task whose worker is silent for this long is given to another."""
     timeout_seconds: float = Field(600.0, ge=5)
     """A task that runs longer is given up by its worker."""
     max_attempts: int = Field(10, ge=1, le=100)
     """Attempts after which a task counts as failed."""
+
+
+class RemoteModelSettings(Section):
+    pack: str = Field(min_length=1, max_length=128)
+    """Name of the package whose graph runs on the server."""
+    url: str
+    """The model there, https://host/v2/models/NAME or .../versions/VERSION (KServe v2, Triton)."""
+    bearer_token: str = Field("", repr=False)
+    """Token sent to the server."""
+    ca: str = ""
+    """PEM certificates that sign the server's; empty means those of the system."""
+    allow_http: bool = False
+    """Allow an address without TLS that is not this machine's own."""
+    timeout_seconds: float = Field(30.0, gt=0, le=600)
+    """Time that one request may take."""
+    attempts: int = Field(3, ge=1, le=10)
+    """Requests that are made before the task is given back."""
+    connections: int = Field(4, ge=1, le=64)
+    """Requests that may be under way at a time."""
 
 
 class ModelSettings(Section):
@@ -187,6 +261,10 @@ class ModelSettings(Section):
     """Folder of PEM public keys whose signatures are accepted beside the built-in one."""
     activate_signed: bool = True
     """Activate a verified package as soon as a worker announces it; otherwise it stays a draft."""
+    reload_seconds: float = Field(30.0, ge=0, le=86400)
+    """Pause between two looks for new packages while a worker runs; 0 means that only its start looks."""
+    remote: tuple[RemoteModelSettings, ...] = ()
+    """Packages whose graph runs on an inference server; the worker prepares the images and checks the answers."""
 
 
 class PixelSettings(Section):
@@ -238,7 +316,7 @@ class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
     """Name by which reports, the console and the audit call this destination."""
     kind: Literal["fhir", "folder"]
-    """How it is reached: a FHIR server that takes a transaction, or a folder for one JSON file per version."""
+    """How it is reached: a FHIR server, or a folder for one JSON file per version."""
     url: str
     """Base address of the FHIR server, or path of the folder."""
     bearer_token: str = Field("", repr=False)
@@ -247,8 +325,30 @@ class DestinationSettings(Section):
     """User name for HTTP Basic."""
     password: str = Field("", repr=False)
     """Password for HTTP Basic."""
+    token_url: str = ""
+    """OAuth 2.0 token endpoint; with client_id it replaces the token and the password (SMART Backend Services)."""
+    client_id: str = ""
+    """Our client id at the token endpoint."""
+    client_secret: str = Field("", repr=False)
+    """Our client secret there, where we have no private key."""
+    private_key: str = ""
+    """PEM file of our private key (EC P-384 or RSA) for private_key_jwt; the EHR knows its public half."""
+    key_id: str = ""
+    """The `kid` under which the EHR knows the public half."""
+    scope: str = ""
+    """Scopes to ask for, e.g. system/DiagnosticReport.cruds; empty asks for what the EHR gives."""
+    tls_certificate: str = ""
+    """PEM client certificate chain for mutual TLS; set together with tls_key."""
+    tls_key: str = ""
+    """PEM private key of the client certificate."""
+    tls_ca: str = ""
+    """PEM certificates that sign the EHR's; empty trusts those that the operating system trusts."""
+    strategy: Literal["auto", "transaction", "dr-create", "dr-update-by-order", "docref-pdf", "pull"] = "auto"
+    """How reports are put into the EHR; `auto` takes what its CapabilityStatement offers."""
+    patient_system: str = ""
+    """Identifier system by which the EHR knows patients, where it differs from the issuer in the images."""
     timeout_seconds: float = Field(20.0, gt=0, le=300)
-    """Time that one attempt may take."""
+    """Time that one request of an attempt may take."""
     retry_seconds: float = Field(5.0, gt=0)
     """First pause after a failed attempt; it doubles up to ten minutes."""
 
@@ -265,6 +365,7 @@ class Settings(Section):
     keys: KeySettings = KeySettings()
     dicom: DicomSettings = DicomSettings()
     web: WebSettings = WebSettings()
+    oidc: OidcSettings = OidcSettings()
     study: StudySettings = StudySettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
@@ -361,6 +462,9 @@ def load(environment: Mapping[str, str] | None = None, **overrides: Mapping[str,
     _check_complete(settings)
     _check_together(settings)
     _check_keys(settings.keys)
+    _check_sign_in(settings)
+    for destination in settings.destinations:
+        _check_destination(destination)
     return LoadedSettings(settings, origins)
 
 
@@ -389,12 +493,34 @@ def _check_together(settings: Settings) -> None:
     for section, tls in (("dicom", settings.dicom), ("web", settings.web)):
         if bool(tls.tls_certificate) != bool(tls.tls_key):
             raise Invalid(f"{section}.tls_certificate and {section}.tls_key are set together or not at all")
+        if tls.tls_client_ca and not tls.tls_certificate:
+            raise Invalid(f"{section}.tls_client_ca needs {section}.tls_certificate and {section}.tls_key")
+    if (settings.web.tls_client_required or settings.web.tls_client_crl) and not settings.web.tls_client_ca:
+        raise Invalid("web.tls_client_required and web.tls_client_crl need web.tls_client_ca")
     if any(destination.name == RECORD for destination in settings.destinations):
         raise Invalid(f"{RECORD} is the name of the gateway's own store; call the destination something else")
-    if settings.dicom.tls_client_ca and not settings.dicom.tls_certificate:
-        raise Invalid("dicom.tls_client_ca needs dicom.tls_certificate and dicom.tls_key")
     if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:
         raise Invalid("dicom.max_object_bytes is above dicom.max_bytes_in_flight; such an object would never fit")
+
+
+def _check_sign_in(settings: Settings) -> None:
+    """A provider that could let nobody in, or a console that nobody could enter, is a mistake."""
+    oidc = settings.oidc
+    if not oidc.issuer:
+        if oidc.client_id or oidc.role_map:
+            raise Invalid("oidc.client_id and oidc.role_map need oidc.issuer")
+        if not settings.web.local_sign_in:
+            raise Invalid("web.local_sign_in false needs oidc.issuer, or nobody could sign in")
+        return
+    if not oidc.issuer.startswith("https://"):
+        raise Invalid("oidc.issuer begins with https://")
+    if not oidc.client_id or not oidc.role_map:
+        raise Invalid("oidc.issuer needs oidc.client_id and oidc.role_map")
+    roles = {pair.rpartition("=")[2] for pair in oidc.role_map if pair.rpartition("=")[0]}
+    if len(oidc.role_map) != sum(bool(pair.rpartition("=")[0]) for pair in oidc.role_map) or roles - set(
+        get_args(Role)
+    ):
+        raise Invalid(f"oidc.role_map holds pairs value=role; a role is one of {', '.join(get_args(Role))}")
 
 
 def _check_keys(keys: KeySettings) -> None:
@@ -415,6 +541,23 @@ def _check_keys(keys: KeySettings) -> None:
         raise Invalid("keys.pkcs11_identity_token and keys.pkcs11_identity_pin are set together or not at all")
     if keys.objects_key == keys.identity_key:
         raise Invalid("keys.objects_key and keys.identity_key must differ: a worker may use the first only")
+
+
+def _check_destination(told: DestinationSettings) -> None:
+    """One way of signing in, whole."""
+    name = f"destination {told.name}"
+    if bool(told.token_url) != bool(told.client_id):
+        raise Invalid(f"{name}: token_url and client_id are set together or not at all")
+    if bool(told.token_url) != bool(told.client_secret or told.private_key):
+        raise Invalid(f"{name}: token_url needs one of client_secret and private_key, and they need it")
+    if told.client_secret and told.private_key:
+        raise Invalid(f"{name}: client_secret and private_key exclude each other")
+    if sum(map(bool, (told.token_url, told.bearer_token, told.username))) > 1:
+        raise Invalid(f"{name}: token_url, bearer_token and username exclude each other")
+    if bool(told.tls_certificate) != bool(told.tls_key):
+        raise Invalid(f"{name}: tls_certificate and tls_key are set together or not at all")
+    if told.kind == "folder" and told.strategy != "auto":
+        raise Invalid(f"{name}: a folder has no strategy")
 
 
 def _file_path(variables: Mapping[str, str], from_environment: Mapping[str, Any]) -> Path:

@@ -174,6 +174,8 @@ def device(settings: Settings) -> Findings:
     if settings.worker.device == "cuda" and not (count and has_wheel):
         lacking = "no CUDA device" if not count else "no onnxruntime-gpu"
         yield "fail", f"worker.device is cuda, but there is {lacking}; the worker will not start"
+    elif count and has_wheel and settings.worker.device != "cpu" and settings.worker.device_number >= count:
+        yield "fail", f"worker.device_number is {settings.worker.device_number}, but there are {count} CUDA device(s)"
     elif count and not has_wheel and settings.worker.device == "auto":
         yield "warn", f"{count} CUDA device(s) idle: install the extra `gpu` instead of `cpu`, or set worker.device=cpu"
     else:
@@ -230,6 +232,9 @@ def web(settings: Settings) -> Findings:
         return
     import httpx
 
+    if settings.web.tls_client_required:
+        yield "ok", "running; not asked, because web.tls_client_required lets in only who has a certificate"
+        return
     scheme = "https" if settings.web.tls_certificate else "http"
     address = f"{scheme}://{reachable(settings.web.host)}:{settings.web.port}/readyz"
     try:

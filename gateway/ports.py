@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
-from gateway.domain.access import Client, ClientKind, Grant, Person
-from gateway.domain.audit import AuditRow
+from gateway.domain.access import Client, ClientKind, Grant, Person, Role
+from gateway.domain.audit import AuditQuery, AuditRow
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
 from gateway.domain.criterion import Criterion, Link, Order, Place
@@ -23,8 +23,11 @@ from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
+from gateway.domain.recall import Recall
+from gateway.domain.record import InputDocument, RecordInput
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
+from gateway.domain.review import Review
 from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
 from gateway.domain.subscription import Event, Subscriber
 from gateway.domain.task import Task
@@ -64,6 +67,10 @@ class Studies(Protocol):
 
     def move(self, study_id: StudyId, was: str, event: str) -> bool:
         """Guarded move of the state table; False where the study is no longer in `was`."""
+        ...
+
+    def reopen(self, study: Study) -> bool:
+        """A locked study back to `receiving` with its next revision, to be analysed again; False where it is open."""
         ...
 
     def newest(self, limit: int, before: datetime | None = None) -> list[Study]: ...
@@ -166,10 +173,25 @@ class Models(Protocol):
         ...
 
     def activate(self, model_id: str) -> bool:
-        """Makes it the active version of its name and retires the others; False where it is active already."""
+        """Makes it the active version of its name and retires the others; False where it is active already.
+
+        Conflict where it was recalled.
+        """
+        ...
+
+    def decide(self, model_id: str, state: Literal["shadow", "retired"]) -> bool:
+        """A person lets it run without being reported, or not at all; False where it is in that state already."""
+        ...
+
+    def previous(self, name: str) -> ServedModel:
+        """The version that was active last before the one that is; Missing where there was none."""
         ...
 
     def active(self) -> list[ServedModel]: ...
+
+    def running(self) -> list[ServedModel]:
+        """The active models and those in the shadow."""
+        ...
 
     def get(self, model_id: str) -> ServedModel: ...
 
@@ -250,11 +272,59 @@ class Reports(Protocol):
         """Newest first; `after` is the last row of the page before."""
         ...
 
+    def waiting(self, limit: int) -> list[tuple[Report, Study]]:
+        """Preliminary reports with their studies: those of STAT studies first, then the longest waiting."""
+        ...
+
+    def count_waiting(self, limit: int) -> int:
+        """How many wait for a signature; counting ends at `limit`."""
+        ...
+
+
+class Reviews(Protocol):
+    """What physicians decided about report versions."""
+
+    def add(self, made: Review) -> None: ...
+
+    def of_report(self, report_id: ReportId) -> list[Review]:
+        """Oldest first."""
+        ...
+
+    def since(self, since: datetime, limit: int) -> list[Review]:
+        """Newest first."""
+        ...
+
+    def counts_by_key(self) -> Mapping[str, int]:
+        """How many decisions each signing key has signed."""
+        ...
+
+
+class Recalls(Protocol):
+    """Recalled model versions, and what rests on a model."""
+
+    def add(self, made: Recall) -> Recall:
+        """The recall of this model; the first one stays as it is."""
+        ...
+
+    def of_models(self, models: Sequence[ModelId]) -> list[Recall]:
+        """Oldest first."""
+        ...
+
+    def reports_by(self, model_id: ModelId, limit: int, after: ReportId | None = None) -> list[Report]:
+        """Reports of studies that the model has answered about, in the order of their ids."""
+        ...
+
+    def under_way(self, model_id: ModelId, limit: int) -> list[StudyId]:
+        """Studies of whose present revision the model still has to say something."""
+        ...
+
 
 class Deliveries(Protocol):
     """Report versions on their way to destinations."""
 
-    def plan(self, report: Report, destinations: Sequence[str], at: datetime) -> list[Delivery]: ...
+    def plan(self, report: Report, destinations: Sequence[str], at: datetime) -> list[Delivery]:
+        """One for each destination; what waits there of an earlier version is superseded."""
+        ...
 
     def due(self, destination: str, now: datetime, limit: int) -> list[Delivery]: ...
 
@@ -464,6 +534,10 @@ class ResourceIndex(Protocol):
         """Deletes the rows of these resources: their patient was erased."""
         ...
 
+    def newest(self, kind: str) -> int:
+        """The greatest key of a type, 0 where there is none: what a search looks at, whatever is written later."""
+        ...
+
     def page(
         self,
         kind: str,
@@ -610,6 +684,58 @@ class Hook(Protocol):
         ...
 
 
+class Records(Protocol):
+    """Patients' records, each a study of kind `record`, and what was gathered from them for models (decision 10)."""
+
+    def touch(self, patient: str, settle_at: datetime, at: datetime) -> bool:
+        """The record has changed: it is settled, in its next revision, not before `settle_at`."""
+        ...
+
+    def touch_known(self, patient: str, settle_at: datetime, at: datetime) -> bool:
+        """The same where the record has been touched before; False where it has not."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Study]:
+        """Records whose time to settle has come."""
+        ...
+
+    def look_again(self, study_id: StudyId, at: datetime) -> None:
+        """The record is gathered anew at `at` though nothing is written to it: a stay has become long enough."""
+        ...
+
+    def ripe(self, now: datetime, limit: int) -> list[Study]:
+        """Records that are to be looked at again by now."""
+        ...
+
+    def keep(self, made: RecordInput, resources: Sequence[str], at: datetime) -> None:
+        """The sealed input of one model, and the resources (Type/id) that it was gathered from."""
+        ...
+
+    def identify(self, study_id: StudyId, sealed_identity: bytes) -> None: ...
+
+    def input(self, study_id: StudyId, revision: int, model_id: str) -> RecordInput: ...
+
+    def last_digests(self, study_id: StudyId) -> Mapping[str, bytes]:
+        """Of the inputs of the newest revision that had any, by model."""
+        ...
+
+    def basis(self, study_id: StudyId, revision: int) -> Mapping[str, tuple[str, ...]]:
+        """By model, the resources that its input was gathered from; closed to workers."""
+        ...
+
+
+class OpenResource(Protocol):
+    """Opens the sealed body of a stored resource."""
+
+    def __call__(self, unit: UnitOfWork, stored: StoredVersion) -> Mapping[str, Any]: ...
+
+
+class SealIdentity(Protocol):
+    """Who a record is about, from its Patient resource, sealed under the patient's own key for the vault."""
+
+    def __call__(self, study: Study, resources: Sequence[Mapping[str, Any]]) -> bytes: ...
+
+
 class Access(Protocol):
     """Clients, persons and their grants."""
 
@@ -619,9 +745,19 @@ class Access(Protocol):
 
     def add_client(self, client: Client) -> None: ...
 
+    def rotate_client(self, now: Client) -> bool:
+        """Replaces by what a client proves who it is, and ends what it was granted; False where it is not active."""
+        ...
+
     def disable_client(self, kind: ClientKind, name: str) -> bool: ...
 
     def person(self, name: str) -> Person | None: ...
+
+    def person_of(self, issuer: str, subject: str) -> Person | None:
+        """The person behind an account of an identity provider."""
+        ...
+
+    def set_role(self, person: Person, role: Role) -> None: ...
 
     def add_person(self, person: Person) -> None: ...
 
@@ -629,7 +765,17 @@ class Access(Protocol):
 
     def grant(self, token_hash: bytes, now: datetime) -> Grant | None: ...
 
-    def drop_grant(self, token_hash: bytes) -> None: ...
+    def drop_grant(self, token_hash: bytes) -> bool:
+        """False where another has dropped it before: a code or refresh token serves once."""
+        ...
+
+    def drop_chain(self, chain: str) -> None:
+        """Everything that came of one sign-in."""
+        ...
+
+    def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:
+        """Remembers a signed assertion until it expires; False where it was used before, by whatever process."""
+        ...
 
 
 class AuditTrail(Protocol):
@@ -654,6 +800,14 @@ class AuditTrail(Protocol):
         subject_id: str | None = None,
     ) -> list[AuditRow]: ...
 
+    def search(self, query: AuditQuery, *, limit: int, before_seq: int | None = None) -> list[AuditRow]:
+        """Newest first."""
+        ...
+
+    def count(self, query: AuditQuery, limit: int) -> int:
+        """How many rows; counting ends at `limit`."""
+        ...
+
 
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     """One transaction. Leaving the block without `commit` rolls back."""
@@ -671,6 +825,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     @property
     def reports(self) -> Reports: ...
     @property
+    def reviews(self) -> Reviews: ...
+    @property
+    def recalls(self) -> Recalls: ...
+    @property
     def deliveries(self) -> Deliveries: ...
     @property
     def identities(self) -> Identities: ...
@@ -682,6 +840,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def erasures(self) -> Erasures: ...
     @property
     def resources(self) -> Resources: ...
+    @property
+    def records(self) -> Records: ...
     @property
     def resource_index(self) -> ResourceIndex: ...
     @property
@@ -780,6 +940,14 @@ class IdentityVault(Protocol):
     def search_index(self, kind: Literal["accession", "study-uid", "condition"], value: str) -> bytes: ...
 
 
+class ContentSigner(Protocol):
+    """The gateway's own signature."""
+
+    def sign(self, claims: Mapping[str, str | int]) -> tuple[str, str]:
+        """The JWS over `claims` and the id of the key. Unavailable where there is no key to sign with."""
+        ...
+
+
 class Outlet(Protocol):
     """Sends one report version to one destination and returns what the destination acknowledged."""
 
@@ -810,6 +978,26 @@ class ReportDocument(Protocol):
         """Heat maps (PNG) by blob key."""
         ...
 
+    @property
+    def reviews(self) -> Sequence[Review]:
+        """What physicians decided about the report up to this version, oldest first."""
+        ...
+
+    @property
+    def recalls(self) -> Sequence[Recall]:
+        """Recalls of models of this version, as known when the version was made."""
+        ...
+
+    @property
+    def dicomweb_url(self) -> str:
+        """Base address of the DICOMweb server that has the study's images; empty where none is configured."""
+        ...
+
+    @property
+    def basis(self) -> Mapping[str, Sequence[str]]:
+        """By model, the resources (Type/id) of the record that its input was gathered from."""
+        ...
+
 
 @dataclass(frozen=True)
 class SearchedPixels:
@@ -836,6 +1024,13 @@ class PixelSearch(Protocol):
 class Inference(Protocol):
     """Runs a verified model on the de-identified Part 10 files of one study."""
 
-    def predict(self, model_id: ModelId, instances: Iterable[bytes]) -> Prediction:
-        """Unsupported: the study is outside the model's scope, with the reason that reaches the sender."""
+    def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
+        """Unsupported: the study is outside the model's scope, with the reason that reaches the sender.
+
+        What is `stat` goes before everything else that waits for the same model.
+        """
+        ...
+
+    def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
+        """The same on what was gathered from a record."""
         ...

@@ -12,7 +12,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.config import DestinationSettings, KeySettings, Settings
 from gateway.domain.errors import GatewayError
@@ -34,6 +34,7 @@ from gateway.storage.object_seal import PatientObjectSeal
 from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
+    from gateway.domain.access import Role
     from gateway.flow.bulk.files import BulkFiles
     from gateway.flow.bulk.run_jobs import ClearJobs, RunJobs
     from gateway.flow.check import CheckInstances
@@ -42,14 +43,20 @@ if TYPE_CHECKING:
     from gateway.flow.erase import ErasePatient
     from gateway.flow.export_studies import ExportStudies
     from gateway.flow.grant_access import GrantAccess
+    from gateway.flow.key_sets import Fetch
     from gateway.flow.prove_keys import ProveKeys
     from gateway.flow.read_reports import ReadReports
+    from gateway.flow.recall import RecallModel
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.record.settle import SettleRecords
     from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
+    from gateway.flow.review import ReviewReport
     from gateway.flow.rotate_keys import RotateKeys
+    from gateway.flow.sign_in_elsewhere import SignInElsewhere
     from gateway.flow.subscribe.forget import ForgetEvents
     from gateway.flow.subscribe.notify import SendNotifications
+    from gateway.flow.verify_reviews import VerifyReviews
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
     from gateway.servers.web.services import ChainCheck
@@ -61,6 +68,7 @@ _opening = threading.Lock()
 _ORPHANS_PAUSE = 86_400.0
 _FORGET_PAUSE = 3600.0
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
+_REQUESTS = 4  # that one attempt at a delivery may spend its whole time on; after a crash it is tried again then
 _SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
 _CHECK_BATCH = 64
 _REST = 1.0  # seconds for which looks for work are spared while nothing is committed
@@ -189,13 +197,50 @@ def erase_patient(settings: Settings) -> ErasePatient:
     from gateway.storage.scrub import scrub
 
     opened = database(settings)
-    return ErasePatient(opened, blobs(settings), lambda: scrub(opened))
+    of_patients = vault(settings, opened)
+    return ErasePatient(opened, blobs(settings), lambda: scrub(opened), house=lambda: of_patients.house().pseudonym)
 
 
 def read_reports(settings: Settings, opened: Database) -> ReadReports:
     from gateway.flow.read_reports import ReadReports
 
-    return ReadReports(vault(settings, opened), blobs(settings), object_seal(settings, opened))
+    return ReadReports(
+        vault(settings, opened), blobs(settings), object_seal(settings, opened), settings.gateway.dicomweb_url
+    )
+
+
+def review(settings: Settings, opened: Database, reports: ReadReports | None = None) -> ReviewReport:
+    """For the console and the FHIR endpoint: it signs, so it needs the identity ring."""
+    from gateway.flow.review import ReviewReport
+    from gateway.privacy.signing import Signer
+
+    return ReviewReport(
+        database=opened,
+        reports=reports or read_reports(settings, opened),
+        signer=Signer(all_keys(settings)),
+        base_url=settings.fhir_base_url,
+        organization_name=settings.gateway.organization,
+        destinations=tuple(destination.name for destination in settings.destinations),
+    )
+
+
+def recall(settings: Settings, opened: Database) -> RecallModel:
+    from gateway.flow.recall import RecallModel
+
+    return RecallModel(opened, tuple(destination.name for destination in settings.destinations))
+
+
+def verify_reviews(settings: Settings, opened: Database) -> VerifyReviews:
+    from gateway.flow.verify_reviews import VerifyReviews
+    from gateway.privacy.signing import public_keys, verified
+
+    return VerifyReviews(
+        database=opened,
+        reports=read_reports(settings, opened),
+        claims=lambda jws: verified(jws, public_keys(all_keys(settings).keys)),
+        base_url=settings.fhir_base_url,
+        organization_name=settings.gateway.organization,
+    )
 
 
 def record(settings: Settings, of_vault: Vault) -> Record:
@@ -205,6 +250,7 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     from gateway.flow.record.owner import FindOwner
     from gateway.flow.record.plan import PlanWrites
     from gateway.flow.record.store import Record
+    from gateway.flow.record.watch import WatchRecords
     from gateway.flow.record.write import WriteResources
     from gateway.flow.subscribe.watch import WatchSubscriptions
 
@@ -212,7 +258,18 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     opened = OpenResources(of_vault)
 
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
-    return Record(plan, WriteResources((keep_index, WatchSubscriptions(opened, base))), opened)
+    watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
+    return Record(plan, WriteResources((keep_index, watch, WatchSubscriptions(opened, base))), opened)
+
+
+def settle_records(settings: Settings, opened: Database) -> SettleRecords:
+    """Gathers what models on records ask for; it runs where identity may be opened."""
+    from gateway.flow.record.read_record import ReadRecord
+    from gateway.flow.record.settle import SettleRecords
+
+    read = ReadRecord(vault(settings, opened))
+    seal = object_seal(settings, opened)
+    return SettleRecords(opened, blobs(settings), seal, read.open_resource, read.seal_identity)
 
 
 def file_reports(settings: Settings, opened: Database) -> DeliverReports:
@@ -294,6 +351,35 @@ def access(settings: Settings, opened: Database) -> GrantAccess:
         token_life=timedelta(seconds=settings.web.token_seconds),
         session_life=timedelta(seconds=settings.web.session_seconds),
     )
+
+
+def key_set_fetch(settings: Settings) -> Fetch:
+    """Fetches the key sets that clients publish."""
+    from gateway.outlets.https_document import HttpsDocuments
+
+    return HttpsDocuments(private=settings.web.private_key_sets, ca=settings.web.key_set_ca).get
+
+
+def sign_in_elsewhere(settings: Settings, opened: Database) -> SignInElsewhere | None:
+    """Signing in through the identity provider of the settings, where one is named."""
+    from gateway.flow.sign_in_elsewhere import Provider, SignInElsewhere
+    from gateway.outlets.https_document import HttpsDocuments
+
+    told = settings.oidc
+    if not told.issuer:
+        return None
+    pairs = (pair.rpartition("=") for pair in told.role_map)
+    provider = Provider(
+        issuer=told.issuer,
+        client_id=told.client_id,
+        client_secret=told.client_secret,
+        scopes=told.scopes,
+        name_claim=told.name_claim,
+        role_claim=told.role_claim,
+        roles=tuple((value, cast("Role", role)) for value, _, role in pairs),
+    )
+    ask = HttpsDocuments(private=True, ca=told.ca).ask  # the administrator has named it, not a stranger
+    return SignInElsewhere(opened, provider, ask, f"{settings.base_url}/console/elsewhere/return")
 
 
 def export_keys(settings: Settings) -> ExportKeys:
@@ -402,7 +488,7 @@ def serve_dicom(settings: Settings, stop: threading.Event) -> None:
 
 def _listener_settings(settings: Settings) -> ListenerSettings:
     from gateway.servers.dicom.settings import Limits, ListenerSettings, Timeouts
-    from gateway.servers.dicom.tls import tls_context
+    from gateway.servers.tls_context import tls_context
 
     dicom = settings.dicom
     tls = None
@@ -430,21 +516,26 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
     from gateway.servers.web.serve import run
     from gateway.servers.web.services import WebServices
 
+    sys.setswitchinterval(0.0005)  # as for DICOM: the commit must not wait 5 ms for a thread that computes
     opened = database(settings)
     keys = all_keys(settings)
+    reports = read_reports(settings, opened)
     of_web = vault(settings, opened)
     commits = GroupCommitter(opened, actor="web")
     services = WebServices(
         settings=settings,
         database=opened,
         vault=of_web,
-        reports=read_reports(settings, opened),
+        reports=reports,
         reidentify=reidentify(settings, opened),
         record=record(settings, of_web),
         commits=commits,
         page_key=keys.key(Purpose.TOKENS).key,
+        fetch_keys=key_set_fetch(settings),
+        elsewhere=sign_in_elsewhere(settings, opened),
         check_audit=lambda: _check_chain(settings, opened),
         check_source=lambda url: check_source(url, settings.bulk.import_hosts),
+        review=review(settings, opened, reports),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
     commits.stop()
@@ -488,6 +579,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     chores = [
         Chore("check", check(settings, opened), pause, full=_CHECK_BATCH, rest=_REST),
         Chore("settle", SettleStudies(opened), pause, rest=_REST),
+        Chore("settle-records", settle_records(settings, opened), pause, rest=_REST),
         Chore("publish", publish, pause, rest=_REST),
         Chore("anchor", anchor, settings.sweep.anchor_seconds),
         Chore("orphans", SweepOrphans(opened, blobs(settings)), _ORPHANS_PAUSE, full=sys.maxsize),
@@ -504,7 +596,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
             name=told.name,
             outlet=outlet(told, settings),
             first_pause=timedelta(seconds=told.retry_seconds),
-            lease=timedelta(seconds=told.timeout_seconds * 2 + 10),
+            lease=timedelta(seconds=told.timeout_seconds * _REQUESTS + 10),
         )
         chores.append(Chore(f"deliver-{told.name}", DeliverReports(opened, reports, destination), pause, rest=_REST))
     sweeper = Sweeper(chores, stop, opened.version)

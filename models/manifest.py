@@ -2,7 +2,7 @@
 
 Why a file of our own beside the ONNX: the graph knows tensors, the gateway must know modality, body part,
 threshold, calibration and limits, and an auditor must be able to read them. `input.kind` says what the model
-takes: an image, a record of named values, a series of them over time, or genotypes (rules, nothing learnt).
+takes: an image, a record of named values, a series of them over time, genotypes or a plan (rules, nothing learnt).
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from gateway.domain.finding import Code
 from models.strict import read
 
 Frames = Literal["single", "first", "middle"]
+Activation = Literal["none", "softmax", "sigmoid", "positive"]
+"""What the graph's answer is: a probability per label, a logit per label, or of the positive label alone a logit
+(`sigmoid`) or a probability (`positive`)."""
+Origin = Literal["own", "third-party"]
 MANIFEST_LIMIT = 64 * 1024  # bytes; a page that is longer is not a page
 MAX_FIELDS = 512
 STEPS = ("rescale", "window", "polarity", "grey", "centre-square", "resize-bicubic")
@@ -57,6 +61,10 @@ class ImageInput:
     max_side: int
     max_frames: int
     min_contrast: float  # standard deviation of the prepared grey levels; below it there is no picture
+    layout: Literal["NHWC", "NCHW"] = "NHWC"
+    scale: float = 1.0  # a channel is (grey level * scale - mean) / deviation; three channels are the same grey
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ class Field:
     conversions: tuple[Conversion, ...] = ()
     answers: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    typical: float = math.nan  # what a third-party graph that takes no NaN is given where the value is not known
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,15 @@ class GenotypeInput:
 
 
 @dataclass(frozen=True)
+class PlanInput:
+    """Named values of a record, and what models have said of the patient; rules make proposals of them."""
+
+    kind: Literal["plan"]
+    rules: Literal["rules.json"]
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
 class Label:
     """One answer, in the order of the columns of the graph's probability output."""
 
@@ -164,16 +182,21 @@ class Conformal:
 
 @dataclass(frozen=True)
 class Output:
-    """Names of the graph's outputs and the rule that turns a probability into an answer."""
+    """Names of the graph's outputs and the rule that turns a probability into an answer.
+
+    A third-party graph has `prob` alone: its map comes from covering parts of the image, and nothing measures
+    how far an image is from those it was trained on.
+    """
 
     prob: str
-    member: str
-    cam: str
-    embedding: str
     positive: str
     threshold: float
-    cam_cells: int  # side of the map before it was enlarged: its true resolution
-    distance_max: float  # Mahalanobis distance beyond which an image is not like the training images
+    member: str = ""
+    cam: str = ""
+    embedding: str = ""
+    cam_cells: int = 7  # side of the map before it was enlarged: its true resolution
+    distance_max: float = 0.0  # Mahalanobis distance beyond which an image is not like the training images
+    activation: Activation = "none"
 
 
 @dataclass(frozen=True)
@@ -189,6 +212,7 @@ class ValueOutput:
     positive: str
     threshold: float
     intercept: float = 0.0
+    activation: Activation = "none"
 
 
 @dataclass(frozen=True)
@@ -199,6 +223,17 @@ class Source:
     licence: str
     citation: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the graph wants to be run. `max_batch` 0: as many as suit the provider.
+
+    `runs_on` server: the pack holds no graph; an inference server that `models.remote` names runs it.
+    """
+
+    max_batch: int = 0
+    runs_on: Literal["worker", "server"] = "worker"
 
 
 @dataclass(frozen=True)
@@ -217,6 +252,7 @@ class Manifest:
     input: Any  # of its own class in every kind of manifest
     sources: tuple[Source, ...]
     files: Mapping[str, str]
+    serving: Serving = field(default=Serving(), kw_only=True)
 
     @property
     def kind(self) -> str:
@@ -225,8 +261,9 @@ class Manifest:
 
     @property
     def artefact(self) -> str:
-        """The file whose digest names the model: the graph, or the tables of a pack of rules."""
-        return "model.onnx"
+        """The file whose digest names the model: the graph, the tables of a pack of rules, or, where a server
+        holds the graph, the golden vectors that it is proved against."""
+        return "golden.npz" if self.serving.runs_on == "server" else "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -237,6 +274,7 @@ class Scored(Manifest):
     calibration: Calibration
     conformal: Conformal
     output: Any
+    origin: Origin = field(default="own", kw_only=True)
 
     @property
     def positive_column(self) -> int:
@@ -282,7 +320,20 @@ class RulesManifest(Manifest):
         return str(self.input.rules)
 
 
-KINDS = {"image": ImageManifest, "record": RecordManifest, "series": SeriesManifest, "genotype": RulesManifest}
+@dataclass(frozen=True)
+class PlanManifest(RulesManifest):
+    """Published rules on findings and a record, which make proposals for a physician."""
+
+    input: PlanInput  # type: ignore[assignment]
+
+
+KINDS = {
+    "image": ImageManifest,
+    "record": RecordManifest,
+    "series": SeriesManifest,
+    "genotype": RulesManifest,
+    "plan": PlanManifest,
+}
 AnyManifest = ImageManifest | RecordManifest | SeriesManifest | RulesManifest
 Rules = tuple[tuple[bool, str], ...]
 
@@ -313,6 +364,8 @@ def _common(manifest: Manifest) -> Rules:
         (bool(manifest.sources), "sources must not be empty"),
         (manifest.artefact in manifest.files, f"files must name {manifest.artefact}"),
         (all(_DIGEST.fullmatch(v) for v in manifest.files.values()), "files must be sha256 digests"),
+        (0 <= manifest.serving.max_batch <= 64, "serving.max_batch lies in 0 to 64"),
+        (0 <= manifest.device_memory_mib <= 1 << 24, "device_memory_mib is out of range"),
         (isinstance(manifest, Scored) == (manifest.task == "classification"), "task does not fit input.kind"),
     )
 
@@ -324,6 +377,8 @@ def _of_kind(manifest: AnyManifest) -> Rules:
         return (*_scored(manifest), *_record(manifest.input))
     if isinstance(manifest, SeriesManifest):
         return (*_scored(manifest), *_series(manifest.input))
+    if isinstance(manifest, PlanManifest):
+        return _fields(manifest.input.fields, "fields")
     return ((bool(manifest.input.genes), "input.genes must not be empty"),)
 
 
@@ -336,14 +391,23 @@ def _scored(manifest: Scored) -> Rules:
         (set(manifest.conformal.quantiles) == set(names), "conformal.quantiles must name every label"),
         (all(0 <= q <= 1 for q in manifest.conformal.quantiles.values()), "conformal.quantiles lie in 0 to 1"),
         (0 < manifest.conformal.alpha < 1, "conformal.alpha must lie between 0 and 1"),
+        (manifest.origin != "own" or manifest.output.activation == "none", "output.activation is for third-party"),
+        (manifest.output.activation in ("none", "softmax") or len(names) == 2, "output.activation needs two labels"),
     )
 
 
 def _image(manifest: ImageManifest) -> Rules:
     image, output = manifest.input, manifest.output
+    own = manifest.origin == "own"
+    parts = (output.member, output.cam, output.embedding)
     return (
-        (output.distance_max > 0 and math.isfinite(output.distance_max), "output.distance_max must be positive"),
-        (image.channels == 1, "input.channels other than 1 are not supported"),
+        (not own or 0 < output.distance_max < math.inf, "output.distance_max must be positive"),
+        (all(parts) if own else not any(parts), "output must name member, cam and embedding, third-party none of them"),
+        (2 <= output.cam_cells <= 64, "output.cam_cells lies in 2 to 64"),
+        (image.channels in ((1,) if own else (1, 3)), "input.channels is 1; third-party graphs may have 3"),
+        (not own or _raw(image), "input.layout, scale, mean and deviation are for third-party graphs"),
+        (all(len(v) in (0, image.channels) for v in (image.mean, image.deviation)), "one mean, deviation per channel"),
+        (all(d > 0 for d in image.deviation) and image.scale > 0, "input.scale and deviation must be positive"),
         (image.height == image.width and 8 <= image.height <= 1024, "input is a square of 8 to 1024"),
         (8 <= image.min_side <= image.max_side <= 16384, "input.min_side and max_side lie in 8 to 16384"),
         (1 <= image.max_frames <= 10000, "input.max_frames lies in 1 to 10000"),
@@ -351,6 +415,11 @@ def _image(manifest: ImageManifest) -> Rules:
         (image.steps[-1:] == ("resize-bicubic",), "input.steps must end with resize-bicubic"),
         (bool(manifest.applies_to.modality), "applies_to.modality must not be empty"),
     )
+
+
+def _raw(image: ImageInput) -> bool:
+    """Grey levels 0 to 255 go in as they are."""
+    return (image.layout, image.scale, image.mean, image.deviation) == ("NHWC", 1.0, (), ())
 
 
 def _fields(fields: tuple[Field, ...], key: str) -> Rules:
@@ -364,7 +433,12 @@ def _fields(fields: tuple[Field, ...], key: str) -> Rules:
 
 
 def _record(rule: RecordInput) -> Rules:
-    return (*_fields(rule.fields, "fields"), (0 <= rule.missing_max < 1, "input.missing_max lies in 0 to 1"))
+    given = [not math.isnan(one.typical) for one in rule.fields]
+    return (
+        *_fields(rule.fields, "fields"),
+        (all(given) or not any(given), "input.fields: typical stands at every field or at none"),
+        (0 <= rule.missing_max < 1, "input.missing_max lies in 0 to 1"),
+    )
 
 
 def _series(rule: SeriesInput) -> Rules:

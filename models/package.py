@@ -2,7 +2,8 @@
 
 Why signed: the graph decides what a physician is shown. A changed weight, threshold or sentence on the
 card must be noticed before the first image. `pack.sig` lists the sha256 of every other file and carries an
-Ed25519 signature (RFC 8032) of that list. What was verified in memory is what runs: files are read once.
+Ed25519 signature (RFC 8032) of that list. What was verified in memory is what runs: files are read once. Only the
+external data of a large graph stay on disk; they are hashed in pieces, and must not have changed when they are loaded.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,17 +22,30 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from gateway.domain.errors import Forbidden, Invalid
-from models import card
+from models import card, external_data
 from models.manifest import AnyManifest, RulesManifest, parse
 
 SIGNATURE = "pack.sig"
 RULES = "rules.json"  # the tables of a pack without a graph
 COMMON = ("card.xml", "evaluation.json", "facts.md", "manifest.toml")
-REQUIRED = (*COMMON, "golden.npz", "model.onnx")  # of a pack with a graph
+GRAPH = "model.onnx"
+REMOTE = (*COMMON, "golden.npz")  # of a pack whose graph an inference server holds
+REQUIRED = (*REMOTE, GRAPH)  # of a pack with a graph
 MAX_FILES = 64
-MAX_FILE = 512 * 1024 * 1024  # bytes
+MAX_FILE = 512 * 1024 * 1024  # bytes of one that is held in memory
+MAX_EXTERNAL = 1 << 40  # bytes of one that stays on disk
+EXTERNAL = ".data"  # the ending of files with external data, by which alone they are known before they are read
+_PIECE = 1 << 22
 TRUST = Path(__file__).parent / "trust"
 _HEAD = "dxgate-pack-1"
+
+
+@dataclass(frozen=True)
+class External:
+    """A file that stays on disk: its digest, and by what a change would show (device, inode, size, two times)."""
+
+    sha256: str
+    stamp: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,13 @@ class Package:
     sha256: str  # of `manifest.artefact`: model.onnx, or the tables of a pack of rules
     card_sha256: str
     signer: str  # sha256 of the public key that signed, hexadecimal
+    external: Mapping[str, External] = field(default_factory=dict)
+
+    def check_unchanged(self) -> None:
+        """Forbidden where a file with external data is not the one that was hashed; for after it was loaded."""
+        for name, one in self.external.items():
+            if _stamp(self.folder / name) != one.stamp:
+                raise Forbidden(f"pack {self.folder.name}: {name} has changed since it was verified")
 
 
 def trusted_keys(folder: Path = TRUST) -> tuple[Ed25519PublicKey, ...]:
@@ -58,7 +80,7 @@ def trusted_keys(folder: Path = TRUST) -> tuple[Ed25519PublicKey, ...]:
 
 def sign(folder: Path, key: Ed25519PrivateKey) -> None:
     """Write `pack.sig` for the files that lie in `folder` now."""
-    digests = _digest_list(_contents(folder))
+    digests = _digest_list(*_contents(folder))
     seal = base64.b64encode(key.sign(digests)).decode("ascii")
     head = f"{_HEAD}\nkey {_key_id(key.public_key())}\nsignature {seal}\n"
     (folder / SIGNATURE).write_bytes(head.encode("ascii") + digests)
@@ -70,39 +92,94 @@ def verify(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Package:
     Raises `Forbidden` where a digest or the signature does not fit or the signer is not trusted, `Invalid`
     where a file is missing, the manifest or the card is wrong.
     """
-    content = _contents(folder)
-    _check_present(folder, content, COMMON if RULES in content else REQUIRED)
-    signer = _check_signature(folder, content, trusted)
+    content, external = _contents(folder)
+    _check_present(folder, content, _announced(content))
+    signer = _check_signature(folder, _digest_list(content, external), trusted)
     manifest = parse(content["manifest.toml"])
-    _check_present(folder, content, COMMON if isinstance(manifest, RulesManifest) else REQUIRED)
-    if manifest.name != folder.name:
-        raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name}")
+    _check_present(folder, content, _required(manifest))
+    if folder.name not in (manifest.name, f"{manifest.name}@{manifest.version}"):
+        raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name} {manifest.version}")
+    digests = {name: one.sha256 for name, one in external.items()}
     for name, digest in manifest.files.items():
-        if name not in content or hashlib.sha256(content[name]).hexdigest() != digest:
+        if name in content:
+            digests[name] = hashlib.sha256(content[name]).hexdigest()
+        if digests.get(name) != digest:
             raise Forbidden(f"pack {folder.name}: {name} is not the file that the manifest names")
+    _check_external(folder, content.get(GRAPH, b""), manifest, external)
     card.check(content["card.xml"], manifest.version)
     return Package(
         folder=folder,
         manifest=manifest,
         content=MappingProxyType(content),
-        sha256=hashlib.sha256(content[manifest.artefact]).hexdigest(),
+        sha256=_artefact_digest(content[manifest.artefact], external),
         card_sha256=hashlib.sha256(content["card.xml"]).hexdigest(),
         signer=signer,
+        external=MappingProxyType(external),
     )
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    """Every file of the pack but its signature, by its path inside the pack."""
+def _announced(content: Mapping[str, bytes]) -> tuple[str, ...]:
+    """What a pack must hold as far as can be told before its manifest is trusted; asked again afterwards."""
+    if RULES in content:
+        return COMMON
+    return REMOTE if b'runs_on = "server"' in content.get("manifest.toml", b"") else REQUIRED
+
+
+def _required(manifest: AnyManifest) -> tuple[str, ...]:
+    if isinstance(manifest, RulesManifest):
+        return COMMON
+    return REMOTE if manifest.serving.runs_on == "server" else REQUIRED
+
+
+def _artefact_digest(artefact: bytes, external: Mapping[str, External]) -> str:
+    """Of the artefact; with external data, of the artefact followed by their digests, for they are the model too."""
+    digest = hashlib.sha256(artefact)
+    for name in sorted(external):
+        digest.update(f"{external[name].sha256}  {name}\n".encode())
+    return digest.hexdigest()
+
+
+def _check_external(folder: Path, graph: bytes, manifest: AnyManifest, external: Mapping[str, External]) -> None:
+    """The graph may name external files of its own pack only, and the manifest must name each of them."""
+    for name in sorted(external_data.locations(graph)):
+        if name not in external:
+            raise Forbidden(f"pack {folder.name}: the graph wants external data that the pack does not hold")
+        if name not in manifest.files:
+            raise Forbidden(f"pack {folder.name}: the manifest does not name {name}")
+
+
+def _contents(folder: Path) -> tuple[dict[str, bytes], dict[str, External]]:
+    """Every file of the pack but its signature, by its path inside the pack; external data by their digest."""
     found: dict[str, bytes] = {}
+    external: dict[str, External] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             raise Invalid(f"pack {folder.name}: {path.name} is a link")
         if path.is_dir() or path == folder / SIGNATURE:
             continue
-        if len(found) >= MAX_FILES or path.stat().st_size > MAX_FILE:
-            raise Invalid(f"pack {folder.name} has more than {MAX_FILES} files or one beyond {MAX_FILE} bytes")
-        found[path.relative_to(folder).as_posix()] = path.read_bytes()
-    return found
+        most = MAX_EXTERNAL if path.suffix == EXTERNAL else MAX_FILE
+        if len(found) + len(external) >= MAX_FILES or path.stat().st_size > most:
+            raise Invalid(f"pack {folder.name} has more than {MAX_FILES} files or one beyond {most} bytes")
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == EXTERNAL:
+            external[name] = _hashed(path)
+        else:
+            found[name] = path.read_bytes()
+    return found, external
+
+
+def _hashed(path: Path) -> External:
+    stamp, digest = _stamp(path), hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        while piece := stream.read(_PIECE):
+            digest.update(piece)
+    return External(digest.hexdigest(), stamp)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """A file that is written to or replaced gets another; the time of the inode cannot be set back by its owner."""
+    told = os.lstat(path)
+    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
 
 
 def _check_present(folder: Path, content: Mapping[str, bytes], names: tuple[str, ...]) -> None:
@@ -111,13 +188,15 @@ def _check_present(folder: Path, content: Mapping[str, bytes], names: tuple[str,
         raise Invalid(f"pack {folder.name} lacks {', '.join(absent)}")
 
 
-def _digest_list(content: Mapping[str, bytes]) -> bytes:
+def _digest_list(content: Mapping[str, bytes], external: Mapping[str, External]) -> bytes:
     """What is signed: a line `sha256  path` for every file, sorted by path (a format law of `pack.sig`)."""
-    lines = [f"{hashlib.sha256(content[name]).hexdigest()}  {name}\n" for name in sorted(content)]
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    digests |= {name: one.sha256 for name, one in external.items()}
+    lines = [f"{digests[name]}  {name}\n" for name in sorted(digests)]
     return "".join(lines).encode("utf-8")
 
 
-def _check_signature(folder: Path, content: Mapping[str, bytes], trusted: tuple[Ed25519PublicKey, ...]) -> str:
+def _check_signature(folder: Path, digests: bytes, trusted: tuple[Ed25519PublicKey, ...]) -> str:
     try:
         raw = (folder / SIGNATURE).read_bytes()
         head, key_line, seal_line, listed = raw.split(b"\n", 3)
@@ -134,8 +213,8 @@ def _check_signature(folder: Path, content: Mapping[str, bytes], trusted: tuple[
         key.verify(seal, listed)
     except InvalidSignature as error:
         raise Forbidden(f"pack {folder.name}: the signature does not fit the digest list") from error
-    if listed != _digest_list(content):
-        changed = sorted(set(_digest_list(content).splitlines()) ^ set(listed.splitlines()))
+    if listed != digests:
+        changed = sorted(set(digests.splitlines()) ^ set(listed.splitlines()))
         names = sorted({line.decode("utf-8", "replace")[66:] for line in changed})
         raise Forbidden(f"pack {folder.name}: changed after signing: {', '.join(names)}")
     return signer

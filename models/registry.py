@@ -14,8 +14,11 @@ from typing import Protocol, TypedDict
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.domain.errors import GatewayError
-from models.manifest import ImageManifest, RulesManifest, Scored
+from models.manifest import ImageManifest, PlanManifest, RulesManifest, Scored
 from models.package import Package, trusted_keys, verify
+from models.runtime.foreign_session import ForeignSession
+from models.runtime.graph import Graph
+from models.runtime.plan import PlanRules
 from models.runtime.providers import Policy
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session
@@ -61,9 +64,12 @@ class Rejected:
 def find(
     extra: Iterable[Path] = (), trusted: tuple[Ed25519PublicKey, ...] | None = None
 ) -> tuple[list[Package], list[Rejected]]:
-    """Verify every pack in the built-in folder and in `extra`; a later pack replaces one of the same name."""
+    """Verify every pack in the built-in folder and in `extra`; a later pack replaces one of the same version.
+
+    Versions of one name lie side by side, the later folder last.
+    """
     keys = trusted_keys() if trusted is None else trusted
-    found: dict[str, Package] = {}
+    found: dict[tuple[str, str], Package] = {}
     rejected: list[Rejected] = []
     folders = [folder for root in (BUILT_IN, *extra) for folder in _pack_folders(root)]
     for folder in folders[:MAX_PACKS]:
@@ -72,7 +78,7 @@ def find(
         except (GatewayError, OSError) as error:
             rejected.append(Rejected(folder, str(error)))
             continue
-        found[package.manifest.name] = package
+        found[package.manifest.name, package.manifest.version] = package
     rejected.extend(Rejected(folder, f"more than {MAX_PACKS} packs") for folder in folders[MAX_PACKS:])
     return list(found.values()), rejected
 
@@ -118,23 +124,38 @@ def describe(session: Runs) -> ModelDescription:
         card_sha256=package.card_sha256,
         card=package.content["card.xml"].decode("utf-8"),
         signer=package.signer,
-        device="gpu" if session.provider == "CUDAExecutionProvider" else "cpu",
+        device=_device(session.provider),
         provider=session.provider,
         runtime=session.runtime,
     )
 
 
-def load(package: Package, policy: Policy = Policy.PREFER_GPU) -> Session | ValueSession | RulesTable:
-    """Warm the pack, whatever it takes, and prove it against its golden vectors; raises a `GatewayError`."""
+def _device(provider: str) -> str:
+    if provider.startswith("remote:"):
+        return "remote"
+    return "gpu" if provider == "CUDAExecutionProvider" else "cpu"
+
+
+def load(
+    package: Package, policy: Policy = Policy.PREFER_GPU, graph: Graph | None = None
+) -> Session | ValueSession | RulesTable | PlanRules:
+    """Warm the pack, whatever it takes, and prove it against its golden vectors; raises a `GatewayError`.
+
+    `graph` runs in place of the pack's own, opened as `policy` allows.
+    """
     manifest = package.manifest
     if isinstance(manifest, ImageManifest):
-        return Session(package, policy)
+        kind = ForeignSession if manifest.origin == "third-party" else Session
+        return kind(package, policy, graph=graph)
+    if isinstance(manifest, PlanManifest):
+        return PlanRules(package)
     if isinstance(manifest, RulesManifest):
         return RulesTable(package)
-    return ValueSession(package, policy)
+    return ValueSession(package, policy, graph=graph)
 
 
 def _pack_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
-    return [path for path in sorted(root.iterdir()) if (path / "manifest.toml").is_file()]
+    seen = sorted(path for path in root.iterdir() if not path.name.startswith("."))
+    return [path for path in seen if (path / "manifest.toml").is_file()]

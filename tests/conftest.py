@@ -52,12 +52,21 @@ def _has_any(*programs: str) -> Callable[[], bool]:
     return lambda: any(shutil.which(program) for program in programs)
 
 
+def _has_cuda() -> bool:
+    from models.runtime.providers import Policy, wish
+
+    return wish(Policy.PREFER_GPU)[0]
+
+
 PEERS: dict[str, Callable[[], bool]] = {
     "dcmtk": _has_any("storescu"),
     "dciodvfy": _has_any("dciodvfy"),
     "orthanc": lambda: bool(shutil.which("Orthanc") or Path("/usr/sbin/Orthanc").exists()),
     "postgresql": _has_postgresql,
     "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),
+    "imagecodecs": lambda: bool(importlib.util.find_spec("imagecodecs")),
+    "cuda": _has_cuda,
+    "mlserver": lambda: bool(os.environ.get("DXGATE_TEST_MLSERVER")),
     "redis": _has_any("redis-server", "valkey-server"),
     "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 from datetime import timedelta
 
 from celery.signals import worker_ready
@@ -23,9 +24,12 @@ from gateway.outlets.celery_queue import INFER, MASK, QUEUES, celery_app
 from gateway.ports import Database, PixelSearch
 from gateway.privacy.keyring import Purpose
 from gateway.readiness import mark_ready
+from models.runtime.decode_pool import DecodePool
 from workers.engine import POLICIES, Engine, Loaded, load_models
 from workers.lease import HoldLease, renew_pixel_task, renew_task
 from workers.pixel_search import load_pixel_search
+from workers.recycle import Recycle
+from workers.reload import Reload
 
 log = logging.getLogger(__name__)
 
@@ -33,28 +37,45 @@ log = logging.getLogger(__name__)
 def run(settings: Settings) -> None:
     """Blocks until SIGTERM."""
     name = f"worker:{socket.gethostname()}:{os.getpid()}"
-    loaded = load_models(settings)
+    decode = DecodePool(_decoders(settings), settings.worker.decode_seconds)
+    loaded = load_models(settings, decode)
     database = wiring.database(settings)
     announce(database, loaded, name)
-    task = run_task(settings, database, Engine(loaded.predictors), name)
-    mask = mask_pixels(settings, database, load_pixel_search(settings, POLICIES[settings.worker.device]), name)
+    task = run_task(settings, database, Engine(loaded.shelf, loaded.answers), name)
+    search = load_pixel_search(settings, POLICIES[settings.worker.device], decode)
+    mask = mask_pixels(settings, database, search, name)
+    recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
     app = celery_app(settings.broker_url)
 
     @app.task(name=INFER)  # type: ignore[untyped-decorator]
     def infer(task_id: str) -> None:
         outcome = task(TaskId(task_id))
         log.info("task ended", extra={"fields": {"task": task_id, "outcome": outcome}})
+        recycle(outcome)
 
     @app.task(name=MASK)  # type: ignore[untyped-decorator]
     def mask_object(instance_id: str) -> None:
         outcome = mask(InstanceId(instance_id))
         log.info("pixels searched", extra={"fields": {"instance": instance_id, "outcome": outcome}})
+        recycle(outcome)
 
     def ready(**_: object) -> None:
         mark_ready(settings.home, "worker")
 
     worker_ready.connect(ready, weak=False)
-    app.worker_main(_arguments(settings, name))
+    stop = threading.Event()
+    if settings.models.reload_seconds:
+        reload = Reload(settings, database, name, decode, loaded, lambda again: announce(database, again, name))
+        threading.Thread(target=reload.run, args=(stop,), name="reload", daemon=True).start()
+    try:
+        app.worker_main(_arguments(settings, name))
+    finally:
+        stop.set()
+        decode.close()
+
+
+def _decoders(settings: Settings) -> int:
+    return settings.worker.decoders or min(settings.worker.threads, os.cpu_count() or 1)
 
 
 def announce(database: Database, loaded: Loaded, worker: str) -> None:

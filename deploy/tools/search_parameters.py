@@ -20,7 +20,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "gateway" / "formats" / "fhir" / "search"
 TYPES = (
-    "AllergyIntolerance", "AuditEvent", "Basic", "Binary", "BodyStructure", "CarePlan", "CareTeam",
+    "AllergyIntolerance", "AuditEvent", "Basic", "Binary", "BodyStructure", "Bundle", "CarePlan", "CareTeam",
     "Communication", "Composition", "Condition", "Consent", "Coverage", "DetectedIssue", "Device",
     "DiagnosticReport", "DocumentReference", "Encounter", "Endpoint", "FamilyMemberHistory", "Flag", "Goal",
     "Group", "ImagingStudy", "Immunization", "List", "Location", "Media", "Medication",
@@ -138,7 +138,11 @@ def rows(definitions: Definitions) -> Iterator[tuple[str, dict[str, Any]]]:
     by_url = {each["url"]: each for each in official}
     for kind in TYPES:
         for each in sorted([*official, IMAGING_STUDY], key=lambda one: str(one["code"])):
-            if not {kind, "Resource"} & set(each["base"]) or each["type"] == "special" or "expression" not in each:
+            if (
+                not {kind, "Resource"} & set(each["base"])
+                or each["type"] == "special"
+                or "[0]" in each.get("expression", "[0]")
+            ):
                 continue
             row: dict[str, Any] = {"type": each["type"], "url": each["url"], "expression": _of_type(each, kind)}
             if each["type"] == "composite":
@@ -222,12 +226,12 @@ sha256 of parameters.json: {table}
 sha256 of summary.json: {summary}
 
 Each line is one parameter of one type: kind of search, canonical URL, the official FHIRPath `expression` as far as it
-begins at this type, and `paths`: the JSON path that the official
-FHIRPath expression means, the data type found there, and a condition (`is Patient`: where the reference names a
-Patient; `system=phone`; for a `code` the code system that its binding implies). A composite has `of`, the element
-that its parts share, and `parts`. Left out are `Location.near` (special) and the parameters without an expression
-(`_text`, `_content`, `_query`). summary.json names, for each type, the elements that are marked `isSummary`, the
-mandatory ones and the choices.
+begins at this type, and `paths`: the JSON path that it means, the data type found there, and a condition
+(`is Patient`: where the reference names a Patient; `system=phone`; for a `code` the code system that its binding
+implies). A composite has `of`, the element that its parts share, and `parts`. Left out are `Location.near` (special),
+the parameters without an expression (`_text`, `_content`, `_query`) and the two that search inside a Bundle
+(`composition`, `message`). summary.json names, for each type, the elements that are marked `isSummary`, the mandatory
+ones and the choices.
 """
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from gateway.domain.errors import GatewayError, Invalid
 COLUMNS = ("file", "provider", "kek", "purpose", "key", "state", "rows")
 DEPOSIT = "deposit"
 WRAPPED = ("objects", "identity")
-ROTATED = ("objects", "identity", "audit", "tokens", DEPOSIT)
+ROTATED = ("objects", "identity", "audit", "tokens", "signing", DEPOSIT)
 
 
 def init(loaded: LoadedSettings, _arguments: argparse.Namespace) -> int:

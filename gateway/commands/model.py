@@ -1,4 +1,4 @@
-"""`dxgate model`: which versions workers have announced, and letting one of them read studies.
+"""`dxgate model list|promote|retire|rollback`: which versions workers have announced, and what each may do.
 
 A package that a worker has verified is a draft where models.activate_signed is off: a person decides, and the
 audit trail names that person.
@@ -7,6 +7,7 @@ audit trail names that person.
 from __future__ import annotations
 
 import argparse
+from typing import Literal
 
 from gateway.commands.output import actor, print_rows, row_of, tell
 from gateway.config import LoadedSettings
@@ -34,6 +35,41 @@ def activate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
             raise Conflict(f"{model.name} {model.version} is active already")
         unit.commit()
     tell(f"{model.name} {model.version} ({model.sha256[:12]}) is active")
+    return 0
+
+
+def promote(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """To `shadow` (runs, its findings are kept and not reported) or to `active`."""
+    if arguments.to == "active":
+        return activate(loaded, arguments)
+    return _decide(loaded, arguments, "shadow")
+
+
+def retire(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    return _decide(loaded, arguments, "retired")
+
+
+def rollback(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """The version that was active before takes the place of the one that is."""
+    from gateway import wiring
+
+    with wiring.database(loaded.settings).begin(actor()) as unit:
+        model = unit.models.previous(arguments.name)
+        unit.models.activate(model.id)
+        unit.commit()
+    tell(f"{model.name} {model.version} ({model.sha256[:12]}) is active again")
+    return 0
+
+
+def _decide(loaded: LoadedSettings, arguments: argparse.Namespace, state: Literal["shadow", "retired"]) -> int:
+    from gateway import wiring
+
+    with wiring.database(loaded.settings).begin(actor()) as unit:
+        model = chosen(unit.models.all(), arguments.name, arguments.version, arguments.sha256)
+        if not unit.models.decide(model.id, state):
+            raise Conflict(f"{model.name} {model.version} is {state} already")
+        unit.commit()
+    tell(f"{model.name} {model.version} ({model.sha256[:12]}) is {state}")
     return 0
 
 

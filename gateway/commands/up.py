@@ -8,8 +8,9 @@ import os
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway import __version__, broker
 from gateway.child import Role
@@ -41,8 +42,25 @@ def stages(settings: Settings) -> list[list[Role]]:
     names = ["dicom"] if processes == 1 else [f"dicom-{number}" for number in range(1, processes + 1)]
     servers = [_role(settings, name, "serve", "dicom", sign="dicom") for name in names]
     servers += [_role(settings, "web", "serve", "web"), _role(settings, "sweep", "sweep")]
-    worker = _role(settings, "worker", "worker", ready_seconds=180.0)  # models are verified and warmed first
-    return [first, [*servers, worker]]
+    return [first, [*servers, *_workers(settings)]]
+
+
+def _workers(settings: Settings) -> list[Role]:
+    """One for each device; models are verified and warmed before a worker is ready."""
+    count, first = settings.worker.processes, settings.worker.device_number
+    if count == 1:
+        return [_role(settings, "worker", "worker", ready_seconds=180.0)]
+    return [
+        _role(
+            settings,
+            f"worker-{number + 1}",
+            "worker",
+            sign="worker",
+            ready_seconds=180.0,
+            environment={"DXGATE_WORKER_DEVICE_NUMBER": str(first + number)},
+        )
+        for number in range(count)
+    ]
 
 
 def _broker(settings: Settings) -> Role:
@@ -59,7 +77,13 @@ def _broker(settings: Settings) -> Role:
 
 
 def _role(
-    settings: Settings, name: str, *words: str, sign: str = "", once: bool = False, ready_seconds: float = 30.0
+    settings: Settings,
+    name: str,
+    *words: str,
+    sign: str = "",
+    once: bool = False,
+    ready_seconds: float = 30.0,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Role:
     def file(pid: int) -> Path:
         return ready_file(settings.home, sign or name, pid)
@@ -72,7 +96,7 @@ def _role(
         once=once,
         ready_seconds=ready_seconds,
         grace_seconds=_STOP_MARGIN_SECONDS,
-        environment=_environment(),
+        environment={**_environment(), **environment},
     )
 
 

@@ -22,10 +22,13 @@ _OTHER_EVENTS = (
     "study:create",
     "task:plan",
     "report:register",
+    "report:review",
+    "model:recall",
     "delivery:plan",
     "model:announce",
     "model:activate",
     "model:retire",
+    "model:shadow",
     "model:refuse",
     "identity:create",
     "identity:open",
@@ -38,6 +41,15 @@ _OTHER_EVENTS = (
     "export:make",
     "resource:read",
     "resource:search",
+    "fhir:read",
+    "fhir:vread",
+    "fhir:history",
+    "fhir:search",
+    "fhir:create",
+    "fhir:update",
+    "fhir:patch",
+    "fhir:delete",
+    "fhir:operation",
     "resource:create",
     "resource:update",
     "resource:delete",
@@ -52,12 +64,16 @@ _OTHER_EVENTS = (
     "console:view",
     "client:add",
     "client:disable",
+    "client:rotate",
+    "client:revoke",
     "client:authenticate",
     "client:reject",
     "person:add",
     "person:login",
     "person:reject",
     "person:logout",
+    "person:role",
+    "person:consent",
     "key:create",
     "key:rotate",
     "key:rewrap",
@@ -66,6 +82,10 @@ _OTHER_EVENTS = (
     "key:restore",
 )
 AUDIT_EVENTS = frozenset(_OTHER_EVENTS) | {f"{life.subject}:{event}" for life in LIFECYCLES for event in life.events}
+REFUSALS = frozenset(
+    {"association:reject", "client:reject", "identity:refuse", "instance:refuse", "model:refuse", "person:reject"}
+)
+"""Events that say by themselves that something was refused; of others the outcome stands in the details."""
 
 
 @dataclass(frozen=True)
@@ -92,3 +112,21 @@ class AuditRow:
     previous: bytes
     code: bytes
     key_id: str
+
+
+@dataclass(frozen=True)
+class AuditQuery:
+    """Which rows are asked for; a field that is None asks nothing, and within a field any value will do.
+
+    `agents` are names of clients, people or parts; `patients` pseudonyms; `entities` types (or empty) with ids;
+    `outcomes` FHIR codes (0, 4, 8, 12); `since` counts, `before` does not.
+    """
+
+    seqs: tuple[int, ...] | None = None
+    events: tuple[str, ...] | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+    agents: tuple[str, ...] | None = None
+    patients: tuple[str, ...] | None = None
+    entities: tuple[tuple[str, str], ...] | None = None
+    outcomes: tuple[str, ...] | None = None

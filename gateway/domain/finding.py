@@ -41,6 +41,55 @@ class ImageFinding:
 
 
 @dataclass(frozen=True)
+class GenePhenotype:
+    """What a reported genotype means, and the row of the table that says so."""
+
+    gene: str
+    genotype: str
+    phenotype: str
+    score: str | None
+    source: str
+
+
+@dataclass(frozen=True)
+class DrugAdvice:
+    """What a guideline says about a drug that the record lists; `text` None: the tables give no advice."""
+
+    drug: str
+    text: str | None
+    genes: tuple[str, ...]
+    level: str
+    guideline: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One item of a proposed plan: what to do, by which guideline, and what in the record made the rule speak."""
+
+    rule: str
+    category: str
+    text: str
+    guideline: str
+    because: tuple[str, ...]
+    caution: str
+
+
+@dataclass(frozen=True)
+class RecordAnswer:
+    """What a model said about a record: a probability for each label, or what rules made of it."""
+
+    kind: str
+    labels: tuple[Label, ...] = ()
+    explanation: str = ""
+    missing: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+    phenotypes: tuple[GenePhenotype, ...] = ()
+    advice: tuple[DrugAdvice, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What made a finding: model, digest, execution provider, runtime and the digests of its inputs."""
 
@@ -56,7 +105,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Finding:
-    """One model's answer for one revision of a study. `decided` is None where the answer is inconclusive."""
+    """One model's answer for one revision of a study. `decided` is None where the answer is inconclusive.
+
+    `answer` is set, and `images` empty, where the study is a patient's record.
+    """
 
     id: FindingId
     task_id: TaskId
@@ -69,3 +121,4 @@ class Finding:
     images: tuple[ImageFinding, ...]
     made_by: Provenance
     created_at: datetime
+    answer: RecordAnswer | None = None

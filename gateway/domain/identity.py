@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Purpose = Literal["delivery", "read", "search", "console", "check", "release"]
+Purpose = Literal["delivery", "read", "search", "console", "check", "release", "sign"]
 
 
 class Unprintable:

@@ -124,6 +124,7 @@ DELIVERY = Lifecycle(
         ("sending", "acknowledge"): "acknowledged",
         ("sending", "defer"): "pending",
         ("sending", "supersede"): "superseded",
+        ("pending", "supersede"): "superseded",  # a newer version of the report is on its way
         ("sending", "bury"): "dead",
         ("pending", "bury"): "dead",
         ("dead", "replay"): "pending",
@@ -146,18 +147,22 @@ REPORT = Lifecycle(
         ("final", "correct"): "corrected",
         ("final", "append"): "appended",
         ("final", "retract"): "entered-in-error",
+        ("final", "flag"): "final",  # its model was recalled: the text stays, a warning goes out with it
         ("amended", "amend"): "amended",
         ("amended", "correct"): "corrected",
         ("amended", "append"): "appended",
         ("amended", "retract"): "entered-in-error",
+        ("amended", "flag"): "amended",
         ("corrected", "amend"): "amended",
         ("corrected", "correct"): "corrected",
         ("corrected", "append"): "appended",
         ("corrected", "retract"): "entered-in-error",
+        ("corrected", "flag"): "corrected",
         ("appended", "amend"): "amended",
         ("appended", "correct"): "corrected",
         ("appended", "append"): "appended",
         ("appended", "retract"): "entered-in-error",
+        ("appended", "flag"): "appended",
     },
 )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from gateway.domain.ids import ModelId
+from gateway.domain.record import Needs
 from gateway.domain.study import Instance
 
 ModelState = Literal["draft", "shadow", "active", "retired"]
@@ -35,7 +36,10 @@ class AppliesTo:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A verified model package as announced by a worker. `sha256` is the digest of the ONNX file."""
+    """A verified model package as announced by a worker. `sha256` is the digest of the ONNX file.
+
+    `decided_by` names who decided about the state, which a worker's announcement then changes no more.
+    """
 
     id: ModelId
     name: str
@@ -49,3 +53,6 @@ class ServedModel:
     provider: str
     state: ModelState
     announced_at: datetime
+    decided_by: str | None = field(default=None, compare=False)
+    activated_at: datetime | None = field(default=None, compare=False)
+    needs: Needs | None = None  # of a model on records: what it asks of one

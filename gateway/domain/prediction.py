@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.domain.finding import Code, Label
+from gateway.domain.finding import Code, Label, RecordAnswer
 
 
 @dataclass(frozen=True)
@@ -31,3 +31,4 @@ class Prediction:
     images: tuple[ScoredImage, ...]
     provider: str
     runtime: str
+    answer: RecordAnswer | None = None

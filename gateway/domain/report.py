@@ -57,7 +57,10 @@ class ReportVersion:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One report version on its way to one destination."""
+    """One report version on its way to one destination.
+
+    A patient's deliveries to one destination go in the order in which they were planned.
+    """
 
     id: DeliveryId
     report_id: ReportId
@@ -69,6 +72,8 @@ class Delivery:
     lease_until: datetime | None = None
     last_error: str | None = None
     acknowledgement: str | None = None
+    patient: str = ""
+    planned_at: datetime | None = None
 
 
 RECORD = "record"

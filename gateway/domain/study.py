@@ -8,15 +8,17 @@ from datetime import datetime
 from typing import Literal
 
 from gateway.domain.clearance import Deidentification, Pixels
-from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId
+from gateway.domain.ids import BlobKey, InstanceId, Pseudonym, StudyId, derive_id
 
 Priority = Literal["stat", "routine"]
 Evidence = Literal["expected-count", "quiet-time", "operator"]
+StudyKind = Literal["images", "record"]
+"""What is analysed together: the images of one DICOM study, or what one patient's record says (decision 10)."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """One DICOM study of one patient; `revision` counts how often it was found complete with new content."""
+    """One DICOM study, or the record, of one patient; `revision` counts how often it was found complete anew."""
 
     id: StudyId
     study_uid: str
@@ -35,6 +37,7 @@ class Study:
     study_date: str | None = None
     accession_index: bytes | None = None
     study_uid_index: bytes | None = None
+    kind: StudyKind = "images"
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,8 @@ class Arrival:
     study_uid_index: bytes
     sealed_study_identity: bytes
     sealed_original_header: bytes
+
+
+def record_id(patient: str) -> StudyId:
+    """The id under which a patient's record is settled and analysed."""
+    return StudyId(derive_id("record", patient))

@@ -13,6 +13,7 @@ from gateway.domain.study import Priority
 class Task:
     """`attempt` is the fencing token: only the holder of the current attempt may finish the task.
 
+    A shadow task was planned for a model in the shadow: its finding is kept and never reported.
     `retried_at` is the attempt at which an operator last gave the task back; attempts are counted from there.
     """
 
@@ -29,6 +30,7 @@ class Task:
     published_at: datetime | None = None
     reason: str | None = None
     retried_at: int = 0
+    shadow: bool = False
 
 
 def attempts_since_retry(task: Task) -> int:

@@ -1,7 +1,8 @@
 """compose: when the last open task of a revision has ended, its findings become one report version.
 
 The version is preliminary (law 6), or cancelled where no model could answer; its deliveries are planned in the
-same transaction, so that a report is never known without being on its way.
+same transaction, so that a report is never known without being on its way. What a model in the shadow says is kept
+as a finding and stands in no report.
 """
 
 from __future__ import annotations
@@ -28,21 +29,26 @@ class ComposeReport:
 
     def __call__(self, unit: UnitOfWork, study: Study, at: datetime) -> Report | None:
         """The report with its new version; None while tasks are open."""
-        tasks = [task for task in unit.tasks.of_study(study.id, study.revision) if task.state != "withdrawn"]
+        planned = unit.tasks.of_study(study.id, study.revision)
+        tasks = [task for task in planned if task.state != "withdrawn" and not task.shadow]
         if not tasks or any(task.state in OPEN_TASK_STATES for task in tasks):
             return None
         content = self._content(unit, study, tasks)
         report = unit.reports.register(study, at)
         event = "compose" if content.findings else "cancel"
         if (report.status, event) not in REPORT.moves:
-            return None  # signed already: a late image waits for the physician, the machine changes nothing
+            unit.studies.move(study.id, "analysing", "report")
+            return None  # signed already: what is newer waits for the physician, the machine changes nothing
         report = unit.reports.write(report, event, study.revision, content, at)
         unit.studies.move(study.id, "analysing", "report")
         unit.deliveries.plan(report, (RECORD, *self.destinations), at)
+        unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
         return report
 
     def _content(self, unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> ReportContent:
-        findings = tuple(unit.tasks.findings(study.id, study.revision))
+        reported = {task.id for task in tasks}
+        found = unit.tasks.findings(study.id, study.revision)
+        findings = tuple(finding for finding in found if finding.task_id in reported)
         not_analysed = tuple(
             NotAnalysed(task.model_id, unit.models.get(task.model_id).title, task.state, task.reason or "")
             for task in tasks

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gateway.domain.errors import Busy, Missing
+from gateway.domain.errors import Busy, Forbidden, Missing
 from gateway.domain.lifecycle import REPORT
 from gateway.domain.report import ReportContent, report_id
 from gateway.domain.study import Study
@@ -33,15 +33,18 @@ class Erasure:
 
 @dataclass(frozen=True)
 class ErasePatient:
-    """`scrub` asks the database to let go of old copies of deleted rows."""
+    """`scrub` asks the database to let go of old copies of deleted rows; `house` names what is no patient."""
 
     database: Database
     blobs: BlobStore
     scrub: Callable[[], bool]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    house: Callable[[], str | None] = lambda: None
 
     def __call__(self, pseudonym: str, reason: str, actor: str) -> Erasure:
-        """Missing for an unknown patient and for one erased already."""
+        """Missing for an unknown patient and for one erased already, Forbidden for the house."""
+        if pseudonym == self.house():
+            raise Forbidden("this is no patient: it keeps the resources that belong to nobody")
         for attempt in range(_TRIES):
             try:
                 studies, headers = self._destroy(pseudonym, reason, actor)

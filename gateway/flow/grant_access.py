@@ -1,33 +1,33 @@
-"""Who is asking: FHIR clients by secret or bearer token (RFC 6749 4.4, RFC 6750), people by password and session.
+"""Who is asking: FHIR clients by secret, signed assertion, certificate or bearer token; people by password and session.
 
-Every success and failure is audited; a token or session is stored as its hash alone, so that a copy of the
-database opens no door. A name that is not known is never written down: it may be a password typed too early.
+RFC 6749 2.3, RFC 6750, RFC 7523, RFC 8705. Every success and failure is audited; a token or session is stored as its
+hash alone, so that a copy of the database opens no door. A name that is not known is never written down: it may be a
+password typed too early.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import ipaddress
 import secrets
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from gateway.domain.access import Client, Grant, Person
-from gateway.domain.errors import Forbidden
-from gateway.flow import secret_hash
+from gateway.domain.access import Caller, Client, Grant, Person
+from gateway.domain.errors import Forbidden, Invalid
+from gateway.flow import client_certificate, secret_hash
 from gateway.flow.attempts import Attempts, TooManyAttempts
-from gateway.flow.scopes import narrowed
+from gateway.flow.client_assertion import AssertionRefused, ClientAssertions, issuer_of
+from gateway.flow.client_certificate import PeerCertificate
+from gateway.flow.scopes import of_context
+from gateway.flow.verified_secrets import VerifiedSecrets
 from gateway.ports import Database
 
 UNKNOWN = "unknown"
+LONGEST_TOKEN = 256
 _LONGEST_NAME = 128
-_LONGEST_TOKEN = 256
 
 
 class NotAuthenticated(Forbidden):
@@ -35,41 +35,13 @@ class NotAuthenticated(Forbidden):
 
 
 @dataclass(frozen=True)
-class IssuedToken:
-    """A bearer token, shown once."""
+class Presented:
+    """What a request shows of who it is; `client_id` may be empty beside an assertion."""
 
-    token: str = field(repr=False)
-    scopes: tuple[str, ...]
-    seconds: int
-
-
-class VerifiedSecrets:
-    """Secrets that were right a moment ago, so that HTTP Basic does not pay for scrypt with every request.
-
-    Keeps keyed digests of client, secret and stored hash; a changed hash or a disabled client is not found again.
-    """
-
-    def __init__(
-        self, seconds: float = 60.0, capacity: int = 1000, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._seconds, self._capacity, self._clock = seconds, capacity, clock
-        self._key = secrets.token_bytes(32)
-        self._until: OrderedDict[bytes, float] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, client: Client, secret: str) -> None:
-        with self._lock:
-            self._until[self._digest(client, secret)] = self._clock() + self._seconds
-            while len(self._until) > self._capacity:
-                self._until.popitem(last=False)
-
-    def has(self, client: Client, secret: str) -> bool:
-        with self._lock:
-            return self._until.get(self._digest(client, secret), 0.0) > self._clock()
-
-    def _digest(self, client: Client, secret: str) -> bytes:
-        words = "\x00".join((client.id, str(client.secret_hash), secret))
-        return hmac.digest(self._key, words.encode("utf-8", "surrogatepass"), "sha256")
+    client_id: str = ""
+    secret: str | None = field(default=None, repr=False)
+    assertion: str | None = field(default=None, repr=False)
+    certificate: PeerCertificate | None = None
 
 
 @dataclass(frozen=True)
@@ -79,84 +51,149 @@ class GrantAccess:
     database: Database
     token_life: timedelta
     session_life: timedelta
+    assertions: ClientAssertions | None = None
     attempts: Attempts = field(default_factory=Attempts)
     stale_tokens: Attempts = field(default_factory=Attempts)
     verified: VerifiedSecrets = field(default_factory=VerifiedSecrets)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    def authenticate(self, shown: Presented, address: str) -> Client:
+        """The client that has proven who it is by one means. NotAuthenticated, Invalid, or TooManyAttempts (Busy)."""
+        if shown.secret is not None and shown.assertion is not None:
+            raise Invalid("give a secret or an assertion, not both")
+        if shown.assertion is not None:
+            return self._by_assertion(shown, shown.assertion, address)
+        if shown.secret is not None:
+            return self.client(shown.client_id, shown.secret, address)
+        if shown.certificate is not None and shown.client_id:
+            return self._by_certificate(shown.client_id, shown.certificate, address)
+        raise NotAuthenticated("no client credentials")
+
     def client(self, name: str, secret: str, address: str) -> Client:
         """The client of this id and secret. NotAuthenticated, or TooManyAttempts (Busy)."""
-        found = self._known_client(name)
-        if found is not None and self.verified.has(found, secret) and _comes_from(found, address):
+        found = self.known_client(name)
+        if found is not None and self.verified.has(found, secret) and comes_from(found, address):
             return found
         self.attempts.begin(f"client:{name}", address)
         right = secret_hash.fits(secret, found.secret_hash if found else None)
-        if found is None or not right or not _comes_from(found, address):
+        if found is None or not right or not comes_from(found, address):
             reason = "network" if found and right else "secret"
-            self._audit("client:reject", found, address, reason)
+            self.note("client:reject", found, address, reason=reason)
             raise NotAuthenticated("unknown client or wrong secret")
-        self.attempts.forgive(f"client:{name}", address)
         self.verified.add(found, secret)
-        self._audit("client:authenticate", found, address)
+        return self._let_in(found, address, "secret")
+
+    def _by_assertion(self, shown: Presented, assertion: str, address: str) -> Client:
+        try:
+            name = issuer_of(assertion)
+        except AssertionRefused as error:
+            raise NotAuthenticated(str(error)) from None
+        if shown.client_id not in ("", name):
+            raise NotAuthenticated("client_id is not the subject of the assertion")
+        self.attempts.begin(f"client:{name}", address)
+        found = self.known_client(name)
+        try:
+            known = self._verified(found, assertion, address)
+        except AssertionRefused as error:
+            self.note("client:reject", found, address, reason="assertion")
+            raise NotAuthenticated(str(error)) from None
+        return self._let_in(known, address, "jwks" if known.jwks else "jwks-url")
+
+    def _verified(self, found: Client | None, assertion: str, address: str) -> Client:
+        if found is None or self.assertions is None or not comes_from(found, address):
+            raise AssertionRefused("unknown client")
+        self.assertions.verify(found, assertion)
         return found
 
-    def issue_token(self, name: str, secret: str, requested: str | None, address: str) -> IssuedToken:
-        """A bearer token for the client; Forbidden where nothing of the requested scope is granted to it."""
-        client = self.client(name, secret, address)
-        scopes = narrowed(client.scopes, requested)
-        if not scopes:
-            self._audit("client:reject", client, address, "scope")
-            raise Forbidden("none of the requested scopes is granted to this client")
-        token = secrets.token_urlsafe(32)
-        self._grant(Grant(_digest(token), client.name, "token", scopes, self.now() + self.token_life))
-        return IssuedToken(token, scopes, int(self.token_life.total_seconds()))
+    def _by_certificate(self, name: str, certificate: PeerCertificate, address: str) -> Client:
+        self.attempts.begin(f"client:{name}", address)
+        found = self.known_client(name)
+        if found is None or not client_certificate.fits(certificate, found) or not comes_from(found, address):
+            self.note("client:reject", found, address, reason="certificate")
+            raise NotAuthenticated("unknown client, or this certificate is not registered for it")
+        return self._let_in(found, address, "certificate")
 
-    def bearer(self, token: str, address: str) -> Client:
-        """The client that holds the token, with the scopes of the token."""
+    def _let_in(self, client: Client, address: str, by: str) -> Client:
+        self.attempts.forgive(f"client:{client.name}", address)
+        self.note("client:authenticate", client, address, by=by)
+        return client
+
+    def basic(self, name: str, secret: str, address: str) -> Caller:
+        """A client that shows its secret with every request: what it holds as a system, nothing for people."""
+        found = self.client(name, secret, address)
+        return Caller.of(replace(found, scopes=of_context(found.scopes, "system")), address, "")
+
+    def bearer(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller:
+        """The client that holds the token, with the scopes of the token and the person it acts for."""
         with self.database.read() as unit:
-            grant = unit.access.grant(_digest(token), self.now()) if len(token) <= _LONGEST_TOKEN else None
-            client = unit.access.client("fhir", grant.holder) if grant and grant.kind == "token" else None
-        if grant is not None and client is not None and client.active and _comes_from(client, address):
-            return replace(client, scopes=grant.scopes)
+            grant = unit.access.grant(digest(token), self.now()) if len(token) <= LONGEST_TOKEN else None
+            grant = grant if grant is not None and grant.kind == "token" else None
+            client = unit.access.client("fhir", grant.holder) if grant else None
+            person = unit.access.person(grant.person) if grant and grant.person else None
+        reason = self._objection(grant, client, person, address, certificate)
+        if grant is not None and client is not None and not reason:
+            return Caller.of(replace(client, scopes=grant.scopes), address, "", person)
         with suppress(TooManyAttempts):  # a flood of stale tokens is refused, but not written down one by one
             self.stale_tokens.begin("bearer", address)
-            self._audit("client:reject", client, address, "token")
-        raise NotAuthenticated("the access token is unknown or has expired")
+            self.note("client:reject", client, address, reason=reason)
+        raise NotAuthenticated("the access token is unknown, has expired, or is bound to another certificate")
+
+    def _objection(
+        self,
+        grant: Grant | None,
+        client: Client | None,
+        person: Person | None,
+        address: str,
+        certificate: PeerCertificate | None,
+    ) -> str:
+        """Why a token does not serve here, in a word; empty where it does."""
+        if grant is None or client is None or not client.active:
+            return "token"
+        if grant.person is not None and (person is None or not person.active):
+            return "person"
+        if grant.certificate is not None and (certificate is None or certificate.thumbprint != grant.certificate):
+            return "certificate"
+        return "" if comes_from(client, address) else "network"
 
     def sign_in(self, name: str, password: str, address: str) -> tuple[str, Person]:
         """A new session and its person. NotAuthenticated, or TooManyAttempts (Busy)."""
         found = self.person(name, password, address)
+        return self.open_session(found), found
+
+    def open_session(self, person: Person) -> str:
+        """The token of a new session."""
         token = secrets.token_urlsafe(32)
-        self._grant(Grant(_digest(token), found.name, "session", (), self.now() + self.session_life))
-        return token, found
+        self.grant(Grant(digest(token), person.name, "session", (), self.now() + self.session_life))
+        return token
 
     def person(self, name: str, password: str, address: str) -> Person:
         """The person of this name and password, without a session. NotAuthenticated, or TooManyAttempts (Busy)."""
         self.attempts.begin(f"person:{name}", address)
         found = self._known_person(name)
-        if not secret_hash.fits(password, found.password_hash if found else None) or found is None:
-            self._audit("person:reject", found, address, "password")
+        stored = found.password_hash or None if found else None
+        if not secret_hash.fits(password, stored) or found is None:
+            self.note("person:reject", found, address, reason="password")
             raise NotAuthenticated("unknown name or wrong password")
         self.attempts.forgive(f"person:{name}", address)
-        self._audit("person:login", found, address)
+        self.note("person:login", found, address, by="password")
         return found
 
     def session(self, token: str) -> Person | None:
         """Who signed in with this session, while it lasts and the person is active."""
-        if not 0 < len(token) <= _LONGEST_TOKEN:
+        if not 0 < len(token) <= LONGEST_TOKEN:
             return None
         with self.database.read() as unit:
-            grant = unit.access.grant(_digest(token), self.now())
+            grant = unit.access.grant(digest(token), self.now())
             person = unit.access.person(grant.holder) if grant and grant.kind == "session" else None
         return person if person is not None and person.active else None
 
     def sign_out(self, token: str, person: Person) -> None:
         with self.database.begin(f"person:{person.name}") as unit:
-            unit.access.drop_grant(_digest(token))
+            unit.access.drop_grant(digest(token))
             unit.audit.record("person:logout", person.id, f"person:{person.name}")
             unit.commit()
 
-    def _known_client(self, name: str) -> Client | None:
+    def known_client(self, name: str) -> Client | None:
         if not 0 < len(name) <= _LONGEST_NAME:
             return None
         with self.database.read() as unit:
@@ -170,25 +207,27 @@ class GrantAccess:
             found = unit.access.person(name)
         return found if found is not None and found.active else None
 
-    def _grant(self, grant: Grant) -> None:
+    def grant(self, *grants: Grant) -> None:
         with self.database.begin("access") as unit:
-            unit.access.add_grant(grant)
+            for grant in grants:
+                unit.access.add_grant(grant)
             unit.commit()
 
-    def _audit(self, event: str, who: Client | Person | None, address: str, reason: str | None = None) -> None:
+    def note(self, event: str, who: Client | Person | None, address: str, **told: str) -> None:
+        """An audit row about somebody who came to the door; a name that nobody has is not written down."""
         kind = "person" if isinstance(who, Person) else "client"
         actor = f"{kind}:{who.name}" if who else UNKNOWN
-        told = {"address": address[:64]} | ({"reason": reason} if reason else {})
         with self.database.begin(actor) as unit:
-            unit.audit.record(event, who.id if who else UNKNOWN, actor, **told)
+            unit.audit.record(event, who.id if who else UNKNOWN, actor, address=address[:64], **told)
             unit.commit()
 
 
-def _digest(token: str) -> bytes:
+def digest(token: str) -> bytes:
+    """What is stored of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _comes_from(client: Client, address: str) -> bool:
+def comes_from(client: Client, address: str) -> bool:
     """Whether the address lies in the client's networks; a client without networks may come from anywhere."""
     if not client.networks:
         return True

@@ -6,13 +6,14 @@ the fencing token, so a worker that was thought dead can come back and change no
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from gateway.domain.errors import Category, Conflict, GatewayError
+from gateway.domain.errors import Category, Conflict, Fault, GatewayError
 from gateway.domain.finding import Finding, ImageFinding, Provenance
 from gateway.domain.ids import FindingId, TaskId, derive_id
 from gateway.domain.model import ServedModel
@@ -21,6 +22,7 @@ from gateway.domain.sealed_files import heat_map
 from gateway.domain.study import Instance, Study
 from gateway.domain.task import Task, attempts_since_retry
 from gateway.flow.compose import ComposeReport
+from gateway.formats import record_document
 from gateway.ports import BlobStore, Database, Inference, ObjectSeal
 
 Outcome = Literal["done", "refused", "failed", "released", "not ours"]
@@ -74,18 +76,31 @@ class RunTask:
             model = unit.models.get(task.model_id)
             cleared = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
         instances = [one for one in cleared if model.applies_to.accepts(one)]
-        prediction = self.inference.predict(task.model_id, self._files(study, instances))
+        if study.kind == "record":
+            digests, prediction = self._from_record(task, study)
+        else:
+            prediction = self.inference.predict(task.model_id, self._files(study, instances), task.priority)
+            digests = tuple(instance.read_digest.hex() for instance in instances)
         images = tuple(self._keep_picture(task, study, image) for image in prediction.images)
         return _finding(
             task=task,
             study=study,
             model=model,
-            instances=instances,
+            digests=digests,
             prediction=prediction,
             images=images,
             worker=self.worker,
             at=self.now(),
         )
+
+    def _from_record(self, task: Task, study: Study) -> tuple[tuple[str, ...], Prediction]:
+        with self.database.read() as unit:
+            given = unit.records.input(study.id, task.revision, task.model_id)
+        content = self.seal.open(study.patient, given.blob_key, self.blobs.get(given.blob_key))
+        if hashlib.sha256(content).digest() != given.digest:
+            raise Fault("the gathered input is not the one that was planned for")
+        prediction = self.inference.predict_record(task.model_id, record_document.decode(content))
+        return (given.digest.hex(),), prediction
 
     def _files(self, study: Study, instances: Sequence[Instance]) -> Iterator[bytes]:
         """One at a time, so that a study of a thousand slices never stands in memory whole."""
@@ -112,7 +127,8 @@ class RunTask:
             study = unit.studies.lock(task.study_id)
             if not unit.tasks.finish(task, finding):
                 return "not ours"
-            self.compose(unit, study, self.now())
+            if not task.shadow:  # nothing waits for a model in the shadow
+                self.compose(unit, study, self.now())
             unit.commit()
         return "done"
 
@@ -124,7 +140,7 @@ class RunTask:
             study = unit.studies.lock(task.study_id)
             if not unit.tasks.end(task, event, reason, until=self.now() + FIRST_PAUSE * (1 << min(tried, 10))):
                 return "not ours"
-            if event != "release":
+            if event != "release" and not task.shadow:
                 self.compose(unit, study, self.now())
             unit.commit()
         outcomes: dict[str, Outcome] = {"refuse": "refused", "fail": "failed", "release": "released"}
@@ -136,7 +152,7 @@ def _finding(
     task: Task,
     study: Study,
     model: ServedModel,
-    instances: Sequence[Instance],
+    digests: tuple[str, ...],
     prediction: Prediction,
     images: tuple[ImageFinding, ...],
     worker: str,
@@ -162,7 +178,8 @@ def _finding(
             provider=prediction.provider,
             runtime=prediction.runtime,
             worker=worker,
-            input_digests=tuple(instance.read_digest.hex() for instance in instances),
+            input_digests=digests,
         ),
         created_at=at,
+        answer=prediction.answer,
     )

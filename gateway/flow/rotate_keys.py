@@ -33,6 +33,7 @@ _RESTING: Final[Mapping[Purpose, Resting]] = {
 _KEPT: Final = {
     Purpose.AUDIT: "audit rows and anchors, and is kept to verify them",
     Purpose.DEPOSIT_PRIVATE: "deposits of removed pixels, and is kept to open them",
+    Purpose.SIGNING: "signatures of reports, and is kept to verify them",
 }
 
 
@@ -126,6 +127,9 @@ class RotateKeys:
             for purpose, which in WRAPPED.items():
                 found |= unit.key_rows.counts(which, ring.kids(purpose))
             chained, anchored = unit.key_rows.audit_counts(), self.anchors()
+            signed = unit.reviews.counts_by_key()
+        for kid in ring.kids(Purpose.SIGNING):
+            found[kid] = signed.get(kid, 0)
         for kid in ring.kids(Purpose.AUDIT):
             found[kid] = chained.get(kid, 0) + anchored.get(kid, 0)
         kept = self.tables.counts() if self.tables else {}

@@ -1,65 +1,118 @@
-"""SMART scopes of systems: what a client may do with which resource types (SMART App Launch 2.2, 1.0).
+"""SMART scopes: what a system, or a person through an app, may do with which types (SMART App Launch 2.2, 3.0).
 
-v2 `system/DiagnosticReport.rs` and v1 `system/DiagnosticReport.read` both count. What we do not fully understand
-(other contexts, `?` restrictions, unknown letters) grants nothing.
+v2 `system/DiagnosticReport.cruds` (any part of the letters, in this order) and v1 `.read`, `.write`, `.*` both count,
+for the contexts `system` and `user`. What we do not fully understand grants nothing. The audit trail is no part of
+`*`: who may read it has a scope that names AuditEvent.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, cast
+from typing import Literal
 
-from gateway.domain.errors import Invalid
+from gateway.domain.access import Role
+from gateway.domain.errors import Forbidden, Invalid
 
 Permission = Literal["c", "r", "u", "d", "s"]
-_LETTERS = "cruds"
+Context = Literal["system", "user"]
 LONGEST_REQUEST = 2048
-_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)")
+NAMED_ONLY = frozenset({"AuditEvent"})
+SIGN_IN = ("offline_access",)
+"""Scopes without a type, of apps in which people sign in (SMART App Launch 2.2, 3.2.2)."""
+ROLE_SCOPES: dict[Role, tuple[str, ...]] = {
+    "physician": ("user/*.cruds",),
+    "admin": ("user/*.rs", "user/AuditEvent.rs"),
+    "auditor": ("user/AuditEvent.rs",),
+    "privacy-officer": (),
+}
+"""The most that an app can do for a person of that role."""
+_SCOPE = re.compile(r"(system|user)/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)")
 _V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
 def permits(scopes: Iterable[str], resource_type: str, permission: Permission) -> bool:
-    """Whether any of `scopes` allows that type to be created, read, updated, deleted or searched."""
-    return any(kind in ("*", resource_type) and permission in letters for kind, letters in map(_parsed, scopes))
+    """Whether any of `scopes` allows that interaction (create, read, update, delete, search) on that type."""
+    return any(
+        permission in letters and _covers(kind, resource_type) for _, kind, letters in map(_parsed, scopes) if letters
+    )
 
 
 def check(scope: str) -> str:
     """`scope` as it is; Invalid where it would grant nothing."""
-    if not _parsed(scope)[1]:
-        raise Invalid("a scope is system/<type or *>.<letters of cruds, or read, or write>")
+    if scope in SIGN_IN:
+        return scope
+    if "?" in scope:
+        raise Invalid("scopes with ?parameter=value are not served: they would have to be checked in every search")
+    if not _parsed(scope)[2]:
+        raise Invalid("a scope is system/ or user/, a type or *, a dot, and letters of cruds or read, write or *")
     return scope
 
 
-def narrowed(granted: Iterable[str], requested: str | None) -> tuple[str, ...]:
-    """What a token gets: all that is granted, or of the request the part that is; empty where there is none."""
-    held = tuple(granted)
+def of_context(scopes: Iterable[str], context: Context) -> tuple[str, ...]:
+    """Those of `scopes` that count in `context`."""
+    return tuple(scope for scope in scopes if _parsed(scope)[0] == context)
+
+
+def narrowed(granted: Iterable[str], requested: str | None, context: Context = "system") -> tuple[str, ...]:
+    """What a token gets: all that is granted, or of the request the part that is; empty where there is none.
+
+    Forbidden where the request holds a restriction that we would not keep.
+    """
+    held = of_context(granted, context)
     if not requested or not requested.strip():
         return held
     if len(requested) > LONGEST_REQUEST:
         raise Invalid(f"a scope parameter has at most {LONGEST_REQUEST} characters")
-    allowed = (scope for one in requested.split() for scope in _allowed(held, one))
+    if "?" in requested:
+        raise Forbidden("scopes with ?parameter=value are not served here")
+    allowed = (scope for one in requested.split() for scope in _allowed(held, one, context))
     return tuple(dict.fromkeys(allowed))
 
 
-def _allowed(held: tuple[str, ...], requested: str) -> Iterable[str]:
-    kind, letters = _parsed(requested)
+def of_scope(scope: str) -> tuple[str, str]:
+    """Type and letters; both empty where the scope is not one of ours."""
+    _, kind, letters = _parsed(scope)
+    return kind, letters
+
+
+def of_person(granted: Iterable[str], requested: str | None, role: Role) -> tuple[str, ...]:
+    """What an app gets for a person: of the request what the app holds and the role has."""
+    held = tuple(granted)
+    asked = narrowed(held, requested, "user")
+    types = narrowed(ROLE_SCOPES[role], " ".join(asked), "user") if asked else ()
+    words = (requested or "").split()
+    return (*(word for word in SIGN_IN if word in words and word in held), *types)
+
+
+def _allowed(held: tuple[str, ...], requested: str, context: Context) -> Iterable[str]:
+    wanted, kind, letters = _parsed(requested)
+    if wanted != context:
+        return
     if kind == "*":  # of a wish for everything remains what was granted, type by type
         for scope in held:
-            own, mine = _parsed(scope)
-            both = "".join(letter for letter in _LETTERS if letter in letters and letter in mine)
-            if both:
-                yield requested if own == "*" and set(letters) <= set(mine) else f"system/{own}.{both}"
+            _, own, mine = _parsed(scope)
+            both = "".join(letter for letter in letters if letter in mine)
+            if both and own not in NAMED_ONLY:
+                yield requested if own == "*" and both == letters else f"{context}/{own}.{both}"
         return
-    both = "".join(letter for letter in letters if permits(held, kind, cast(Permission, letter)))
+    both = "".join(letter for letter in _letters(letters) if permits(held, kind, letter))
     if both:
-        yield requested if both == letters else f"system/{kind}.{both}"
+        yield requested if both == letters else f"{context}/{kind}.{both}"
 
 
-def _parsed(scope: str) -> tuple[str, str]:
-    """Type and letters of `cruds`; no letters where the scope is not one of ours."""
+def _covers(kind: str, resource_type: str) -> bool:
+    return kind == resource_type or (kind == "*" and resource_type not in NAMED_ONLY)
+
+
+def _letters(letters: str) -> list[Permission]:
+    known: tuple[Permission, ...] = ("c", "r", "u", "d", "s")
+    return [letter for letter in known if letter in letters]
+
+
+def _parsed(scope: str) -> tuple[str, str, str]:
+    """Context, type and letters; no letters where the scope is not one of ours."""
     match = _SCOPE.fullmatch(scope)
     if match is None:
-        return "", ""
-    letters = _V1.get(match[2], match[2])
-    return match[1], "".join(letter for letter in _LETTERS if letter in letters)
+        return "", "", ""
+    return match[1], match[2], _V1.get(match[3], match[3])

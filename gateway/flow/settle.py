@@ -6,13 +6,14 @@ a quiet time does; an image that comes later reopens the study with the next rev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.domain.model import ServedModel
 from gateway.domain.report import RECORD
 from gateway.domain.study import Evidence, Study
-from gateway.ports import Database
+from gateway.ports import Database, UnitOfWork
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class SettleStudies:
     def __call__(self, limit: int = 50) -> int:
         """Settles at most `limit` studies and returns how many tasks it planned.
 
-        None while no model is active, as before the first worker is ready: a settled study is not asked about again.
+        None while no model runs, as before the first worker is ready: a settled study is not asked about again.
         """
         with self.database.read() as unit:
-            if not unit.models.active():
+            if not unit.models.running():
                 return 0
             due = unit.studies.due(self.now(), limit)
         return sum(self.settle(study, evidence_of(study)) for study in due)
@@ -39,14 +40,19 @@ class SettleStudies:
             if not unit.studies.settle(study, evidence):
                 return 0
             instances = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
-            models = [model for model in unit.models.active() if model.applies_to.accepts_any(instances)]
-            if models:
-                unit.studies.move(study.id, "settled", "analyse")
-                report = unit.reports.register(study, self.now())
-                unit.deliveries.plan(report, (RECORD,), self.now())
-                unit.tasks.plan(study, models, self.now())
+            models = [model for model in unit.models.running() if model.applies_to.accepts_any(instances)]
+            plan(unit, study, models, self.now())
             unit.commit()
         return len(models)
+
+
+def plan(unit: UnitOfWork, study: Study, models: Sequence[ServedModel], at: datetime) -> None:
+    """A task for each model of a study that was settled now; models in the shadow alone lead to no report."""
+    if any(model.state == "active" for model in models):
+        unit.studies.move(study.id, "settled", "analyse")
+        report = unit.reports.register(study, at)
+        unit.deliveries.plan(report, (RECORD,), at)
+    unit.tasks.plan(study, models, at)
 
 
 def evidence_of(study: Study) -> Evidence:

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     PSEUDONYM = "pseudonym"
     AUDIT = "audit"
     TOKENS = "tokens"
+    SIGNING = "signing"
     DEPOSIT_PUBLIC = "deposit-public"
     DEPOSIT_PRIVATE = "deposit-private"
 
@@ -180,6 +181,11 @@ def create(folder: Path, providers: Providers = unprotected) -> list[str]:
     if not all(_holds_half(folder / name) for name in FILES):
         with private_file.one_at_a_time(folder, wait=True):
             complete_pair(folder, providers)
+    if not _holds(folder / IDENTITY_FILE, Purpose.SIGNING):  # a ring of a release that signed nothing
+        with private_file.one_at_a_time(folder, wait=True):
+            identity = load(folder, IDENTITY_FILE, providers(IDENTITY_FILE))
+            if Purpose.SIGNING not in identity.current:
+                save(folder, IDENTITY_FILE, identity.with_new_key(Purpose.SIGNING), providers(IDENTITY_FILE))
     return made
 
 
@@ -199,7 +205,11 @@ def complete_pair(folder: Path, providers: Providers, *, anew: bool = False) -> 
 
 
 def _holds_half(path: Path) -> bool:
-    return any(kid.rpartition("-")[0] in PAIR for kid in ring_file.read_header(path).keys)
+    return _holds(path, *PAIR)
+
+
+def _holds(path: Path, *purposes: Purpose) -> bool:
+    return any(kid.rpartition("-")[0] in purposes for kid in ring_file.read_header(path).keys)
 
 
 def load(folder: Path, name: str, provider: KeyProvider | None = None) -> KeyRing:

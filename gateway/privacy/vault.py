@@ -70,6 +70,7 @@ class Vault:
         self._records: OrderedDict[str, tuple[PatientRecord, float]] = OrderedDict()
         self._studies: OrderedDict[tuple[str, str], _SealedStudy] = OrderedDict()
         self._lock = Lock()
+        self._house: PatientRecord | None = None
         self._index_key = ring.key(Purpose.INDEX).key
         self._domain_key = ring.key(Purpose.PSEUDONYM).key
 
@@ -94,8 +95,10 @@ class Vault:
         return record
 
     def house(self) -> PatientRecord:
-        """Under whose key lies what belongs to no patient."""
-        return self.patient(HOUSE)
+        """Under whose key lies what belongs to no patient. It is never erased, and so asked for once."""
+        if self._house is None:
+            self._house = self.patient(HOUSE)
+        return self._house
 
     def record(self, unit: UnitOfWork, pseudonym: str) -> PatientRecord:
         """The record of a patient known by pseudonym; Erased where there is none any more. Opens nothing by itself."""
@@ -142,6 +145,14 @@ class Vault:
             if len(self._studies) > _CACHED:
                 self._studies.popitem(last=False)
         return sealed
+
+    def seal_record(self, study: Study, identity: OriginalIdentity) -> bytes:
+        """The same for a patient's record, which is known by its pseudonym alone; Erased where there is nobody."""
+        with self._database.read() as unit:
+            row = unit.identities.patient(study.patient)
+        if row is None:
+            raise Erased("this patient was erased")
+        return _sealed(self._record(row), identity.to_bytes(), "study_identity", study.study_uid)
 
     def seal_instance(
         self, patient: PatientRecord, instance_id: str, identity: OriginalIdentity, removed: bytes

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
-from gateway.domain.access import Client, ClientKind, Grant, Person
-from gateway.storage.tables import access_grant, client, person
+from gateway.domain.access import Client, ClientKind, Grant, Person, Role
+from gateway.storage.tables import access_grant, client, person, used_assertion
 from gateway.storage.transaction import Transaction
 
 _CLIENT = select(*(client.c[field.name] for field in fields(Client)))
 _PERSON = select(*(person.c[field.name] for field in fields(Person)))
+_CREDENTIALS = ("secret_hash", "jwks", "jwks_url", "certificates")
 _GRANT = select(*(access_grant.c[field.name] for field in fields(Grant)))
 
 
@@ -35,17 +36,39 @@ class SqlAccess:
         self._transaction.execute(client.insert(), vars(client_))
         self._transaction.record("client:add", client_.id, kind=client_.kind, name=client_.name)
 
+    def rotate_client(self, now: Client) -> bool:
+        """Replaces by what a client proves who it is, and ends what it was granted; False where it is not active."""
+        changed = {name: getattr(now, name) for name in _CREDENTIALS}
+        found = self._transaction.execute(update(client).where(client.c.id == now.id, client.c.active), changed)
+        if found.rowcount != 1:
+            return False
+        self.drop_grants(now.name)
+        self._transaction.record("client:rotate", now.id, kind=now.kind, name=now.name, by=list(now.credentials))
+        return True
+
     def disable_client(self, kind: ClientKind, name: str) -> bool:
         found = self.client(kind, name)
         if found is None or not found.active:
             return False
         self._transaction.execute(update(client).where(client.c.id == found.id), {"active": False})
+        if kind == "fhir":
+            self.drop_grants(name)
         self._transaction.record("client:disable", found.id, kind=kind, name=name)
         return True
 
     def person(self, name: str) -> Person | None:
         row = self._transaction.first(_PERSON.where(person.c.name == name))
         return None if row is None else Person(*row)
+
+    def person_of(self, issuer: str, subject: str) -> Person | None:
+        """The person behind an account of an identity provider."""
+        row = self._transaction.first(_PERSON.where(person.c.issuer == issuer, person.c.subject == subject))
+        return None if row is None else Person(*row)
+
+    def set_role(self, person_: Person, role: Role) -> None:
+        """What the identity provider says now."""
+        self._transaction.execute(update(person).where(person.c.id == person_.id), {"role": role})
+        self._transaction.record("person:role", person_.id, role=role, former=person_.role)
 
     def add_person(self, person_: Person) -> None:
         """Conflict where a person of this name exists."""
@@ -62,5 +85,22 @@ class SqlAccess:
         row = self._transaction.first(_GRANT.where(access_grant.c.token_hash == token_hash, living))
         return None if row is None else Grant(*row)
 
-    def drop_grant(self, token_hash: bytes) -> None:
-        self._transaction.execute(delete(access_grant).where(access_grant.c.token_hash == token_hash))
+    def drop_grant(self, token_hash: bytes) -> bool:
+        """False where another has dropped it before: a code or refresh token serves once."""
+        found = self._transaction.execute(delete(access_grant).where(access_grant.c.token_hash == token_hash))
+        return found.rowcount == 1
+
+    def drop_chain(self, chain: str) -> None:
+        """Everything that came of one sign-in."""
+        self._transaction.execute(delete(access_grant).where(access_grant.c.chain == chain))
+
+    def drop_grants(self, client_name: str) -> None:
+        """Everything that a client holds."""
+        mine = access_grant.c.holder == client_name
+        self._transaction.execute(delete(access_grant).where(mine, access_grant.c.kind != "session"))
+
+    def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:
+        """False where it was used before, by this process or another; those that have expired are forgotten."""
+        old = used_assertion.c.expires_at <= self._transaction.now()
+        self._transaction.execute(delete(used_assertion).where(old))
+        return self._transaction.insert_new(used_assertion, {"digest": digest, "expires_at": expires_at})

@@ -148,6 +148,8 @@ def _create(transaction: Transaction, arrival: Arrival, settle_at: datetime, at:
         "study_date": arrival.study_date,
         "accession_index": arrival.accession_index,
         "study_uid_index": arrival.study_uid_index,
+        "kind": "images",
+        "again_at": None,
     }
     if transaction.run(_CREATE, values) == 1:  # otherwise another process was first, and its row is good
         transaction.run(_CREATE_IDENTITY, {"study_id": study_id, "sealed_identity": arrival.sealed_study_identity})

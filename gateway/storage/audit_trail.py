@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
-from gateway.domain.audit import AuditEntry, AuditRow
+from gateway.domain.audit import AuditEntry, AuditQuery, AuditRow
 from gateway.domain.errors import Fault
 from gateway.storage import codec
+from gateway.storage.audit_search import conditions, words_of
 from gateway.storage.prepared import Prepared
-from gateway.storage.tables import EPOCH, audit, microseconds
+from gateway.storage.tables import EPOCH, audit, audit_word, microseconds
 from gateway.storage.transaction import AUDIT_LOCK, AnyRow, Transaction
 
 GENESIS = bytes(32)
@@ -27,6 +28,7 @@ Details = dict[str, str | int | float | bool | list[str] | None]
 
 _HEAD = Prepared(select(audit.c.seq, audit.c.code).order_by(audit.c.seq.desc()).limit(1))
 _INSERT = Prepared(insert(audit))
+_INSERT_WORD = Prepared(insert(audit_word))
 _COLUMNS = tuple(audit.c)
 _WORDS = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
@@ -103,6 +105,17 @@ class SqlAuditTrail:
             found = found.where(audit.c.subject_id == subject_id)
         return [_domain_row(row) for row in self._transaction.all(found)]
 
+    def search(self, query: AuditQuery, *, limit: int, before_seq: int | None = None) -> list[AuditRow]:
+        found = select(*_COLUMNS).where(*conditions(query)).order_by(audit.c.seq.desc()).limit(limit)
+        if before_seq is not None:
+            found = found.where(audit.c.seq < before_seq)
+        return [_domain_row(row) for row in self._transaction.all(found)]
+
+    def count(self, query: AuditQuery, limit: int) -> int:
+        some = select(audit.c.seq).where(*conditions(query)).limit(limit).subquery()
+        row = self._transaction.first(select(func.count()).select_from(some))
+        return 0 if row is None else int(row[0])
+
     def chain(self) -> None:
         """Writes the recorded entries; the last statement before a commit."""
         entries = self._transaction.entries
@@ -112,12 +125,16 @@ class SqlAuditTrail:
         seq, code = self.head()
         key = self._key()
         rows: list[Mapping[str, Any]] = []
+        words: list[Mapping[str, Any]] = []
         for at, entry in entries:
             seq += 1
             row = _next(key, seq, at, entry, code)
             code = row.code
             rows.append(vars(row))
+            words += [{"word": word, "seq": seq} for word in words_of(entry)]
         self._transaction.run_many(_INSERT, rows)
+        if words:
+            self._transaction.run_many(_INSERT_WORD, words)
         entries.clear()
 
 

@@ -10,7 +10,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, exists, or_, select
 
 from gateway.domain.errors import Missing
 from gateway.domain.ids import DeliveryId, ReportId
@@ -22,6 +22,18 @@ from gateway.storage.transitions import move
 
 _delivery = tables.delivery.c
 _COLUMNS = tuple(_delivery[field.name] for field in fields(Delivery))
+_TOLD = 300  # characters of an acknowledgement in the audit trail; it begins with the strategy
+_earlier = tables.delivery.alias("earlier")
+_IS_BEHIND = exists().where(
+    _earlier.c.destination == _delivery.destination,
+    _earlier.c.patient == _delivery.patient,
+    _earlier.c.state.in_(("pending", "sending")),
+    or_(
+        _earlier.c.planned_at < _delivery.planned_at,
+        and_(_earlier.c.planned_at == _delivery.planned_at, _earlier.c.id < _delivery.id),
+    ),
+)
+"""Something planned earlier for the same patient and destination is still on its way; what is dead holds up nobody."""
 
 
 class SqlDeliveries:
@@ -29,12 +41,20 @@ class SqlDeliveries:
         self._transaction = transaction
 
     def plan(self, report: Report, destinations: Sequence[str], at: datetime) -> list[Delivery]:
-        """One for each destination; one that is planned already is returned as it stands."""
-        return [self._plan(report, destination, at) for destination in destinations]
+        """One for each destination; one that is planned already is returned as it stands.
+
+        What waits there of an earlier version is superseded, so that nothing stands behind what nobody will send.
+        """
+        for earlier in self.of_report(report.id):
+            if earlier.version < report.version and earlier.state == "pending":
+                self.supersede(earlier)
+        patient = self._transaction.first(select(tables.study.c.patient).where(tables.study.c.id == report.study_id))
+        pseudonym = str(patient[0]) if patient else ""
+        return [self._plan(report, destination, pseudonym, at) for destination in destinations]
 
     def due(self, destination: str, now: datetime, limit: int) -> list[Delivery]:
         """Waiting ones whose time has come, and those whose sender has let the lease expire; longest due first."""
-        waiting = and_(_delivery.state == "pending", _delivery.due_at <= now)
+        waiting = and_(_delivery.state == "pending", _delivery.due_at <= now, ~_IS_BEHIND)
         abandoned = and_(_delivery.state == "sending", _delivery.lease_until <= now)
         found = select(*_COLUMNS).where(_delivery.destination == destination, or_(waiting, abandoned))
         return self._deliveries(found.order_by(_delivery.due_at, _delivery.id).limit(limit))
@@ -51,7 +71,8 @@ class SqlDeliveries:
 
     def acknowledge(self, delivery: Delivery, acknowledgement: str) -> bool:
         changes = {"acknowledgement": acknowledgement, "last_error": None, "lease_until": None}
-        return self._move(delivery, "acknowledge", changes)
+        told: dict[str, str | int | None] = {"attempt": delivery.attempt, "destination": delivery.destination}
+        return self._move(delivery, "acknowledge", changes, told | {"answer": acknowledgement[:_TOLD]})
 
     def defer(self, delivery: Delivery, until: datetime, error: str) -> bool:
         changes = {"due_at": until, "last_error": error, "lease_until": None}
@@ -74,7 +95,7 @@ class SqlDeliveries:
             raise Missing("no such delivery")
         return self._move(delivery, "replay", {"due_at": now})
 
-    def _plan(self, report: Report, destination: str, at: datetime) -> Delivery:
+    def _plan(self, report: Report, destination: str, patient: str, at: datetime) -> Delivery:
         planned = Delivery(
             delivery_id(report.id, report.version, destination),
             report.id,
@@ -83,6 +104,8 @@ class SqlDeliveries:
             DELIVERY.initial,
             0,
             at,
+            patient=patient,
+            planned_at=at,
         )
         if self._transaction.insert_new(tables.delivery, vars(planned)):
             self._transaction.record(

@@ -22,6 +22,7 @@ from gateway.storage import tables
 from gateway.storage.arrivals import STUDY_COLUMNS
 from gateway.storage.bulk_tables import vault_bulk_file, vault_bulk_job
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
+from gateway.storage.record_tables import record_input, vault_record_basis
 from gateway.storage.transaction import Transaction
 
 _INDEX_TABLES = "vault_index_"
@@ -32,6 +33,7 @@ NAMING_COLUMNS = (
     _instance.removed_pixels_key,
     tables.pixel_task.c.preview_key,
     vault_bulk_file.c.blob_key,
+    record_input.c.blob_key,
 )
 """Every column that names a file of the blob store; a test holds this against the tables."""
 _job = vault_bulk_job.c
@@ -60,6 +62,7 @@ class SqlErasures:
         headers, of_study, of_patient = tables.vault_instance, tables.vault_study, tables.vault_patient
         gone = self._transaction.execute(delete(headers).where(headers.c.instance_id.in_(instances))).rowcount
         self._transaction.execute(delete(of_study).where(of_study.c.study_id.in_(studies)))
+        self._transaction.execute(delete(vault_record_basis).where(vault_record_basis.c.study_id.in_(studies)))
         unnamed = {"accession_index": None, "study_uid_index": None}
         self._transaction.execute(update(tables.study).where(_study.patient == pseudonym).values(unnamed))
         self._transaction.execute(delete(of_patient).where(of_patient.c.pseudonym == pseudonym))
@@ -90,6 +93,7 @@ class SqlErasures:
         instance, searched = tables.instance, tables.pixel_task
         keys = self._keys(select(instance.c.blob_key).where(instance.c.study_id.in_(studies)))
         keys += self._keys(select(instance.c.removed_pixels_key).where(instance.c.study_id.in_(studies)))
+        keys += self._keys(select(record_input.c.blob_key).where(record_input.c.study_id.in_(studies)))
         keys += self._keys(select(searched.c.preview_key).where(searched.c.study_id.in_(studies)))
         for row in self._transaction.all(
             select(searched.c.id, searched.c.attempt).where(searched.c.study_id.in_(studies))

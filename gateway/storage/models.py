@@ -1,23 +1,26 @@
 """The models that workers have announced, as rows (port `Models`).
 
 Where signed models activate themselves, the last announcement decides which version of a name is active, so that
-starting workers of an older release rolls back; elsewhere `dxgate model activate` decides.
+starting workers of an older release rolls back; elsewhere, and once a person has decided about any version of a
+name, `dxgate model promote|retire|rollback` decides.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Select, select, update
 
-from gateway.domain.errors import Missing
+from gateway.domain.errors import Conflict, Missing
 from gateway.domain.model import ServedModel
 from gateway.storage import tables
+from gateway.storage.review_tables import recall
 from gateway.storage.transaction import MODEL_LOCK, Transaction
 
 _model = tables.model.c
 _COLUMNS = tuple(_model[field.name] for field in fields(ServedModel))
+_OURS = (_model.state, _model.decided_by, _model.activated_at)  # which no announcement changes
 
 
 class SqlModels:
@@ -27,9 +30,11 @@ class SqlModels:
     def announce(self, model: ServedModel) -> None:
         """An announcement that is not `active` refreshes a known model and leaves its state as it is."""
         self._transaction.serialize(MODEL_LOCK)
-        known = self._transaction.first(select(_model.state).where(_model.id == model.id))
+        known = self._transaction.first(select(*_OURS).where(_model.id == model.id))
         was = known.state if known else "draft" if model.state == "active" else model.state
-        values = {**{field.name: getattr(model, field.name) for field in fields(ServedModel)}, "state": was}
+        values = {field.name: getattr(model, field.name) for field in fields(ServedModel)} | {"state": was}
+        if known is not None:
+            values |= {"decided_by": known.decided_by, "activated_at": known.activated_at}
         if known is None:
             self._transaction.execute(tables.model.insert(), values)
         else:
@@ -42,7 +47,8 @@ class SqlModels:
             sha256=model.sha256,
             provider=model.provider,
         )
-        if model.state == "active" and was != "active":
+        wanted = model.state == "active" and was != "active"
+        if wanted and not self._is_recalled(model.id) and not self._decided(model.name):
             self._activate(model)
 
     def activate(self, model_id: str) -> bool:
@@ -50,8 +56,34 @@ class SqlModels:
         model = self.get(model_id)
         if model.state == "active":
             return False
+        if self._is_recalled(model.id):
+            raise Conflict("the model was recalled and cannot be active again; a corrected one has another version")
         self._activate(model)
+        self._decide(model)
         return True
+
+    def decide(self, model_id: str, state: Literal["shadow", "retired"]) -> bool:
+        self._transaction.serialize(MODEL_LOCK)
+        model = self.get(model_id)
+        if model.state == state:
+            return False
+        self._set_state(model.id, state)
+        self._decide(model)
+        event = {"shadow": "model:shadow", "retired": "model:retire"}[state]
+        self._transaction.record(event, model.id, name=model.name, version=model.version, was=model.state)
+        return True
+
+    def previous(self, name: str) -> ServedModel:
+        recalled = _model.id.in_(select(recall.c.model_id))
+        mine = (_model.name == name, _model.state != "active", _model.activated_at.is_not(None), ~recalled)
+        found = self._models(select(*_COLUMNS).where(*mine).order_by(_model.activated_at.desc()).limit(1))
+        if not found:
+            raise Missing("no other version of this model has ever been active")
+        return found[0]
+
+    def running(self) -> list[ServedModel]:
+        wanted = _model.state.in_(("active", "shadow"))
+        return self._models(select(*_COLUMNS).where(wanted).order_by(_model.name, _model.id))
 
     def active(self) -> list[ServedModel]:
         return self._models(select(*_COLUMNS).where(_model.state == "active").order_by(_model.name))
@@ -70,11 +102,23 @@ class SqlModels:
         for row in self._transaction.all(others):
             self._set_state(row.id, "retired")
             self._transaction.record("model:retire", row.id, by=model.id)
-        self._set_state(model.id, "active")
+        self._set_state(model.id, "active", activated_at=self._transaction.now())
         self._transaction.record("model:activate", model.id, name=model.name, version=model.version)
 
-    def _set_state(self, model_id: str, state: str) -> None:
-        self._transaction.execute(update(tables.model).where(_model.id == model_id), {"state": state})
+    def _is_recalled(self, model_id: str) -> bool:
+        return self._transaction.first(select(recall.c.model_id).where(recall.c.model_id == model_id)) is not None
+
+    def _set_state(self, model_id: str, state: str, **more: Any) -> None:
+        self._transaction.execute(update(tables.model).where(_model.id == model_id), {"state": state, **more})
+
+    def _decide(self, model: ServedModel) -> None:
+        decided = update(tables.model).where(_model.id == model.id)
+        self._transaction.execute(decided, {"decided_by": self._transaction.actor})
+
+    def _decided(self, name: str) -> bool:
+        """Whether a person has decided about any version of this name."""
+        decided = select(_model.id).where(_model.name == name, _model.decided_by.is_not(None)).limit(1)
+        return self._transaction.first(decided) is not None
 
     def _models(self, found: Select[*tuple[Any, ...]]) -> list[ServedModel]:
         return [ServedModel(*row) for row in self._transaction.all(found)]

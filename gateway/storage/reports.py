@@ -11,7 +11,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, insert, or_, select
+from sqlalchemy import Select, and_, case, func, insert, or_, select
 
 from gateway.domain.errors import Conflict, Missing
 from gateway.domain.ids import ReportId, StudyId
@@ -19,6 +19,7 @@ from gateway.domain.lifecycle import REPORT
 from gateway.domain.report import Report, ReportContent, ReportVersion, report_id
 from gateway.domain.study import Study
 from gateway.storage import tables
+from gateway.storage.arrivals import STUDY_COLUMNS as _STUDY_COLUMNS
 from gateway.storage.transaction import Transaction
 from gateway.storage.transitions import move
 
@@ -108,6 +109,24 @@ class SqlReports:
             found = found.where(_report.updated_at <= time, or_(_report.updated_at < time, _report.id < last))
         newest_first = found.order_by(_report.updated_at.desc(), _report.id.desc()).limit(limit)
         return [Report(*row) for row in self._transaction.all(newest_first)]
+
+    def waiting(self, limit: int) -> list[tuple[Report, Study]]:
+        found = self._waiting(*_COLUMNS, *_STUDY_COLUMNS).order_by(
+            case((tables.study.c.priority == "stat", 0), else_=1), _report.updated_at, _report.id
+        )
+        split = len(_COLUMNS)
+        rows = self._transaction.all(found.limit(limit))
+        return [(Report(*row[:split]), Study(*row[split:])) for row in rows]
+
+    def count_waiting(self, limit: int) -> int:
+        some = self._waiting(_report.id).limit(limit).subquery()
+        row = self._transaction.first(select(func.count()).select_from(some))
+        return int(row[0]) if row else 0
+
+    def _waiting(self, *columns: Any) -> Select[*tuple[Any, ...]]:
+        study = tables.study.c
+        of_study = tables.report.join(tables.study, study.id == _report.study_id)
+        return select(*columns).select_from(of_study).where(_report.status == "preliminary", study.state != "purged")
 
     def _write_version(self, report: Report, revision: int, content: ReportContent | None) -> None:
         version = ReportVersion(report.id, report.version, report.status, revision, report.updated_at, content)

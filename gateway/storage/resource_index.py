@@ -91,6 +91,12 @@ class SqlResourceIndex:
         strict = [self._strict(kind, *each) for each in self._some(criteria)]
         return [place.key for place in self.page(kind, strict, (), limit=limit, until=_ANY, after=None)]
 
+    def newest(self, kind: str) -> int:
+        """The greatest key of a type; 0 where there is none."""
+        row = tables.index_resource
+        found = self._transaction.first(select(func.max(row.c.key)).where(row.c.type == type_number(kind)))
+        return 0 if found is None or found[0] is None else int(found[0])
+
     def page(
         self,
         kind: str,

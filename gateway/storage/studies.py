@@ -16,7 +16,7 @@ from gateway.domain.ids import StudyId
 from gateway.domain.lifecycle import STUDY, UNCLEARED
 from gateway.domain.study import Arrival, Evidence, Instance, Study
 from gateway.storage import tables
-from gateway.storage.arrivals import STUDY_COLUMNS, lock_study, receive
+from gateway.storage.arrivals import STUDY_COLUMNS, lock_study, receive, reopen
 from gateway.storage.transaction import AnyRow, Transaction
 from gateway.storage.transitions import move
 
@@ -62,7 +62,7 @@ class SqlStudies:
     def due(self, now: datetime, limit: int) -> list[Study]:
         return self._studies(
             select(*STUDY_COLUMNS)
-            .where(_study.state == "receiving", _study.settle_at <= now, ~_IS_UNCLEARED)
+            .where(_study.kind == "images", _study.state == "receiving", _study.settle_at <= now, ~_IS_UNCLEARED)
             .order_by(_study.settle_at, _study.id)
             .limit(limit)
         )
@@ -83,6 +83,9 @@ class SqlStudies:
 
     def move(self, study_id: StudyId, was: str, event: str) -> bool:
         return move(self._transaction, STUDY, study_id, was, event)
+
+    def reopen(self, study: Study) -> bool:
+        return reopen(self._transaction, study)
 
     def newest(self, limit: int, before: datetime | None = None) -> list[Study]:
         """Last received first; `before` is the `last_received_at` of the last row of the page before."""

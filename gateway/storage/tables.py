@@ -26,16 +26,18 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
-from gateway.domain.access import ClientKind, Role
+from gateway.domain.access import ClientKind, GrantKind, Role
 from gateway.domain.clearance import Box, Deidentification, PixelFinding, Pixels
 from gateway.domain.finding import Finding
 from gateway.domain.lifecycle import DELIVERY, INSTANCE, PIXEL_TASK, REPORT, STUDY, TASK
 from gateway.domain.model import AppliesTo, ModelState
+from gateway.domain.record import Needs
 from gateway.domain.report import ReportContent
-from gateway.domain.study import Evidence, Priority
+from gateway.domain.study import Evidence, Priority, StudyKind
 from gateway.storage import codec
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,11 +141,21 @@ study = Table(
     Column("study_date", Text),
     Column("accession_index", LargeBinary, index=True),
     Column("study_uid_index", LargeBinary, index=True),
+    _must(Text, "kind", server_default="images"),
+    Column("again_at", UtcTime),  # a record that is looked at again though nothing is written to it
+    _one_of("kind", get_args(StudyKind)),
     _one_of("state", STUDY.states),
     _one_of("priority", get_args(Priority)),
     _one_of("settled_by", get_args(Evidence)),
     Index(None, "state", "settle_at"),
     Index(None, "last_received_at"),
+)
+
+Index(
+    "ix_study_again_at",
+    study.c.again_at,
+    sqlite_where=study.c.again_at.is_not(None),
+    postgresql_where=study.c.again_at.is_not(None),
 )
 
 vault_study = Table(
@@ -256,6 +268,9 @@ model = Table(
     _must(Text, "provider"),
     _must(Text, "state"),
     _must(UtcTime, "announced_at"),
+    Column("decided_by", Text),
+    Column("activated_at", UtcTime),
+    Column("needs", Json(Needs)),  # of a model on records: what it asks of one
     _one_of("state", get_args(ModelState)),
 )
 # one active version for each name
@@ -284,6 +299,7 @@ task = Table(
     Column("reason", Text),
     _must(Integer, "retried_at"),
     _must(UtcTime, "due_at"),  # not before this time is it published again
+    _must(Boolean(create_constraint=False), "shadow", server_default=false()),
     _one_of("state", TASK.states),
     _one_of("priority", get_args(Priority)),
     UniqueConstraint("study_id", "revision", "model_id"),
@@ -316,6 +332,13 @@ report = Table(
     _one_of("status", REPORT.states),
     Index(None, "updated_at", "id"),
 )
+# the worklist of physicians
+Index(
+    "ix_report_waiting",
+    report.c.updated_at,
+    sqlite_where=report.c.status == "preliminary",
+    postgresql_where=report.c.status == "preliminary",
+)
 
 report_version = Table(
     "report_version",
@@ -343,9 +366,19 @@ delivery = Table(
     Column("lease_until", UtcTime),
     Column("last_error", Text),
     Column("acknowledgement", Text),
+    _must(Text, "patient", server_default=""),
+    Column("planned_at", UtcTime),
     _one_of("state", DELIVERY.states),
     UniqueConstraint("report_id", "version", "destination"),
     Index(None, "destination", "state", "due_at"),
+)
+# what of a patient is still to be sent, to keep its order
+Index(
+    "ix_delivery_open",
+    delivery.c.destination,
+    delivery.c.patient,
+    sqlite_where=delivery.c.state.in_(("pending", "sending")),
+    postgresql_where=delivery.c.state.in_(("pending", "sending")),
 )
 
 client = Table(
@@ -359,6 +392,10 @@ client = Table(
     _must(Texts, "networks"),
     _must(Boolean(create_constraint=False), "active"),
     _must(UtcTime, "created_at"),
+    Column("jwks", Text),
+    Column("jwks_url", Text),
+    _must(Texts, "certificates"),
+    _must(Texts, "redirects"),
     _one_of("kind", get_args(ClientKind)),
     UniqueConstraint("kind", "name"),
 )
@@ -372,7 +409,13 @@ person = Table(
     _must(Text, "role"),
     _must(Boolean(create_constraint=False), "active"),
     _must(UtcTime, "created_at"),
+    Column("issuer", Text),
+    Column("subject", Text),
+    _must(Text, "display_name", server_default=""),
+    _must(Text, "qualification", server_default=""),
+    _must(Text, "identifier", server_default=""),
     _one_of("role", get_args(Role)),
+    UniqueConstraint("issuer", "subject"),
 )
 
 access_grant = Table(
@@ -383,7 +426,18 @@ access_grant = Table(
     _must(Text, "kind"),
     _must(Texts, "scopes"),
     _must(UtcTime, "expires_at", index=True),
-    _one_of("kind", ("token", "session")),
+    Column("person", Text),
+    Column("certificate", Text),
+    Column("chain", Text, index=True),
+    _must(Json(dict[str, str]), "asked"),
+    _one_of("kind", get_args(GrantKind)),
+)
+
+used_assertion = Table(
+    "used_assertion",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 over client and jti
+    _must(UtcTime, "expires_at", index=True),
 )
 
 audit = Table(
@@ -400,4 +454,14 @@ audit = Table(
     _must(Text, "key_id"),
     Index(None, "event", "seq"),
     Index(None, "subject_id", "seq"),
+    Index(None, "actor", "seq"),
+    Index(None, "at"),
+)
+
+audit_word = Table(
+    "audit_word",
+    metadata,
+    Column("word", Text),  # patient:<pseudonym>, client:<name>, outcome:<code>, taken from the row's details
+    Column("seq", BigInteger, autoincrement=False),
+    PrimaryKeyConstraint("word", "seq"),
 )

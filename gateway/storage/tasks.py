@@ -146,9 +146,13 @@ class SqlTasks:
             "created_at": at,
             "retried_at": 0,
             "due_at": at,
+            "shadow": model.state == "shadow",
         }
         if self._transaction.insert_new(tables.task, values):
-            self._transaction.record("task:plan", planned, study=study.id, revision=study.revision, model=model.id)
+            told: dict[str, str | int] = {"study": study.id, "revision": study.revision, "model": model.id}
+            if values["shadow"]:
+                told["shadow"] = True
+            self._transaction.record("task:plan", planned, **told)
         return self.get(planned)
 
     def _leave(

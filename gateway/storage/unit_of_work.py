@@ -29,9 +29,12 @@ from gateway.storage.key_rows import SqlKeyRows
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
+from gateway.storage.recalls import SqlRecalls
+from gateway.storage.records import SqlRecords
 from gateway.storage.reports import SqlReports
 from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
+from gateway.storage.reviews import SqlReviews
 from gateway.storage.studies import SqlStudies
 from gateway.storage.subscriptions import SqlSubscriptions
 from gateway.storage.tasks import SqlTasks
@@ -153,6 +156,14 @@ class SqlUnitOfWork:
         return SqlReports(self._transaction)
 
     @cached_property
+    def reviews(self) -> SqlReviews:
+        return SqlReviews(self._transaction)
+
+    @cached_property
+    def recalls(self) -> SqlRecalls:
+        return SqlRecalls(self._transaction)
+
+    @cached_property
     def deliveries(self) -> SqlDeliveries:
         return SqlDeliveries(self._transaction)
 
@@ -175,6 +186,10 @@ class SqlUnitOfWork:
     @cached_property
     def resources(self) -> SqlResources:
         return SqlResources(self._transaction)
+
+    @cached_property
+    def records(self) -> SqlRecords:
+        return SqlRecords(self._transaction)
 
     @cached_property
     def resource_index(self) -> SqlResourceIndex:

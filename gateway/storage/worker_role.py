@@ -21,11 +21,14 @@ WORKER_GRANTS: dict[str, str] = {
     "pixel_task": "SELECT, UPDATE",
     "model": "SELECT, INSERT, UPDATE",
     "task": "SELECT, INSERT, UPDATE",
+    "record_input": "SELECT",
     "finding": "SELECT, INSERT",
     "report": "SELECT, INSERT, UPDATE",
     "report_version": "SELECT, INSERT",
     "delivery": "SELECT, INSERT, UPDATE",
+    "recall": "SELECT",
     "audit": "SELECT, INSERT",
+    "audit_word": "INSERT",
 }
 
 

@@ -17,7 +17,7 @@ from models.manifest import ImageManifest
 from models.runtime.preprocess import Prepared, Window
 
 SIDE = 256  # pixels; large enough to read, small enough to send with every report
-COLOURS = 128
+GREYS, WARMTHS, SHADES = 64, 12, 16  # levels of the palette: greys alone, and shades of grey under each warmth
 HOT = 0.5  # share of the map's peak that counts as hot
 
 
@@ -82,6 +82,12 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
             f'The evidence for "{title}" lies mostly in rows {box.first_row} to {box.last_row} of {window.rows}, '
             f"columns {box.first_column} to {box.last_column} of {window.columns}."
         )
+    if not manifest.output.cam:
+        return (
+            f"{where} The map has {cells} by {cells} cells, each covered in turn: it shows where the answer depends "
+            "on the image, not the outline of a lesion. Whether the image is like those that the model was trained "
+            "on was not measured."
+        )
     return (
         f"{where} The map has {cells} by {cells} cells: it shows what the model used, not the outline of a lesion. "
         f"The {len(member)} networks gave {float(member.min()):.2f} to {float(member.max()):.2f} before calibration."
@@ -91,10 +97,28 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
 def _overlay(prepared: Prepared, heat: npt.NDArray[np.float32]) -> bytes:
     grey = np.asarray(Image.fromarray(prepared.square).resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32)
     warm = Image.fromarray((heat * 255).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    share = np.asarray(warm, np.float32)[..., None] / 255.0
-    colour = np.concatenate([np.full_like(share, 255.0), 220.0 * (1.0 - share), np.zeros_like(share)], 2)
-    mixed = grey[..., None] * (1.0 - 0.55 * share) + colour * (0.55 * share)
-    picture = Image.fromarray(mixed.clip(0, 255).astype(np.uint8)).quantize(COLOURS, dither=Image.Dither.NONE)
+    picture = Image.fromarray(_indices(grey / 255.0, np.asarray(warm, np.float32) / 255.0))
+    picture.putpalette(_PALETTE)
     out = io.BytesIO()
-    picture.save(out, "PNG", optimize=True)
+    picture.save(out, "PNG", compress_level=3)
     return out.getvalue()
+
+
+def _indices(grey: npt.NDArray[np.float32], share: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Places in the palette, computed: a search for the best colours takes longer than all the rest of an image."""
+    cold = np.rint(grey * (GREYS - 1))
+    warm = np.minimum((share * WARMTHS).astype(np.int32), WARMTHS - 1) * SHADES + np.rint(grey * (SHADES - 1)) + GREYS
+    return np.where(share < 0.5 / WARMTHS, cold, warm).astype(np.uint8)
+
+
+def _palette() -> bytes:
+    """Red, green, blue of every place: the greys, then grey mixed with yellow to red by each warmth."""
+    greys = np.repeat(np.rint(np.linspace(0, 255, GREYS))[:, None], 3, 1)
+    share = ((np.arange(WARMTHS) + 0.5) / WARMTHS)[:, None, None]
+    under = np.linspace(0, 255, SHADES)[None, :, None]
+    colour = np.concatenate([np.full_like(share, 255.0), 220.0 * (1.0 - share), np.zeros_like(share)], 2)
+    mixed = under * (1.0 - 0.55 * share) + colour * (0.55 * share)
+    return np.concatenate([greys, mixed.reshape(-1, 3)]).clip(0, 255).astype(np.uint8).tobytes()
+
+
+_PALETTE = _palette()

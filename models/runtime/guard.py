@@ -35,8 +35,10 @@ CODES = (
     "sex",
     "age",
     "age-missing",
+    "transfer-syntax",
     "geometry",
     "no-contrast",
+    "no-answer",
     "unlike-training",
 )
 _AGE_UNITS = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}  # PS3.5 6.2, AS

@@ -1,27 +1,31 @@
 """DICOM instances in, a prediction in plain Python out: the one call that a worker makes.
 
-Per image: header guard, decode, prepare, run, distance guard, decide, explain. Per study: the image with
-the highest probability speaks for the study. Nothing here raises for a bad image; it is refused by name.
+Per image: header guard, decode, prepare, run, distance guard, decide, explain. All but run happens in the caller's
+thread; images of several callers meet in the model's `Batcher`. Per study: the image with the highest probability
+speaks for the study. Nothing here raises for a bad image; it is refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import islice
 
-import numpy as np
-
-from gateway.domain.errors import Busy, GatewayError, Unsupported
+from gateway.domain.errors import Busy, Fault, GatewayError, Unsupported
 from models.manifest import ImageManifest, Scored
 from models.runtime import guard
+from models.runtime.batcher import Batcher, Feeder, Limits
+from models.runtime.decoding import Decode, decode_here
+from models.runtime.decoding import refusal as decoding_refusal
 from models.runtime.explain import Box, explain
 from models.runtime.guard import Refusal
 from models.runtime.preprocess import Prepared, prepare, read
-from models.runtime.session import Answer, Session
+from models.runtime.session import Answer, Floats, Session
 
 MAX_INSTANCES = 4096
-BATCH = {"CPUExecutionProvider": 1, "CUDAExecutionProvider": 32}  # a CPU gains nothing from batches
+AHEAD = 2  # batches of its own images that one caller may have prepared and not yet answered
+QUEUE = 8  # batches that may wait for the model altogether
 INCONCLUSIVE = "inconclusive, refer to a physician"
 
 
@@ -70,23 +74,43 @@ class Prediction:
     runtime: str
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """An image that was opened: refused, or on its way through the model."""
+
+    uid: str
+    opened: Prepared | Refusal
+    answer: Future[Answer] | None = None
+
+
 class Predictor:
-    """A warm session with the manifest's rules around it."""
+    """A warm session with the manifest's rules around it. `predict` may be called from many threads."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self, session: Session, decode: Decode = decode_here, wait_seconds: float = 0.0, owners: int = 1
+    ) -> None:
         self.session = session
+        self._decode = decode
         self.manifest: ImageManifest = session.manifest
+        limits = Limits(session.most, wait_seconds, QUEUE * max(session.most, 4), owners)
+        self.batcher: Batcher[Floats, Answer] = Batcher(session.run_each, limits, self.manifest.name)
 
-    def predict(self, instances: Iterable[bytes]) -> Prediction:
-        """Score DICOM files, in order, with no more than a batch of them in memory.
+    def predict(self, instances: Iterable[bytes], *, urgent: bool = False) -> Prediction:
+        """Score DICOM files, in order, with no more than a few batches of them in memory.
 
         Raises `Busy` for too many, `Fault` where the model itself fails.
         """
         images: list[ImagePrediction] = []
-        for batch in _batches(instances, BATCH.get(self.session.provider, 1)):
-            if len(images) + len(batch) > MAX_INSTANCES:
-                raise Busy(f"more than {MAX_INSTANCES} instances in one call")
-            images.extend(self._score(batch))
+        begun: deque[_Begun] = deque()
+        with self.batcher.feeding(urgent=urgent) as feeder:
+            for data in instances:
+                if len(images) + len(begun) >= MAX_INSTANCES:
+                    raise Busy(f"more than {MAX_INSTANCES} instances in one call")
+                begun.append(self._begin(feeder, data))
+                if len(begun) > AHEAD * self.batcher.most:
+                    images.append(self._end(feeder, begun.popleft()))
+            images.extend(self._end(feeder, one) for one in begun)
+        _check_model(images)
         manifest = self.manifest
         return Prediction(
             images=tuple(images),
@@ -100,18 +124,25 @@ class Predictor:
             runtime=self.session.runtime,
         )
 
-    def _score(self, instances: Sequence[bytes]) -> list[ImagePrediction]:
-        opened = [self._open(data) for data in instances]
-        ready = [item for _, item in opened if isinstance(item, Prepared)]
-        answer = self.session.run(np.stack([item.tensor for item in ready])) if ready else None
-        out, row = [], 0
-        for uid, item in opened:
-            if isinstance(item, Refusal) or answer is None:
-                out.append(_refused(uid, item if isinstance(item, Refusal) else _UNREADABLE))
-                continue
-            out.append(self._decide(uid, item, answer, row))
-            row += 1
-        return out
+    def close(self) -> None:
+        """What waits is answered first; then the model's memory is given back."""
+        self.batcher.close()
+        self.session.close()
+
+    def _begin(self, feeder: Feeder[Floats, Answer], data: bytes) -> _Begun:
+        uid, opened = self._open(data)
+        if isinstance(opened, Refusal):
+            return _Begun(uid, opened)
+        return _Begun(uid, opened, feeder.submit(opened.tensor, opened.tensor.shape))
+
+    def _end(self, feeder: Feeder[Floats, Answer], one: _Begun) -> ImagePrediction:
+        if isinstance(one.opened, Refusal) or one.answer is None:
+            return _refused(one.uid, one.opened if isinstance(one.opened, Refusal) else _UNREADABLE)
+        try:
+            answer = feeder.wait(one.answer)
+        except Fault:
+            return _refused(one.uid, _NO_ANSWER)
+        return self._decide(one.uid, one.opened, answer)
 
     def _open(self, data: bytes) -> tuple[str, Prepared | Refusal]:
         uid = ""
@@ -121,7 +152,10 @@ class Predictor:
             refusal = guard.header_refusal(dataset, self.manifest.applies_to)
             if refusal is not None:
                 return uid, refusal
-            prepared = prepare(dataset, self.manifest.input)
+            lacking = decoding_refusal(str(dataset.file_meta.TransferSyntaxUID))
+            if lacking is not None:
+                return uid, Refusal("transfer-syntax", f"Not scored: {lacking}.")
+            prepared = prepare(dataset, self.manifest.input, self._decode)
         except Unsupported as error:
             return uid, Refusal("geometry", f"Not scored: {error}.")
         except GatewayError as error:
@@ -130,16 +164,17 @@ class Predictor:
             return uid, Refusal("unreadable", f"Not scored: the header cannot be used ({type(error).__name__}).")
         return uid, guard.picture_refusal(prepared, self.manifest) or prepared
 
-    def _decide(self, uid: str, prepared: Prepared, answer: Answer, row: int) -> ImagePrediction:
-        manifest, prob = self.manifest, [float(value) for value in answer.prob[row]]
-        measured = guard.distance(answer.embedding[row])
+    def _decide(self, uid: str, prepared: Prepared, answer: Answer) -> ImagePrediction:
+        """`answer` holds one row: this image's."""
+        manifest, prob = self.manifest, [float(value) for value in answer.prob[0]]
+        measured = guard.distance(answer.embedding[0])
         refusal = guard.distance_refusal(measured, manifest)
         if refusal is not None:
             return _refused(uid, refusal, measured)
         by_threshold, possible = decide(manifest, prob)
         decided = by_threshold if possible == (by_threshold,) else None
-        told = explain(prepared, answer.cam[row, 0], answer.member[row], manifest)
-        member = answer.member[row]
+        told = explain(prepared, answer.cam[0, 0], answer.member[0], manifest)
+        member = answer.member[0]
         return ImagePrediction(
             sop_instance_uid=uid,
             probabilities=tuple((label.name, p) for label, p in zip(manifest.labels, prob, strict=True)),
@@ -169,10 +204,11 @@ class Predictor:
         return StudyPrediction(top.decided, probability, top.sop_instance_uid, len(scored), refused, text)
 
 
-def _batches(instances: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    waiting = iter(instances)
-    while batch := list(islice(waiting, size)):
-        yield batch
+def _check_model(images: Sequence[ImagePrediction]) -> None:
+    """Fault where the model answered for none of the images that it was given: then it is not they that are bad."""
+    asked = [image for image in images if image.refusal is None or image.refusal.code in _MODEL_ANSWERED]
+    if asked and all(image.refusal is _NO_ANSWER for image in asked):
+        raise Fault("the model failed on every image")
 
 
 def decide(manifest: Scored, prob: Sequence[float]) -> tuple[str, tuple[str, ...]]:
@@ -197,6 +233,8 @@ def sentence(manifest: Scored, decided: str | None, probability: float) -> str:
 
 
 _UNREADABLE = Refusal("unreadable", "Not scored: the instance could not be read.")
+_NO_ANSWER = Refusal("no-answer", "Not scored: the model gave no usable answer for this image.")
+_MODEL_ANSWERED = ("no-answer", "unlike-training")  # refusals that come after the model was asked
 
 
 def _refused(uid: str, refusal: Refusal, distance: float | None = None) -> ImagePrediction:

@@ -17,15 +17,13 @@ import numpy.typing as npt
 import pydicom
 from PIL import Image
 from pydicom.dataset import FileDataset
-from pydicom.encaps import get_frame
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
-from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gateway.domain.errors import Invalid, Unsupported
 from models.manifest import ImageInput
-from models.runtime.codestream import announced_size
+from models.runtime.decoding import Decode, decode_here, decoded
 
 _META = 144  # preamble, prefix and the first element of the file meta group, which has a fixed length
 FILE_LIMIT = 256 * 1024 * 1024  # bytes of one instance, also after inflating
@@ -80,10 +78,10 @@ def read(data: bytes, limit: int = FILE_LIMIT) -> FileDataset:
     return dataset
 
 
-def prepare(dataset: FileDataset, rule: ImageInput) -> Prepared:
+def prepare(dataset: FileDataset, rule: ImageInput, decode: Decode = decode_here) -> Prepared:
     """Decode one frame and take it through the manifest's steps."""
     check_bounds(dataset, rule)
-    frame = Frame(*_decoded(dataset, rule), dataset)
+    frame = Frame(*_decoded(dataset, rule, decode), dataset)
     before = frame
     for step in rule.steps:
         if step == "resize-bicubic":
@@ -107,31 +105,19 @@ def check_bounds(dataset: FileDataset, rule: ImageInput) -> None:
         raise Unsupported("only one or three samples per pixel are taken")
 
 
-def _decoded(dataset: FileDataset, rule: ImageInput) -> tuple[Numbers, Window]:
+def _decoded(dataset: FileDataset, rule: ImageInput, decode: Decode) -> tuple[Numbers, Window]:
     frames = int(dataset.get("NumberOfFrames") or 1)
     index = frames // 2 if rule.frames == "middle" else 0
-    try:
-        _check_announced(dataset, frames, index)
-        pixels = pixel_array(dataset, index=index)  # YBR becomes RGB here
-        if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+    pixels = decoded(dataset, index, frames, decode)  # YBR becomes RGB here
+    if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+        try:
             pixels = apply_color_lut(pixels, dataset)
-    except Invalid:
-        raise
-    except Exception as error:  # a codec raises whatever a hostile stream provokes
-        raise Invalid(f"pixel data cannot be decoded ({type(error).__name__})") from error
+        except Exception as error:  # a palette is data from outside
+            raise Invalid(f"the palette cannot be applied ({type(error).__name__})") from error
     rows, columns = pixels.shape[:2]
     if (rows, columns) != (int(dataset.Rows), int(dataset.Columns)):
         raise Invalid("decoded rows and columns differ from the header")
     return pixels.astype(np.float32), Window(0, 0, rows, columns, rows, columns)
-
-
-def _check_announced(dataset: FileDataset, frames: int, index: int) -> None:
-    """Invalid where the codestream would be decoded to other rows and columns than the header's."""
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        return
-    announced = announced_size(get_frame(dataset.PixelData, index, number_of_frames=frames))
-    if announced is not None and announced != (int(dataset.Rows), int(dataset.Columns)):
-        raise Invalid("the codestream's rows and columns differ from the header")
 
 
 def _rescale(frame: Frame, rule: ImageInput) -> Frame:

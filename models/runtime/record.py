@@ -13,13 +13,15 @@ from itertools import islice
 import numpy as np
 
 from gateway.domain.errors import Unsupported
-from models.manifest import RecordInput, RecordManifest
+from models.manifest import RecordInput, RecordManifest, SeriesManifest
 from models.runtime.guard import Refusal
 from models.runtime.predict import decide, sentence
 from models.runtime.readings import Patient, Reading, by_name, number, patient_refusal
+from models.runtime.session import MAX_BATCH
 from models.runtime.value_session import ValueSession
 
 SPOKEN = 4  # fields named in each direction
+Row = np.ndarray[tuple[int], np.dtype[np.float32]]
 QUIET = 0.05  # log-odds below which a field is not worth naming
 MAX_READINGS = 4096
 
@@ -71,14 +73,33 @@ class RecordPredictor:
             return refused(self.session, row)
         prob, parts = self.session.run({self.manifest.input.tensor: row[None]})
         fields = self.manifest.input.fields
+        effects = parts[0] if parts.shape[1] else self._left_out(row, float(prob[0, self.manifest.positive_column]))
         told = tuple(
             Contribution(rule.name, rule.title, None if np.isnan(value) else float(part))
-            for rule, value, part in zip(fields, row, parts[0], strict=True)
+            for rule, value, part in zip(fields, row, effects, strict=True)
         )
         return answered(self.session, [float(p) for p in prob[0]], told)
 
+    def _left_out(self, row: Row, full: float) -> Row:
+        """For a graph that is not linear: what each value did, against the same record without it."""
+        effects, known = np.zeros(len(row), np.float32), np.flatnonzero(~np.isnan(row))
+        for start in range(0, len(known), MAX_BATCH):
+            part = known[start : start + MAX_BATCH]
+            copies = np.repeat(row[None], len(part), 0)
+            copies[np.arange(len(part)), part] = np.nan
+            prob, _ = self.session.run({self.manifest.input.tensor: copies})
+            without = prob[:, self.manifest.positive_column]
+            effects[part] = [log_odds(full) - log_odds(float(p)) for p in without]
+        return effects
 
-def values(rule: RecordInput, readings: Iterable[Reading]) -> np.ndarray[tuple[int], np.dtype[np.float32]] | Refusal:
+
+def log_odds(probability: float) -> float:
+    """Of a probability that is kept away from 0 and 1."""
+    bounded = min(max(probability, 1e-6), 1 - 1e-6)
+    return float(np.log(bounded) - np.log1p(-bounded))
+
+
+def values(rule: RecordInput, readings: Iterable[Reading]) -> Row | Refusal:
     """(fields,) in the manifest's units, NaN where not known, or why the record is refused."""
     row = np.full(len(rule.fields), np.nan, np.float32)
     known = by_name(rule.fields)
@@ -97,7 +118,7 @@ def values(rule: RecordInput, readings: Iterable[Reading]) -> np.ndarray[tuple[i
     return _too_little(rule, row) or row
 
 
-def _too_little(rule: RecordInput, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Refusal | None:
+def _too_little(rule: RecordInput, row: Row) -> Refusal | None:
     absent = np.isnan(row)
     lacking = [one.title for one, gone in zip(rule.fields, absent, strict=True) if gone and one.required]
     if lacking:
@@ -120,7 +141,7 @@ def answered(
         possible=possible,
         decided=decided,
         text=sentence(manifest, decided, prob[manifest.positive_column]),
-        explanation=in_words(told, linear=bool(manifest.output.contribution)),
+        explanation=in_words(told, scale(manifest)),
         contributions=told,
         missing=tuple(one.title for one in told if one.log_odds is None),
         set_aside=set_aside,
@@ -154,18 +175,25 @@ def refused(session: ValueSession, refusal: Refusal) -> ValuePrediction:
     )
 
 
-def in_words(told: Sequence[Contribution], *, linear: bool) -> str:
+def scale(manifest: RecordManifest | SeriesManifest) -> str:
+    """Against what a contribution is measured."""
+    if manifest.output.contribution:
+        return "against the average training record"
+    kind = "stay without that measurement" if isinstance(manifest, SeriesManifest) else "record without that value"
+    return f"against the same {kind}"
+
+
+def in_words(told: Sequence[Contribution], against: str) -> str:
     """Which fields raised and lowered the answer, strongest first, and which were not known."""
     known = [(one.title, one.log_odds) for one in told if one.log_odds is not None]
     up = sorted((item for item in known if item[1] >= QUIET), key=lambda item: -item[1])
     down = sorted((item for item in known if item[1] <= -QUIET), key=lambda item: item[1])
     absent = [one.title for one in told if one.log_odds is None]
-    scale = "against the average training record" if linear else "against the same stay without that measurement"
     parts = [
         f"Raised by: {_listed(up)}." if up else "Nothing raised it noticeably.",
         f"Lowered by: {_listed(down)}." if down else "Nothing lowered it noticeably.",
         f"Not known: {_some(absent)}." if absent else "",
-        f"Numbers are log-odds {scale}; they say what the model used, not what causes the disease.",
+        f"Numbers are log-odds {against}; they say what the model used, not what causes the disease.",
     ]
     return " ".join(part for part in parts if part)
 

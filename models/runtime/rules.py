@@ -103,6 +103,12 @@ class RulesTable:
                 return Phenotype(gene, row["phenotype"], f"{value.normalize():f}", f"equation table, {row['equation']}")
         return Phenotype(gene, INDETERMINATE, f"{value.normalize():f}", f"equation table, {gene}: no row")
 
+    def as_reported(self, gene: str, phenotype: str) -> Phenotype:
+        """A phenotype that a laboratory has named itself, in the tables' own spelling; else indeterminate."""
+        known = {row["phenotype"] for row in self.equations.get(gene, ())} | set(self.diplotypes.get(gene, {}).values())
+        name = next((one for one in sorted(known) if one.casefold() == phenotype.strip().casefold()), INDETERMINATE)
+        return Phenotype(gene, name, None, f"{gene}: phenotype as the laboratory reported it")
+
     def diplotypes_of(self, gene: str, phenotype: str) -> tuple[str, ...]:
         """The other direction: every tabulated diplotype with this phenotype."""
         return tuple(name for name, found in self.diplotypes.get(gene, {}).items() if found == phenotype)

@@ -18,7 +18,7 @@ from gateway.domain.errors import Unsupported
 from models.manifest import SeriesInput, SeriesManifest
 from models.runtime.guard import Refusal
 from models.runtime.readings import MAX_READINGS, Patient, Reading, by_name, number, patient_refusal
-from models.runtime.record import Contribution, ValuePrediction, answered, refused
+from models.runtime.record import Contribution, ValuePrediction, answered, log_odds, refused
 from models.runtime.session import MAX_BATCH
 from models.runtime.value_session import ValueSession
 
@@ -71,7 +71,7 @@ class SeriesPredictor:
             copies[np.arange(len(part)), :, part] = np.nan
             prob, _ = self._run(copies, np.repeat(made.statics[None], len(part), 0))
             without = prob[:, self.manifest.positive_column]
-            change |= {int(k): _logit(full) - _logit(float(p)) for k, p in zip(part, without, strict=True)}
+            change |= {int(k): log_odds(full) - log_odds(float(p)) for k, p in zip(part, without, strict=True)}
         return tuple(Contribution(rule.name, rule.title, change.get(k)) for k, rule in enumerate(fields))
 
 
@@ -131,8 +131,3 @@ def _too_little(rule: SeriesInput, table: Floats) -> Refusal | None:
     if int(filled[-1] - filled[0]) < rule.span_min_bins:
         return Refusal("too-little", "The measurements cover too short a time.")
     return None
-
-
-def _logit(probability: float) -> float:
-    bounded = min(max(probability, 1e-6), 1 - 1e-6)
-    return float(np.log(bounded) - np.log1p(-bounded))

@@ -1,4 +1,4 @@
-"""A loaded model: one ONNX Runtime session with one owner, proved against its golden vectors.
+"""A loaded model on images: one graph with one owner, proved against its golden vectors at every batch size.
 
 Why golden vectors: a runtime, a driver or a kernel that computes something else than what was evaluated
 must be found before the first patient, not after.
@@ -7,22 +7,23 @@ must be found before the first patient, not after.
 from __future__ import annotations
 
 import io
-import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from gateway.domain.errors import Fault, Forbidden, Invalid, Unsupported
 from models.manifest import ImageManifest, Scored
 from models.package import Package
-from models.runtime.providers import Policy, open_session
+from models.runtime.graph import Graph, LocalGraph
+from models.runtime.providers import CPU, CUDA, Device, Policy, open_on
 
 Floats = npt.NDArray[np.float32]
 MAX_BATCH = 64
-GOLDEN_TOLERANCE = {"CPUExecutionProvider": 1e-4, "CUDAExecutionProvider": 1e-3}  # TF32 on newer GPUs
+GOLDEN_TOLERANCE = {CPU: 1e-4, CUDA: 1e-3}  # TF32 on newer GPUs
+BATCH = {CPU: 1, CUDA: 32}  # a CPU gains nothing from batches
+REMOTE_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,53 @@ class Answer:
     cam: Floats  # (B, 1, height, width), evidence for the positive label
     embedding: Floats  # (B, K), whitened
 
+    def rows(self, count: int) -> list[Answer]:
+        """The first `count` images, each as a batch of one."""
+        parts = [slice(row, row + 1) for row in range(count)]
+        return [Answer(self.prob[at], self.member[at], self.cam[at], self.embedding[at]) for at in parts]
+
 
 class Session:
-    """A verified pack, loaded and warm. `run` may be called from several threads; they take turns."""
+    """A verified pack, loaded and warm. `run` may be called from several threads.
 
-    def __init__(self, package: Package, policy: Policy = Policy.PREFER_GPU, threads: int | None = None) -> None:
+    `graph` None: the pack's own graph is opened here, as `policy` and `threads` allow.
+    """
+
+    def __init__(
+        self,
+        package: Package,
+        policy: Policy = Policy.PREFER_GPU,
+        threads: int | None = None,
+        graph: Graph | None = None,
+    ) -> None:
         if not isinstance(package.manifest, ImageManifest):
             raise Unsupported(f"{package.manifest.name} does not take images")
-        opened = open_session(package.content["model.onnx"], policy, threads)
+        self.graph = graph or local_graph(package, Device(policy, threads=threads))
         self.package = package
         self.manifest = package.manifest
-        self.provider = opened.provider
-        self.provider_reason = opened.reason
-        self.runtime = f"onnxruntime {onnxruntime.__version__}"
-        self._session = opened.session
-        self._lock = threading.Lock()
+        self.provider = self.graph.provider
+        self.provider_reason = self.graph.reason
+        self.runtime = self.graph.runtime
+        self.buckets = _buckets(self.provider, self.manifest.serving.max_batch)
         self._check_contract()
         self.golden_error = self._check_golden()
+
+    @property
+    def most(self) -> int:
+        """Images that are run together."""
+        return self.buckets[-1]
+
+    def run_each(self, tensors: Sequence[Floats]) -> list[Answer]:
+        """An answer for each (height, width, channels); runs at the next larger batch size that is warm.
+
+        Padding up to few sizes keeps a GPU from searching algorithms and growing its arena for every size.
+        """
+        size = next((bucket for bucket in self.buckets if bucket >= len(tensors)), len(tensors))
+        batch = np.stack([*tensors, *[tensors[-1]] * (size - len(tensors))])
+        return self.run(batch).rows(len(tensors))
+
+    def close(self) -> None:
+        self.graph.close()
 
     def run(self, batch: Floats) -> Answer:
         """(B, height, width, 1) raw grey levels to the graph's outputs; 1 <= B <= `MAX_BATCH`."""
@@ -60,37 +91,82 @@ class Session:
         if not 1 <= len(batch) <= MAX_BATCH:
             raise Fault(f"batch of {len(batch)}; 1 to {MAX_BATCH} are served")
         names = _outputs(self.manifest)
-        with self._lock:
-            values = self._session.run(names, {shape.tensor: batch})
+        values = [np.asarray(value, np.float32) for value in self.graph.run(names, {shape.tensor: batch})]
+        if values[0].shape != (len(batch), len(self.manifest.labels)) or {len(v) for v in values} != {len(batch)}:
+            raise Fault("the model's answer does not have a row for each image and a column for each label")
         if not all(np.isfinite(value).all() for value in values):
             raise Fault("the model answered with a value that is not a number")
         return Answer(*values)
 
     def _check_contract(self) -> None:
-        """What the file says about itself must be what the signed manifest says about it."""
-        manifest = self.manifest
-        check_metadata(self._session, manifest)
-        inputs = [node.name for node in self._session.get_inputs()]
-        outputs = {node.name for node in self._session.get_outputs()}
-        if inputs != [manifest.input.tensor] or not set(_outputs(manifest)) <= outputs:
-            raise Invalid(f"model.onnx of {manifest.name} has other inputs or outputs than its manifest")
+        """What the graph says about itself must be what the signed manifest says about it."""
+        manifest, shape = self.manifest, self.manifest.input
+        check_metadata(self.graph, manifest)
+        outputs = {port.name for port in self.graph.outputs}
+        expected = {shape.tensor: (shape.height, shape.width, shape.channels)}
+        if not inputs_fit(self.graph, expected) or not set(_outputs(manifest)) <= outputs:
+            raise Invalid(f"the graph of {manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
-        """Largest difference to the recorded probabilities; raises `Fault` beyond the tolerance."""
-        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
-            pixels, expected = golden["pixels"].astype(np.float32), golden["prob"]
+        """Largest difference to the recorded probabilities over all batch sizes; `Fault` beyond the tolerance."""
+        pixels, expected = golden_vectors(self.package, "pixels", "prob")
         error = 0.0
-        for start in range(0, len(pixels), MAX_BATCH):
-            part = slice(start, start + MAX_BATCH)
-            error = max(error, float(np.abs(self.run(pixels[part]).prob - expected[part]).max()))
+        for bucket in reversed(self.buckets):  # the largest first: if memory is short, it is so before a patient waits
+            part = np.resize(np.arange(len(pixels)), -(-len(pixels) // bucket) * bucket)
+            for start in range(0, len(part), bucket):
+                rows = part[start : start + bucket]
+                error = max(error, float(np.abs(self.run(pixels[rows]).prob - expected[rows]).max()))
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
 
 
-def check_metadata(session: Any, manifest: Scored) -> None:
-    """What a graph's own metadata say must be what the signed manifest says; else `Forbidden`."""
-    meta = session.get_modelmeta().custom_metadata_map
+def inputs_fit(graph: Graph, expected: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the graph takes these tensors (shapes without the batch) and no others; a free size fits any."""
+    if {port.name for port in graph.inputs} != set(expected):
+        return False
+    return all(
+        len(port.shape) == len(expected[port.name]) + 1
+        and all(size in (None, wanted) for size, wanted in zip(port.shape[1:], expected[port.name], strict=True))
+        for port in graph.inputs
+    )
+
+
+def local_graph(package: Package, device: Device) -> Graph:
+    """The pack's graph on a device here; its external data, if any, come from the pack's folder."""
+    folder = package.folder if package.external else None
+    graph = LocalGraph(open_on(package.content["model.onnx"], device, folder))
+    package.check_unchanged()
+    return graph
+
+
+def _buckets(provider: str, allowed: int) -> tuple[int, ...]:
+    """The batch sizes that are made warm: powers of two up to the most that provider and pack allow."""
+    most = min(allowed or MAX_BATCH, BATCH.get(provider, REMOTE_BATCH))
+    return (*(size for size in (1, 2, 4, 8, 16, 32) if size < most), most)
+
+
+def golden_vectors(package: Package, *names: str) -> list[Floats]:
+    """The recorded tensors as 32-bit floats, all of one length; Invalid where they are not there."""
+    try:
+        with np.load(io.BytesIO(package.content["golden.npz"]), allow_pickle=False) as golden:
+            found = [golden[name].astype(np.float32) for name in names]
+    except Exception as error:  # the reader raises whatever a file of another form provokes
+        raise Invalid(f"golden.npz of {package.manifest.name} cannot be read ({type(error).__name__})") from error
+    if len({len(values) for values in found}) != 1 or not len(found[0]):
+        raise Invalid(f"golden.npz of {package.manifest.name} has no vectors, or not the same number of each")
+    return found
+
+
+def check_metadata(graph: Graph, manifest: Scored) -> None:
+    """What a graph's own metadata say must be what the signed manifest says; else `Forbidden`.
+
+    An inference server does not tell them; there the golden vectors alone are the proof. A third-party graph stays
+    byte for byte what its maker published, and says nothing either.
+    """
+    meta = graph.metadata
+    if meta is None or manifest.origin == "third-party":
+        return
     stated = {
         "id": manifest.name,
         "version": manifest.version,

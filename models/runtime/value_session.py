@@ -6,38 +6,42 @@ are the graph's business.
 
 from __future__ import annotations
 
-import io
-import threading
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from gateway.domain.errors import Fault, Invalid, Unsupported
-from models.manifest import RecordManifest, SeriesManifest
+from models.manifest import Field, RecordManifest, SeriesManifest
 from models.package import Package
-from models.runtime.providers import Policy, open_session
-from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata
+from models.runtime.activation import probabilities
+from models.runtime.graph import Graph
+from models.runtime.providers import Device, Policy
+from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, golden_vectors, inputs_fit, local_graph
 
 Floats = npt.NDArray[np.float32]
 
 
 class ValueSession:
-    """`run` may be called from several threads; they take turns."""
+    """`run` may be called from several threads."""
 
-    def __init__(self, package: Package, policy: Policy = Policy.PREFER_GPU, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        package: Package,
+        policy: Policy = Policy.PREFER_GPU,
+        threads: int | None = None,
+        graph: Graph | None = None,
+    ) -> None:
         if not isinstance(package.manifest, RecordManifest | SeriesManifest):
             raise Unsupported(f"{package.manifest.name} does not take values")
-        opened = open_session(package.content["model.onnx"], policy, threads)
+        self.graph = graph or local_graph(package, Device(policy, threads=threads))
         self.package = package
         self.manifest = package.manifest
         self.shapes = _shapes(package.manifest)
-        self.provider = opened.provider
-        self.provider_reason = opened.reason
-        self.runtime = f"onnxruntime {onnxruntime.__version__}"
-        self._session = opened.session
-        self._lock = threading.Lock()
+        self._typical = _typical(package.manifest)
+        self.provider = self.graph.provider
+        self.provider_reason = self.graph.reason
+        self.runtime = self.graph.runtime
         self._check_contract()
         self.golden_error = self._check_golden()
 
@@ -50,25 +54,38 @@ class ValueSession:
             raise Fault(f"values must be float32 in batches of 1 to {MAX_BATCH}")
         output = self.manifest.output
         names = [output.prob] + ([output.contribution] if output.contribution else [])
-        with self._lock:
-            got = self._session.run(names, dict(tensors))
+        got = [np.asarray(value, np.float32) for value in self.graph.run(names, self._filled(tensors))]
+        got[0] = probabilities(got[0], self.manifest)
+        if got[0].shape != (max(sizes), len(self.manifest.labels)):
+            raise Fault("the model's answer does not have a row for each record and a column for each label")
         if not all(np.isfinite(value).all() for value in got):
             raise Fault("the model answered with a value that is not a number")
         return got[0], got[1] if len(got) > 1 else np.zeros((len(got[0]), 0), np.float32)
 
+    def _filled(self, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
+        """With the manifest's typical values in the holes of a third-party graph that takes none."""
+        return {
+            name: np.where(np.isnan(values), self._typical[name], values) if name in self._typical else values
+            for name, values in tensors.items()
+        }
+
+    def close(self) -> None:
+        self.graph.close()
+
     def _check_contract(self) -> None:
-        check_metadata(self._session, self.manifest)
+        check_metadata(self.graph, self.manifest)
         output = self.manifest.output
-        outputs = {node.name for node in self._session.get_outputs()}
-        inputs = {node.name: tuple(node.shape[1:]) for node in self._session.get_inputs()}
-        if inputs != self.shapes or not {output.prob, *filter(None, [output.contribution])} <= outputs:
-            raise Invalid(f"model.onnx of {self.manifest.name} has other inputs or outputs than its manifest")
+        outputs = {port.name for port in self.graph.outputs}
+        if (
+            not inputs_fit(self.graph, self.shapes)
+            or not {output.prob, *filter(None, [output.contribution])} <= outputs
+        ):
+            raise Invalid(f"the graph of {self.manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
         """Largest difference to the recorded probabilities; raises `Fault` beyond the tolerance."""
-        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
-            tensors = {name: golden[name].astype(np.float32) for name in self.shapes}
-            expected = golden["prob"]
+        *given, expected = golden_vectors(self.package, *self.shapes, "prob")
+        tensors = dict(zip(self.shapes, given, strict=True))
         error = 0.0
         for start in range(0, len(expected), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
@@ -77,6 +94,18 @@ class ValueSession:
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
+
+
+def _typical(manifest: RecordManifest | SeriesManifest) -> dict[str, Floats]:
+    """(fields,) by tensor, where the manifest names any."""
+
+    def row(fields: tuple[Field, ...]) -> Floats:
+        return np.asarray([one.typical for one in fields], np.float32)
+
+    rows = {manifest.input.tensor: row(manifest.input.fields)}
+    if isinstance(manifest, SeriesManifest):
+        rows[manifest.input.static_tensor] = row(manifest.input.statics)
+    return {name: values for name, values in rows.items() if not np.isnan(values).all()}
 
 
 def _shapes(manifest: RecordManifest | SeriesManifest) -> dict[str, tuple[int, ...]]:

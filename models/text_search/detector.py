@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from gateway.domain.errors import Fault, Forbidden
-from models.runtime.providers import Policy, open_session
+from models.runtime.providers import Device, Policy, open_on
 from models.text_search.components import components
 from models.text_search.rectangle import Rectangle
 
@@ -48,11 +48,11 @@ class Line:
 class TextDetector:
     """A warm session of the network; `provider` is the one that it really uses."""
 
-    def __init__(self, policy: Policy, threads: int | None = None, weights: Path = WEIGHTS) -> None:
+    def __init__(self, policy: Policy, threads: int | None = None, weights: Path = WEIGHTS, device: int = 0) -> None:
         content = weights.read_bytes()
         if hashlib.sha256(content).hexdigest() != SHA256:
             raise Forbidden("the weights of the text detector are not the ones that were examined")
-        opened = open_session(content, policy, threads)
+        opened = open_on(content, Device(policy, device, threads=threads))
         self._session: Any = opened.session
         self._input = self._session.get_inputs()[0].name
         self.provider = opened.provider

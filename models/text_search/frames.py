@@ -19,7 +19,7 @@ from pydicom.pixels import iter_pixels
 from pydicom.pixels.processing import apply_color_lut
 
 from gateway.domain.errors import Invalid, Unsupported
-from models.runtime.codestream import announced_size
+from models.runtime.decoding import NATIVE, Coded, Decode, checked, coded_frame, decode_here, refusal
 from models.runtime.preprocess import read
 
 FILE_LIMIT: Final = 1 << 30  # bytes of one object, also after inflating
@@ -98,12 +98,11 @@ def form(dataset: FileDataset) -> Form:
     return found
 
 
-def stored_frames(dataset: FileDataset, layout: Form) -> Iterator[Stored]:
+def stored_frames(dataset: FileDataset, layout: Form, decode: Decode = decode_here) -> Iterator[Stored]:
     """Each frame's values, (rows, columns) or (rows, columns, 3), YBR as RGB; Invalid where one does not decode."""
-    _check_announced(dataset, layout)
     shape = (layout.rows, layout.columns) + ((3,) if layout.samples == 3 else ())
     count = 0
-    for values in _guarded(iter_pixels(dataset), "pixel data cannot be decoded"):
+    for values in _frames(dataset, layout, decode):
         if values.shape != shape:
             raise Invalid("decoded rows and columns differ from the header")
         count += 1
@@ -112,14 +111,33 @@ def stored_frames(dataset: FileDataset, layout: Form) -> Iterator[Stored]:
         raise Invalid("there are fewer frames than the header says")
 
 
-def _check_announced(dataset: FileDataset, layout: Form) -> None:
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+def _frames(dataset: FileDataset, layout: Form, decode: Decode) -> Iterator[Stored]:
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    why = refusal(syntax)
+    if why is not None:
+        raise Invalid(f"pixel data cannot be decoded: {why}")
+    if syntax in NATIVE:
+        yield from _guarded(iter_pixels(dataset), "pixel data cannot be decoded")
         return
-    frames = generate_frames(dataset.PixelData, number_of_frames=layout.frames)
-    for frame in _guarded(frames, "pixel data has no sound frames"):
-        announced = announced_size(frame)
-        if announced is not None and announced != (layout.rows, layout.columns):
-            raise Invalid("the codestream's rows and columns differ from the header")
+    for _ in _coded(dataset, syntax, layout):
+        pass  # every frame is looked at before the first is decoded
+    for coded in _coded(dataset, syntax, layout):
+        yield decode(coded)
+
+
+def _coded(dataset: FileDataset, syntax: str, layout: Form) -> Iterator[Coded]:
+    encoded = generate_frames(dataset.PixelData, number_of_frames=layout.frames)
+    for frame in _guarded(encoded, "pixel data has no sound frames"):
+        yield _guarded_coded(dataset, syntax, bytes(frame))
+
+
+def _guarded_coded(dataset: FileDataset, syntax: str, frame: bytes) -> Coded:
+    try:
+        return checked(coded_frame(dataset, syntax, frame))
+    except Invalid:
+        raise
+    except Exception as error:  # a header is data from outside
+        raise Invalid(f"the header does not say how the pixels are encoded ({type(error).__name__})") from error
 
 
 def _guarded(frames: Iterator[Any], what: str) -> Iterator[Any]:

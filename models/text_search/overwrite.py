@@ -16,6 +16,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from gateway.domain.clearance import ALL_FRAMES, Box
+from models.runtime.decoding import Decode, decode_here
 from models.text_search.frames import Form, coloured, stored_frames
 
 TRANSFER_SYNTAX: Final = 0x00020010
@@ -34,7 +35,9 @@ class Overwritten:
     changes: Mapping[int, Value]
 
 
-def overwrite(dataset: FileDataset, layout: Form, boxes: Sequence[Box]) -> Overwritten | None:
+def overwrite(
+    dataset: FileDataset, layout: Form, boxes: Sequence[Box], decode: Decode = decode_here
+) -> Overwritten | None:
     """The pixels with every box in black; None where nothing had to change."""
     if in_place(dataset, layout):
         buffer = bytearray(dataset.PixelData)
@@ -47,7 +50,7 @@ def overwrite(dataset: FileDataset, layout: Form, boxes: Sequence[Box]) -> Overw
         return Overwritten(bytes(buffer), {})
     if not boxes:
         return None
-    return _decoded(dataset, layout, boxes)
+    return _decoded(dataset, layout, boxes, decode)
 
 
 def in_place(dataset: FileDataset, layout: Form) -> bool:
@@ -55,10 +58,10 @@ def in_place(dataset: FileDataset, layout: Form) -> bool:
     return not dataset.file_meta.TransferSyntaxUID.is_encapsulated and layout.photometric in _IN_PLACE
 
 
-def _decoded(dataset: FileDataset, layout: Form, boxes: Sequence[Box]) -> Overwritten:
+def _decoded(dataset: FileDataset, layout: Form, boxes: Sequence[Box], decode: Decode) -> Overwritten:
     shape = (layout.frames, layout.rows, layout.columns) + ((3,) if layout.samples == 3 else ())
     frames: Pixels | None = None
-    for number, values in enumerate(stored_frames(dataset, layout)):
+    for number, values in enumerate(stored_frames(dataset, layout, decode)):
         if frames is None:
             frames = np.empty(shape, values.dtype)
         frames[number] = values

@@ -19,6 +19,7 @@ from pydicom.dataset import FileDataset
 from gateway.domain.clearance import ALL_FRAMES, Box, PixelFinding
 from gateway.domain.errors import Unsupported
 from gateway.ports import SearchedPixels
+from models.runtime.decoding import Decode, decode_here
 from models.text_search import device_rules, motion, regions, tophat
 from models.text_search.detector import NAME as NETWORK
 from models.text_search.detector import TextDetector
@@ -100,8 +101,11 @@ class TextSearch:
         max_masked_share: float,
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        decode: Decode = decode_here,
     ) -> None:
         self._detector = detector
+        self._decode = decode
         self._rules = rules
         self._most = max_masked_share
         self._seconds = seconds
@@ -125,7 +129,7 @@ class TextSearch:
 
     def _as_asked(self, dataset: FileDataset, layout: Form, asked: Sequence[Box]) -> SearchedPixels:
         findings = _Findings(layout, list(asked), searched=layout.frames, detectors={PERSON})
-        return self._answer(findings, overwrite(dataset, layout, asked), None)
+        return self._answer(findings, overwrite(dataset, layout, asked, self._decode), None)
 
     def _find(self, dataset: FileDataset, layout: Form, until: float) -> _Findings:
         findings = _Findings(layout)
@@ -238,7 +242,7 @@ class TextSearch:
         return late
 
     def _views(self, dataset: FileDataset, layout: Form) -> Iterator[tuple[int, list[Shown]]]:
-        for number, values in enumerate(stored_frames(dataset, layout)):
+        for number, values in enumerate(stored_frames(dataset, layout, self._decode)):
             yield number, shown(values, dataset, layout)
 
     def _doubt(self, findings: _Findings) -> str | None:
@@ -251,13 +255,13 @@ class TextSearch:
 
     def _mask(self, dataset: FileDataset, findings: _Findings) -> Overwritten | str | None:
         """The overwritten pixels after the result was searched again; a doubt where it still shows text."""
-        done = overwrite(dataset, findings.layout, findings.boxes)
+        done = overwrite(dataset, findings.layout, findings.boxes, self._decode)
         if not findings.boxes:
             return done
         for _ in range(ROUNDS):
             if not self._remains(_changed(dataset, done), findings):
                 return self._doubt(findings) or done
-            done = overwrite(dataset, findings.layout, findings.boxes)
+            done = overwrite(dataset, findings.layout, findings.boxes, self._decode)
         return "text can still be read after masking" if self._remains(_changed(dataset, done), findings) else done
 
     def _remains(self, dataset: FileDataset, findings: _Findings) -> int:

@@ -23,7 +23,6 @@ from models.training.fit import Recipe
 from models.training.network import Ensemble, fuse, halve
 from models.training.write_pack import toml
 
-LOCAL = {"system": "urn:dxgate:finding", "scheme": "99DXGATE"}
 COLOURS = ["MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT"]
 STEPS = ["rescale", "window", "polarity", "grey", "centre-square", "resize-bicubic"]
 Bytes = npt.NDArray[np.uint8]
@@ -152,11 +151,3 @@ def golden(images: Bytes, model: bytes) -> bytes:
 def digested(source: dict[str, str], path: Path) -> dict[str, str]:
     """A data source with the digest of the file that was read."""
     return source | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def write(folder: Path, files: dict[str, bytes]) -> None:
-    """The pack folder, all but its signature."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)

@@ -21,14 +21,14 @@ import torch
 
 from models.manifest import parse
 from models.training import breast_evaluation, breast_words, plots
-from models.training.assemble import COLOURS, LOCAL, Subject, build, digested, golden, manifest, metadata, write
+from models.training.assemble import COLOURS, Subject, build, digested, golden, manifest, metadata
 from models.training.breast_data import MALIGNANT, BreastSet, load
 from models.training.evaluation import tensor
 from models.training.export import export, outputs, parity
 from models.training.fit import Recipe
 from models.training.measure import Floats
 from models.training.network import Ensemble
-from models.training.write_pack import card_xml
+from models.training.write_pack import LOCAL, card_xml, write
 
 VERSION = "1.0.0"
 DATE = "2026-11-23"

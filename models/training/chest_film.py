@@ -21,13 +21,13 @@ import numpy.typing as npt
 import torch
 
 from models.training import chest_words, evaluation, measure, plots
-from models.training.assemble import LOCAL, Subject, build, digested, golden, manifest, metadata, write
+from models.training.assemble import Subject, build, digested, golden, manifest, metadata
 from models.training.breast_evaluation import from_files
 from models.training.evaluation import POSITIVE, tensor
 from models.training.export import export, outputs, parity
 from models.training.fit import Recipe
 from models.training.network import Ensemble
-from models.training.write_pack import card_xml
+from models.training.write_pack import LOCAL, card_xml, write
 
 VERSION = "1.0.0"
 DATE = "2026-11-23"

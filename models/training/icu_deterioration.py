@@ -22,13 +22,12 @@ import onnxruntime
 import torch
 
 from models.training import icu_data, icu_evaluation, icu_words, plots, value_measure, value_pack, value_words
-from models.training.assemble import write
 from models.training.icu_data import STATICS, VARIABLES, IcuSet
 from models.training.icu_fit import fit, fit_scale, scaled
 from models.training.icu_network import Ensemble, Recipe
 from models.training.value_measure import Recipe as Choice
 from models.training.value_pack import Subject, input_field, local, other_unit, snomed
-from models.training.write_pack import card_xml
+from models.training.write_pack import card_xml, write
 
 OPSET, IR_VERSION, TOLERANCE = 17, 10, 1e-5
 FILES = ("physionet2012/physionet2012_set_a_long.csv.gz", "physionet2012/Outcomes-a.txt")

@@ -23,7 +23,6 @@ from models.manifest import RulesManifest, parse
 from models.package import Package
 from models.runtime.rules import INDETERMINATE, Phenotype, RulesTable
 from models.training import value_pack
-from models.training.assemble import write
 from models.training.pgx_words import (
     DATE,
     INTENDED,
@@ -40,7 +39,7 @@ from models.training.pgx_words import (
     metrics,
     sources,
 )
-from models.training.write_pack import card_xml
+from models.training.write_pack import card_xml, write
 
 FILES = ("recommendation", "diplotype", "allele", "equation", "cpic")
 _BETWEEN = re.compile(r"(?P<low>[\d.]+) <= score(?: < (?P<below>[\d.]+))?")

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from models.training import linear_graph, measure, plots, value_measure, value_words
-from models.training.assemble import LOCAL, write
 from models.training.design import Floats, Linear, Term
 from models.training.value_measure import Held, Recipe, Rows, Split, ValueSet
 from models.training.value_words import Words
-from models.training.write_pack import card_xml, toml
+from models.training.write_pack import LOCAL, card_xml, toml, write
 
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
 SEEDS = 5

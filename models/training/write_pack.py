@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -40,6 +41,7 @@ FACTS = (
     "Transparency",
 )
 OPENNESS = ("FundingSource", "ThirdPartyInformation", "StakeholdersConsulted")
+LOCAL = {"system": "urn:dxgate:finding", "scheme": "99DXGATE"}
 METRICS = ("UsefulnessUsabilityEfficacy", "FairnessEquity", "SafetyReliability")
 METRIC_TEXTS = (
     "Interpretation",
@@ -128,3 +130,11 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; the first row is the head."""
     head, *body = ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    """The pack folder, all but its signature."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

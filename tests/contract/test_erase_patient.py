@@ -15,11 +15,13 @@ from harness.studies import PLANTED, traces
 from sqlalchemy import make_url, select, update
 
 from gateway import wiring
-from gateway.domain.errors import Erased, GatewayError, Invalid, Missing, Unavailable
+from gateway.domain.errors import Erased, Forbidden, GatewayError, Invalid, Missing, Unavailable
 from gateway.domain.ids import BlobKey
 from gateway.domain.report import ReportContent, report_id
 from gateway.domain.sealed_files import PIXEL_FILES, heat_map, pixel_file
 from gateway.flow.erase import ErasePatient, FinishErasures
+from gateway.flow.record.asked import Asked
+from gateway.flow.record.store import Record
 from gateway.flow.rotate_keys import RotateKeys
 from gateway.privacy import keyring
 from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose
@@ -342,3 +344,56 @@ def test_an_old_backup_opens_nothing_after_rotation(sqlite_url: str, tmp_path: P
 def both(gateway: KeyedGateway) -> keyring.KeyRing:
     rings = [wiring.key_ring(gateway.settings, name) for name in (OBJECTS_FILE, IDENTITY_FILE)]
     return rings[0].joined(rings[1])
+
+
+def test_the_fhir_record_goes_too(gateway: KeyedGateway) -> None:
+    """Every version of what belongs to the patient is gone with its index rows; others' and the house's stay."""
+    vault = wiring.vault(gateway.settings, gateway.database)
+    record = wiring.record(gateway.settings, vault)
+    write_record(gateway, record, WHO)
+    write_record(gateway, record, ELSE)
+    pseudonym = erase(gateway)
+    with gateway.database.read() as unit:
+        left = unit.resources.history(limit=100)
+        assert {one.owner for one in left}.isdisjoint({pseudonym})
+        assert sorted(one.type for one in left) == ["Observation", "Organization", "Organization", "Patient"]
+        for one in left:
+            assert record.opened.unseen(unit, one)
+        assert unit.resource_index.matching("Patient", [("identifier", WHO)], 2) == []
+        assert len(unit.resource_index.matching("Patient", [("identifier", ELSE)], 2)) == 1
+    tables_left = [table for table in tables.metadata.tables.values() if table.name.startswith("vault_index_")]
+    with gateway.database.begin("test") as unit:
+        keys = {row[0] for table in tables_left for row in unit._transaction.all(select(table.c.key))}
+    assert keys <= {one.key for one in left}
+    with pytest.raises(Erased):  # this process still remembers the patient
+        write_record(gateway, record, WHO)
+    vault.forget(pseudonym)
+    write_record(gateway, record, WHO)  # the same person is a new one
+
+
+def test_the_house_is_no_patient(gateway: KeyedGateway) -> None:
+    """What keeps the resources that belong to nobody is neither found by an identifier nor erased."""
+    vault = wiring.vault(gateway.settings, gateway.database)
+    house = vault.house().pseudonym
+    with gateway.database.read() as unit:
+        assert vault.patients(unit, None, "house") == []
+        assert vault.patients(unit, "dxgate", "house") == []
+    with pytest.raises(Forbidden):
+        wiring.erase_patient(gateway.settings)(house, "asked", "officer")
+
+
+def write_record(gateway: KeyedGateway, record: Record, number: str) -> None:
+    """A Patient, an Observation of that patient, and something of the house that both do not need."""
+    patient = {"resourceType": "Patient", "identifier": [{"value": number}]}
+    observed = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    urn = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-001122334401"
+    asked = [
+        Asked("POST", "Patient", resource=patient, full_url=urn, place="Bundle.entry[0]"),
+        Asked("POST", "Observation", resource=observed | {"subject": {"reference": urn}}, place="Bundle.entry[1]"),
+        Asked("POST", "Organization", resource={"resourceType": "Organization", "name": "Ward"}),
+    ]
+    with gateway.database.read() as unit:
+        plan = record.plan(unit, asked)
+    with gateway.database.begin("test") as unit:
+        assert record.write(unit, plan, "test") is not None
+        unit.commit()

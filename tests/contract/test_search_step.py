@@ -13,7 +13,7 @@ from harness.resources import human
 from gateway.domain.errors import Forbidden, Invalid, Unsupported
 from gateway.domain.resource import Change
 from gateway.flow.record.search import FoundPage, Position, SearchResources
-from gateway.formats.fhir.element import Resource
+from gateway.formats.fhir.element import Resource, encode
 from gateway.formats.fhir.search.query import search_query
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.ports import UnitOfWork
@@ -69,8 +69,8 @@ class Ward:
         kind, _, text = asked.partition("?")
         fields = [(part.partition("=")[0], part.partition("=")[2]) for part in text.split("&") if part]
         query = search_query(kind, fields, Reading(BASE), lenient=lenient)
-        known = {change.stored.key: change.resource for change in self.changes.values()}
-        step = SearchResources(lambda stored: dict(known[stored.key] or {}), BASE)
+        known = {change.stored.key: encode(dict(change.resource or {})) for change in self.changes.values()}
+        step = SearchResources(lambda stored: known[stored.key], BASE)
         return step(self.unit, query, may_read=may_read, position=position)
 
     def add(self, resources: list[Resource]) -> None:
@@ -90,7 +90,13 @@ def ward(database: SqlDatabase) -> Iterator[Ward]:
 
 
 def ids(page: FoundPage) -> list[str]:
-    return [resource["id"] for resource in page.matches]
+    return [shown.stored.id for shown in page.matches]
+
+
+def part(ward: Ward, asked: str) -> Resource:
+    (shown,) = ward.find(asked).matches
+    assert shown.part is not None
+    return shown.part
 
 
 def all_pages(ward: Ward, asked: str) -> list[str]:
@@ -206,7 +212,7 @@ def test_total_as_asked(ward: Ward) -> None:
 )
 def test_what_goes_along(ward: Ward, asked: str, included: set[str]) -> None:
     """Includes forth and back, over several rounds with :iterate, a circle included once."""
-    assert {resource["id"] for resource in ward.find(asked).included} == included
+    assert {shown.stored.id for shown in ward.find(asked).included} == included
 
 
 def test_nothing_is_told_of_types_without_scope(ward: Ward) -> None:
@@ -221,12 +227,12 @@ def test_nothing_is_told_of_types_without_scope(ward: Ward) -> None:
 
 def test_parts_are_marked(ward: Ward) -> None:
     """_elements and _summary show what was asked and what is mandatory, marked SUBSETTED."""
-    (shown,) = ward.find("Observation?_id=a1&_elements=value").matches
+    shown = part(ward, "Observation?_id=a1&_elements=value")
     assert set(shown) == {"resourceType", "id", "meta", "status", "code", "valueQuantity"}
     assert shown["meta"]["tag"][0]["code"] == "SUBSETTED"
-    (narrative,) = ward.find("Patient?_id=p2&_summary=text").matches
+    narrative = part(ward, "Patient?_id=p2&_summary=text")
     assert set(narrative) == {"resourceType", "id", "meta", "text"}
-    (data,) = ward.find("Patient?_id=p2&_summary=data").matches
+    data = part(ward, "Patient?_id=p2&_summary=data")
     assert "text" not in data
     assert data["name"]
 
@@ -245,6 +251,8 @@ def test_parts_are_marked(ward: Ward) -> None:
         "Observation?subject:Patient.nonsense=1",
         "Observation?_include=Observation:code",
         "Patient?_contained=true",
+        "Patient?_revinclude=AuditEvent:patient",
+        "Patient?_has:AuditEvent:patient:action=R",
     ],
 )
 def test_what_is_not_served_is_refused_or_told(ward: Ward, asked: str) -> None:

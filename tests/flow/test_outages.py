@@ -42,10 +42,10 @@ class Ward:
             return int(connection.execute(select(func.count()).select_from(tables.instance)).scalar_one())
 
     def deliveries(self, accession: str, fhir: SyncFHIRClient) -> list[dict[str, Any]]:
-        """The deliveries of the one report with this accession number, as `delivery list` shows them."""
+        """The deliveries to the EHR of the one report with this accession number, as `delivery list` shows them."""
         (report,) = reported(fhir, identifier=accession)
         listed = json.loads(self.gateway.command("delivery", "list", "--json"))
-        return [one for one in listed if one["report_id"] == report["id"]]
+        return [one for one in listed if one["report_id"] == report["id"] and one["destination"] != "record"]
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ class Ehr:
 def _resolved(value: Any, links: dict[str, str]) -> Any:
     if isinstance(value, dict):
         reference = value.get("reference")
-        if isinstance(reference, str):
+        if isinstance(reference, str) and not reference.startswith(("http://", "https://")):
             if reference not in links:
                 raise Refused(422)
             value["reference"] = links[reference]

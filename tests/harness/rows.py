@@ -12,6 +12,7 @@ from gateway.domain.ids import (
     FindingId,
     InstanceId,
     ModelId,
+    PersonId,
     Pseudonym,
     StudyId,
     TaskId,
@@ -19,7 +20,8 @@ from gateway.domain.ids import (
     new_id,
 )
 from gateway.domain.model import AppliesTo, ServedModel
-from gateway.domain.report import ReportContent
+from gateway.domain.report import Report, ReportContent
+from gateway.domain.review import Outcome, Review, Reviewer
 from gateway.domain.study import Arrival, Instance, Priority, Study
 from gateway.domain.task import Task
 from gateway.ports import PatientRow, UnitOfWork
@@ -142,6 +144,25 @@ def finding(task: Task, served: ServedModel | None = None, probability: float = 
 
 def content(*findings: Finding, conclusion: str = "Suspicious") -> ReportContent:
     return ReportContent(findings, (), conclusion)
+
+
+def review(signed: Report, outcome: Outcome = "accept", **changes: Any) -> Review:
+    """A physician's decision that has made `signed` of the version before it."""
+    values: dict[str, Any] = {
+        "report_id": signed.id,
+        "version": signed.version,
+        "base_version": signed.version - 1,
+        "base_at": AT,
+        "outcome": outcome,
+        "verdict": "as-is",
+        "reviewer": Reviewer(PersonId("p1"), "Dr. Rita Reader", "Radiologist", "http://hl7.org/fhir/sid/us-npi|123"),
+        "reason": "",
+        "at": signed.updated_at,
+        "models": (str(model().id),),
+        "signature": "e30.e30.c2ln",
+        "key_id": "signing-1",
+    }
+    return Review(**(values | changes))
 
 
 def planned_task(unit: UnitOfWork, study: str = "s1", priority: Priority = "routine") -> tuple[Study, Task]:

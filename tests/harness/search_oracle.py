@@ -37,8 +37,19 @@ def _compiled(expression: str) -> Callable[[Any], list[Any]]:
     return found
 
 
+_known: dict[tuple[int, str], list[Any]] = {}
+
+
 def elements(resource: dict[str, Any], parameter: Parameter) -> list[Any]:
-    """What the official expression selects; `resolve()` by the text of the reference."""
+    """What the official expression selects, looked up once for each resource object."""
+    key = (id(resource), parameter.name)
+    if key not in _known:
+        _known[key] = _selected(resource, parameter)
+    return _known[key]
+
+
+def _selected(resource: dict[str, Any], parameter: Parameter) -> list[Any]:
+    """`resolve()` goes by the text of the reference."""
     text = re.sub(r"\bResource\.", f"{parameter.on}.", parameter.expression)
     narrowed = re.search(r"\.where\(resolve\(\) is (\w+)\)", text)
     text = re.sub(r"\.where\(resolve\(\) is \w+\)", "", text)
@@ -75,21 +86,16 @@ def _says_anything(parameter: Parameter, node: Any) -> bool:
 
 
 def _fits(kind: str, parameter: Parameter, modifier: str, node: Any, wanted: str) -> bool:
-    match kind:
-        case "token":
-            return _token(node, parameter, modifier, wanted)
-        case "reference":
-            return _reference(node, parameter, modifier, wanted)
-        case "date":
-            return _by_prefix(_span(node), *_date_wanted(wanted))
-        case "number":
-            return _number(Fraction(str(node)), wanted)
-        case "quantity":
-            return _quantity(node, wanted)
-        case "uri":
-            return _uri(node, modifier, _plain(wanted))
-        case _:
-            return any(_string(each, parameter, modifier, _plain(wanted)) for each in _texts(node))
+    by_kind: dict[str, Callable[[], bool]] = {
+        "token": lambda: _token(node, parameter, modifier, wanted),
+        "reference": lambda: _reference(node, parameter, modifier, wanted),
+        "date": lambda: _by_prefix(_span(node), *_date_wanted(wanted)),
+        "number": lambda: _number(Fraction(str(node)), wanted),
+        "quantity": lambda: _quantity(node, wanted),
+        "uri": lambda: _uri(node, modifier, _plain(wanted)),
+        "string": lambda: any(_string(each, modifier, _plain(wanted)) for each in _texts(node)),
+    }
+    return by_kind[kind]()
 
 
 def _plain(text: str) -> str:
@@ -269,7 +275,7 @@ def _texts(node: Any) -> list[str]:
     return [each for each in found if isinstance(each, str)]
 
 
-def _string(text: str, parameter: Parameter, modifier: str, wanted: str) -> bool:
+def _string(text: str, modifier: str, wanted: str) -> bool:
     if modifier == "exact":
         return text == wanted
     if modifier == "contains":

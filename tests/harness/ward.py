@@ -15,8 +15,9 @@ from gateway.domain.finding import Code, Label
 from gateway.domain.ids import ModelId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction, ScoredImage
+from gateway.domain.record import InputDocument
 from gateway.domain.report import Delivery
-from gateway.domain.study import Study
+from gateway.domain.study import Priority, Study
 from gateway.domain.task import Task
 from gateway.flow.compose import ComposeReport
 from gateway.flow.infer import RunTask
@@ -48,7 +49,7 @@ class ScriptedInference:
     before: Callable[[], None] = lambda: None
     seen: list[bytes] = field(default_factory=list)
 
-    def predict(self, model_id: ModelId, instances: Iterable[bytes]) -> Prediction:
+    def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         self.seen = list(instances)
         self.before()
         if self.failure is not None:
@@ -56,6 +57,9 @@ class ScriptedInference:
         label = Label("malignant", QUESTION, 0.9)
         image = ScoredImage("2.25.1", (label,), "malignant", "Bright region", heat_map=b"PNG")
         return Prediction(QUESTION, label, "Suspicious", 0.5, (image,), "CPUExecutionProvider", "test")
+
+    def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
+        raise AssertionError("no record was planned for")
 
 
 @dataclass

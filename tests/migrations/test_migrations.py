@@ -14,13 +14,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from harness.resources import indexed_everywhere
-from harness.rows import AT, arrival, content, finding, planned_task, receive
+from harness.rows import AT, arrival, content, finding, planned_task, receive, review
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import BlobKey, ClientId, PersonId
+from gateway.domain.recall import Recall
+from gateway.domain.record import RecordInput
 from gateway.domain.resource import Change, StoredVersion, resource_key
 from gateway.domain.subscription import Event, Subscriber
 from gateway.storage.audit_trail import AuditKey
@@ -66,9 +68,13 @@ def _fill(url: str) -> None:
         unit.tasks.finish(claimed, found)
         report = unit.reports.write(unit.reports.register(study, AT), "compose", 1, content(found), AT)
         unit.deliveries.plan(report, ["ehr"], AT)
+        signed = unit.reports.write(report, "sign", 1, content(found), AT)
+        unit.reviews.add(review(signed))
+        unit.recalls.add(Recall(task.model_id, "breast", "1.0.0", "wrong threshold", AT, "tester"))
         (instance,) = unit.studies.instances(study.id)
         unit.pixel_tasks.plan(instance, "routine", AT)
         unit.quotas.take("open:client:ehr", AT, 1, 5)
+        unit.records.keep(RecordInput("r", study.id, 1, task.model_id, BlobKey("b"), 1, b"d"), ["Observation/o"], AT)
         stored = StoredVersion(resource_key(AT), "Patient", "p", 1, "PUT", AT, study.patient, b"sealed")
         unit.resources.insert(stored)
         device = StoredVersion(resource_key(AT), "Device", "d", 1, "PUT", AT, study.patient, b"sealed")
@@ -82,6 +88,8 @@ def _fill(url: str) -> None:
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))
+        unit.access.use_assertion(b"j", AT)
+        unit.audit.record("fhir:read", "r", "client:ehr", client="ehr", patients=[study.patient])
         unit.commit()
     database.close()
 

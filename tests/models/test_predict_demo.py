@@ -218,7 +218,7 @@ def test_a_prediction_holds_plain_python_only(predictor: Predictor, demo: list[b
 
 def test_the_recorded_provider_is_the_sessions(predictor: Predictor, session: Session, demo: list[bytes]) -> None:
     """Prediction and announcement name the provider that the loaded session itself reports."""
-    loaded = session._session.get_providers()[0]
+    loaded = session.graph._session.get_providers()[0]
     prediction = predictor.predict(demo[:1])
     assert prediction.provider == loaded == describe(session)["provider"]
     assert prediction.model_sha256 == describe(session)["sha256"] == session.package.sha256
@@ -235,7 +235,7 @@ def test_a_required_gpu_that_is_absent_refuses_to_load(package: Package, monkeyp
 def test_a_gpu_that_turns_out_to_be_a_cpu_is_noticed(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that silently fell back to the CPU is refused if a GPU is required, and named CPU if preferred."""
     monkeypatch.setattr(providers, "wish", lambda policy: (True, "the driver reports an NVIDIA device"))
-    monkeypatch.setattr(providers, "_build", lambda model, cuda, threads: real(model, False, threads))
+    monkeypatch.setattr(providers, "_build", lambda model, cuda, *rest: real(model, False, *rest))
     with pytest.raises(Unavailable, match="could not be loaded"):
         Session(package, providers.Policy.REQUIRE_GPU)
     opened = Session(package, providers.Policy.PREFER_GPU)

@@ -1,1 +1,4 @@
-"""Steps over the store of FHIR resources (decision 9): whose record, planned, written, opened, and our own reports."""
+"""Steps over the store of FHIR resources (decision 9): whose record, planned, written, opened, and our own reports.
+
+And from a record to the inputs of models (decision 10): watch, gather, settle.
+"""

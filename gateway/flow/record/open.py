@@ -20,11 +20,15 @@ class OpenResources:
 
     def __call__(self, unit: UnitOfWork, stored: Sequence[StoredVersion], purpose: Purpose, actor: str) -> list[bytes]:
         """Writes one audit row for each patient whose record is opened, none for what belongs to no patient."""
+        self.tell(unit, stored, purpose, actor)
+        return [self.unseen(unit, one) for one in stored]
+
+    def tell(self, unit: UnitOfWork, stored: Sequence[StoredVersion], purpose: Purpose, actor: str) -> None:
+        """The audit rows alone, of what was opened unseen and is shown now."""
         house = self.vault.house().pseudonym
         for owner in dict.fromkeys(one.owner for one in stored if one.owner != house):
             kinds = sorted({one.type for one in stored if one.owner == owner})
             unit.audit.record("identity:open", owner, actor, purpose=purpose, types=kinds)
-        return [self.unseen(unit, one) for one in stored]
 
     def unseen(self, unit: UnitOfWork, stored: StoredVersion) -> bytes:
         """The body for our own work: nothing of it may leave the gateway."""

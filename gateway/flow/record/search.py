@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from gateway.domain.criterion import Among, Chained, Criterion, Order, Place, Reverse, Wanted, is_lossy, types_of
 from gateway.domain.errors import Forbidden, Unsupported
-from gateway.domain.resource import StoredVersion, resource_key
+from gateway.domain.resource import StoredVersion
 from gateway.formats.fhir.element import Resource
 from gateway.formats.fhir.search.confirms import confirms
 from gateway.formats.fhir.search.query import Include, SearchQuery
 from gateway.formats.fhir.search.subset import subset
+from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 
 MAX_LOOKED_AT = 500  # candidates opened for one page; a rarer match gives a short page with a link
@@ -24,7 +24,7 @@ MAX_SETTLED = 1000  # resources that one link of a chain may lead over, where ea
 MAX_COUNTED = 1_000_000
 MAX_INCLUDED = 1000
 MAX_ROUNDS = 5  # of _include:iterate
-Open = Callable[[StoredVersion], Resource]
+Open = Callable[[StoredVersion], bytes]
 MayRead = Callable[[str], bool]
 
 
@@ -37,28 +37,35 @@ class Position:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A found resource as it is to be shown: as it was written, or `part` of it."""
+
+    stored: StoredVersion
+    body: bytes = field(repr=False)
+    part: Resource | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class FoundPage:
-    """`matches` and `included` as they are to be shown; `withheld` are types that the client may not read.
+    """`withheld` are types of which something would have been included, had the client a scope for them.
 
     `following` is None on the last page. `is_cut` says that there was more to include than is included.
     """
 
-    matches: tuple[Resource, ...] = ()
-    included: tuple[Resource, ...] = ()
+    matches: tuple[Shown, ...] = ()
+    included: tuple[Shown, ...] = ()
     total: int | None = None
     following: Position | None = None
     withheld: frozenset[str] = frozenset()
     is_cut: bool = False
-    opened: tuple[StoredVersion, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
 class SearchResources:
-    """`open` turns a stored version into the resource; `base` is this server's own FHIR address."""
+    """`open` gives the body of a stored version; `base` is this server's own FHIR address."""
 
     open: Open
     base: str = ""
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(
         self, unit: UnitOfWork, query: SearchQuery, *, may_read: MayRead, position: Position | None = None
@@ -67,9 +74,8 @@ class SearchResources:
         for kind in sorted({kind for each in query.criteria for kind in types_of(query.kind, each)}):
             if not may_read(kind):
                 raise Forbidden(f"this search looks into {kind}, and there is no scope for it")
-        return _Search(self, unit, query, may_read, position or Position(resource_key(self.now()))).page(
-            position is None
-        )
+        begin = position or Position(unit.resource_index.newest(query.kind))
+        return _Search(self, unit, query, may_read, begin).page(position is None)
 
 
 class _Search:
@@ -80,7 +86,7 @@ class _Search:
     ) -> None:
         self._step, self._unit, self._query = step, unit, query
         self._may_read, self._position = may_read, position
-        self._opened: dict[int, tuple[StoredVersion, Resource]] = {}
+        self._opened: dict[int, tuple[StoredVersion, bytes]] = {}
         self._unread: dict[int, str] = {}
 
     def page(self, is_first: bool) -> FoundPage:
@@ -101,14 +107,15 @@ class _Search:
             following=following,
             withheld=withheld,
             is_cut=is_cut,
-            opened=tuple(stored for stored, _ in self._opened.values()),
         )
 
-    def _shown(self, keys: Sequence[int]) -> Iterator[Resource]:
+    def _shown(self, keys: Sequence[int]) -> Iterator[Shown]:
+        summary = self._query.summary
         for key in keys:
-            stored, resource = self._opened[key]
+            stored, body = self._opened[key]
             elements = self._query.elements if stored.type == self._query.kind else ()
-            yield subset(resource, self._query.summary, elements)
+            in_part = summary != "false" or bool(elements)
+            yield Shown(stored, body, subset(parse_json(body), summary, elements) if in_part else None)
 
     def _places(self, criteria: Sequence[Criterion]) -> tuple[list[Place], Position | None]:
         """The matches of this page, and where the next begins."""
@@ -154,7 +161,7 @@ class _Search:
             self._opened[stored.key] = stored, self._step.open(stored)
 
     def _fits(self, key: int, lossy: Sequence[Criterion]) -> bool:
-        return not lossy or confirms(self._opened[key][1], lossy, self._step.base)
+        return not lossy or confirms(parse_json(self._opened[key][1]), lossy, self._step.base)
 
     def _settled(self, criterion: Criterion) -> Criterion:
         """A chain over a condition that the index cannot decide becomes the resources that it leads over."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.flow.record.asked import Asked, Written
 from gateway.flow.record.open import OpenResources
 from gateway.flow.record.plan import PlanWrites
-from gateway.flow.record.write import WriteResources
+from gateway.flow.record.write import Note, WriteResources
 from gateway.ports import UnitOfWork
 
 PLANNED_OUTSIDE = 3
@@ -23,6 +23,8 @@ class Record:
     write: WriteResources
     opened: OpenResources
 
-    def within(self, unit: UnitOfWork, asked: Sequence[Asked], actor: str) -> list[Written] | None:
+    def within(
+        self, unit: UnitOfWork, asked: Sequence[Asked], actor: str, note: Note | None = None
+    ) -> list[Written] | None:
         """Planned and carried out in one transaction."""
-        return self.write(unit, self.plan(unit, asked), actor)
+        return self.write(unit, self.plan(unit, asked), actor, note)

@@ -6,7 +6,7 @@ by the group commit, so it must be one that can be run again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.domain.errors import Conflict
@@ -14,6 +14,8 @@ from gateway.domain.resource import Change, StoredVersion
 from gateway.flow.record.asked import Condition, Did, Plan, Step, Written
 from gateway.ports import UnitOfWork, Watcher
 
+Note = Callable[[UnitOfWork, Did, StoredVersion], None]
+Row = dict[str, str | int | float | bool | list[str] | None]
 _EVENTS = {"created": "resource:create", "updated": "resource:update", "deleted": "resource:delete"}
 
 
@@ -27,8 +29,11 @@ class WriteResources:
 
     watchers: Sequence[Watcher]
 
-    def __call__(self, unit: UnitOfWork, plan: Plan, actor: str) -> list[Written] | None:
-        """What became of each step; None, with nothing written, where the plan has to be made anew."""
+    def __call__(self, unit: UnitOfWork, plan: Plan, actor: str, note: Note | None = None) -> list[Written] | None:
+        """What became of each step; None, with nothing written, where the plan has to be made anew.
+
+        `note` writes the audit row of each change; without it the row says that the gateway's own `actor` did it.
+        """
         writes = plan.writes
         if writes or plan.conditions:
             if not self._holds(unit, plan):
@@ -39,7 +44,11 @@ class WriteResources:
             for watcher in self.watchers if changes else ():
                 watcher(unit, changes)
         for step, now in writes:
-            unit.audit.record(_EVENTS[_did(step)], now.id, actor, type=now.type, version=now.version, patient=now.owner)
+            if note is not None:
+                note(unit, _did(step), now)
+                continue
+            told: Row = {"type": now.type, "version": now.version, "patients": [now.owner]}
+            unit.audit.record(_EVENTS[_did(step)], now.id, actor, **told)
         return [Written(_did(step), step.now or step.was, step.body) for step in plan.steps]
 
     def _holds(self, unit: UnitOfWork, plan: Plan) -> bool:

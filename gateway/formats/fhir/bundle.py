@@ -7,6 +7,7 @@ ids, so no resource carries ours, and the same version always gives the same byt
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,22 +22,37 @@ from gateway.formats.fhir.render import RenderedReport
 # Wire law: a resource stands after those it refers to, for servers that take entries in order.
 _ORDER = (
     "Organization",
+    "Practitioner",
+    "Endpoint",
     "Patient",
     "DocumentReference",
     "Device",
     "ImagingStudy",
     "Observation",
+    "RiskAssessment",
+    "DetectedIssue",
+    "CarePlan",
     "DiagnosticReport",
     "Provenance",
+    "Flag",
+    "Communication",
 )
-_UPDATED = frozenset({"Observation", "DiagnosticReport"})
+_RELATIVE = re.compile(r"[A-Z][A-Za-z]{2,63}/[A-Za-z0-9.-]{1,64}")
+_UPDATED = frozenset({"Observation", "RiskAssessment", "DetectedIssue", "CarePlan", "DiagnosticReport", "Flag"})
 _SYSTEMS = {
     "Organization": (identifier.ORGANIZATION,),
     "DocumentReference": (identifier.CARD_DIGEST,),
     "Device": (identifier.MODEL,),
     "ImagingStudy": (identifier.STUDY_UID, identifier.STUDY),
     "Observation": (identifier.FINDING,),
+    "RiskAssessment": (identifier.FINDING,),
+    "DetectedIssue": (identifier.FINDING,),
+    "CarePlan": (identifier.FINDING,),
     "DiagnosticReport": (identifier.REPORT,),
+    "Practitioner": (identifier.PERSON,),
+    "Endpoint": (identifier.ENDPOINT,),
+    "Flag": (identifier.RECALL,),
+    "Communication": (identifier.RECALL,),
 }
 
 
@@ -81,7 +97,8 @@ def _found(resource: Resource, base_url: str, mode: str) -> Resource:
 
 def _entry(resource: Resource, addresses: Mapping[str, str]) -> Resource:
     kind = str(resource["resourceType"])
-    body = {name: _rewritten(value, addresses) for name, value in resource.items() if name != "id"}
+    ours = str(resource["meta"].get("source", ""))
+    body = {name: _rewritten(value, addresses, ours) for name, value in resource.items() if name != "id"}
     body["meta"] = {name: value for name, value in body["meta"].items() if name not in ("versionId", "lastUpdated")}
     criteria = _criteria(resource)
     request = (
@@ -97,17 +114,20 @@ def _criteria(resource: Resource) -> str:
     kind = str(resource["resourceType"])
     if kind == "Provenance":  # R4 gives it no identifier; its tag names report and version
         tag = resource["meta"]["tag"][0]
-        return f"_tag={_token(tag['system'], tag['code'])}"
+        return f"_tag={search_token(tag['system'], tag['code'])}"
     wanted = _SYSTEMS.get(kind)
     for name in resource.get("identifier", ()):
         if wanted is None or name.get("system") in wanted:
-            return f"identifier={_token(name.get('system', ''), name['value'])}"
+            return f"identifier={search_token(name.get('system', ''), name['value'])}"
     raise Fault(f"a {kind} has no identifier to find it by")
 
 
-def _token(system: str, value: str) -> str:
-    """A token parameter. An empty system asks for identifiers without system, so that no other issuer's match."""
-    return f"{_escaped(system)}|{_escaped(value)}"
+def search_token(system: str | None, value: str) -> str:
+    """A token parameter. An empty system asks for identifiers without system, so that no other issuer's match.
+
+    None asks for the value under any system.
+    """
+    return _escaped(value) if system is None else f"{_escaped(system)}|{_escaped(value)}"
 
 
 def _escaped(value: str) -> str:
@@ -117,15 +137,25 @@ def _escaped(value: str) -> str:
     return quote(value, safe=":/.-_~")
 
 
-def _rewritten(value: Any, addresses: Mapping[str, str]) -> Any:
+def _rewritten(value: Any, addresses: Mapping[str, str], ours: str) -> Any:
+    """With references to what is in the bundle led there, and all others to our own server.
+
+    A relative reference would mean a resource of the receiver, which by that id may be another patient's.
+    """
     if isinstance(value, dict):
         return {
-            name: addresses.get(inner, inner)
+            name: _address(inner, addresses, ours)
             if name == "reference" and isinstance(inner, str)
-            else _rewritten(inner, addresses)
+            else _rewritten(inner, addresses, ours)
             for name, inner in value.items()
         }
-    return [_rewritten(each, addresses) for each in value] if isinstance(value, list) else value
+    return [_rewritten(each, addresses, ours) for each in value] if isinstance(value, list) else value
+
+
+def _address(reference: str, addresses: Mapping[str, str], ours: str) -> str:
+    if reference in addresses:
+        return addresses[reference]
+    return f"{ours}/{reference}" if ours and _RELATIVE.fullmatch(reference) else reference
 
 
 def _local(resource: Resource) -> str:

@@ -1,180 +1,141 @@
-"""What our FHIR endpoint can do, as one table, and the CapabilityStatement that is made from it (FHIR R4 5.2).
+"""The CapabilityStatement, made from what is really there (FHIR R4 5.2).
 
-The web server routes and checks parameters by the same table, so that the statement cannot claim what the server
-does not do. Parameters carry the names and types of the R4 search parameter registry.
+Interactions come from the table by which the web server routes, parameters and includes from the table by which it
+searches: the statement cannot claim what the server does not do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
+from gateway.domain.search_parameter import Parameter
+from gateway.formats.fhir.audit_search import AUDIT_EVENT
+from gateway.formats.fhir.audit_search import Parameter as OwnParameter
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
-from gateway.formats.fhir.operations import by_operations
+from gateway.formats.fhir.operations import definition, topics
+from gateway.formats.fhir.search.parameters import parameters
+from gateway.formats.fhir.search.query import include_values, reverse_include_values
+from gateway.formats.fhir.subscription.topics import PROFILE as SUBSCRIPTION_PROFILE
 
 FHIR_VERSION = "4.0.1"
-Interaction = Literal["read", "vread", "search-type"]
-ParameterType = Literal["token", "reference", "date", "string"]
+PROFILES: Mapping[str, tuple[str, ...]] = {
+    "DiagnosticReport": (f"{US_CORE}/us-core-diagnosticreport-note",),
+    "Observation": (f"{US_CORE}/us-core-observation-clinical-result",),
+    "Device": (profile("AI-Device"),),
+    "DocumentReference": (profile("AI-ModelCard"),),
+    "Provenance": (profile("AI-Provenance"),),
+    "Subscription": (SUBSCRIPTION_PROFILE,),
+}
+_OPERATIONS = "http://hl7.org/fhir/OperationDefinition"
+_SYSTEM_LEVEL = frozenset({"transaction", "batch", "search-system", "history-system"})
+_HIDDEN = "By its beginning, three letters or more, or :exact; names are indexed as keyed hashes."
+_HIDDEN_DATE = "By day, month or year; indexed as keyed hashes."
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """A search parameter. `plain` is False where it is served only in one of its `forms`.
+class Capabilities:
+    """What the server can do: interaction codes and names of operations, by type.
 
-    `forms` are the full names that a client may write beside the plain one: a chain (`patient.identifier`,
-    `subject:Patient.identifier`) or a modifier (`based-on:identifier`).
+    `patch_formats` are the media types of PATCH, none where it is not served.
     """
 
-    name: str
-    type: ParameterType
-    documentation: str
-    forms: tuple[str, ...] = ()
-    plain: bool = True
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name, *self.forms) if self.plain else self.forms
-
-
-@dataclass(frozen=True)
-class Served:
-    """A resource type with its interactions, parameters and includes (`_include` and `_revinclude` values)."""
-
-    type: str
-    documentation: str
-    parameters: tuple[Parameter, ...]
-    includes: tuple[str, ...] = ()
-    reverse_includes: tuple[str, ...] = ()
-    profiles: tuple[str, ...] = ()
-    interactions: tuple[Interaction, ...] = ("read", "search-type")
-
-    def parameter(self, name: str) -> Parameter | None:
-        """The parameter that a client writes as `name`, in any of its forms."""
-        return next((each for each in self.parameters if name in each.names), None)
+    base_url: str
+    software_version: str
+    started: datetime
+    interactions: Mapping[str, Sequence[str]]
+    system: Sequence[str] = ()
+    operations: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    patch_formats: Sequence[str] = ()
+    formats: Sequence[str] = ("json", "application/fhir+json", "xml", "application/fhir+xml")
+    security: Resource | None = None
 
 
-_ID = Parameter("_id", "token", "Logical id.")
-_STATUS = Parameter("status", "token", "One or more states, separated by commas.")
-_PATIENT_CHAINS = ("patient.identifier", "patient:Patient.identifier")
-_PATIENT = Parameter("patient", "reference", "Patient/id, or by chain system|value of an identifier.", _PATIENT_CHAINS)
-_SUBJECT = Parameter(
-    "subject",
-    "reference",
-    "The same as patient.",
-    ("subject:Patient", "subject:Patient.identifier", "subject.identifier"),
-)
-
-SERVED: tuple[Served, ...] = (
-    Served(
-        "DiagnosticReport",
-        "One for each study, preliminary until a physician signs. Newest first.",
-        (
-            _ID,
-            Parameter("identifier", "token", "Report number (urn:dxgate:report|...) or accession number."),
-            _PATIENT,
-            _SUBJECT,
-            _STATUS,
-            Parameter("code", "token", "LOINC code of the report."),
-            Parameter("category", "token", "LOINC LP29684-5 or v2-0074 RAD."),
-            Parameter("date", "date", "Date of the study; prefixes eq, ge, gt, le, lt."),
-            Parameter("issued", "date", "When this version was made; prefixes ge, gt, le, lt."),
-            Parameter("_lastUpdated", "date", "When this version was made; prefixes ge, gt, le, lt."),
-            Parameter(
-                "based-on", "reference", "The order, by accession number.", ("based-on:identifier",), plain=False
-            ),
-        ),
-        includes=("DiagnosticReport:subject", "DiagnosticReport:patient", "DiagnosticReport:result"),
-        reverse_includes=("Provenance:target",),
-        interactions=("read", "vread", "search-type"),
-        profiles=(f"{US_CORE}/us-core-diagnosticreport-note",),
-    ),
-    Served(
-        "Observation",
-        "One model's answer to its question.",
-        (_ID, _PATIENT, Parameter("device", "reference", "Device/id of the model."), _STATUS),
-        profiles=(f"{US_CORE}/us-core-observation-clinical-result",),
-    ),
-    Served(
-        "ImagingStudy",
-        "The study under its original UIDs.",
-        (_ID, Parameter("identifier", "token", "urn:dicom:uid|urn:oid:..., or accession number."), _PATIENT),
-    ),
-    Served(
-        "Patient",
-        "Identity as the sender of the images gave it.",
-        (_ID, Parameter("identifier", "token", "System and value, or value alone.")),
-    ),
-    Served(
-        "Device",
-        "A model, by name, version and digest.",
-        (_ID, Parameter("device-name", "string", "Start of a model's name.")),
-        profiles=(profile("AI-Device"),),
-    ),
-    Served(
-        "DocumentReference",
-        "A model card.",
-        (_ID, Parameter("identifier", "token", "SHA-256 of the card.")),
-        profiles=(profile("AI-ModelCard"),),
-    ),
-    Served(
-        "Provenance",
-        "What made a report version.",
-        (
-            _ID,
-            Parameter("target", "reference", "DiagnosticReport/id."),
-            Parameter("agent", "reference", "Device/id: everything that a model had a part in."),
-        ),
-        profiles=(profile("AI-Provenance"),),
-    ),
-    Served("Organization", "Who runs the gateway.", (_ID,)),
-)
-BY_TYPE: Mapping[str, Served] = {served.type: served for served in SERVED}
-
-
-def capability_statement(base_url: str, software_version: str, started: datetime) -> Resource:
-    """The statement for `GET [base]/metadata`; `started` is since when the server has been what it says."""
-    return {
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": instant(started),
-        "kind": "instance",
-        "software": {"name": "dxgate", "version": software_version},
-        "implementation": {"description": "dxgate, AI analysis of imaging studies", "url": base_url},
-        "fhirVersion": FHIR_VERSION,
-        "format": ["json", "application/fhir+json"],
-        "implementationGuide": [f"{AI_GUIDE}/ImplementationGuide/hl7.fhir.uv.aitransparency"],
-        "rest": [
-            {"mode": "server", "security": _security(), "resource": [*map(_resource, SERVED), *by_operations(base_url)]}
-        ],
-    }
+def capability_statement(able: Capabilities) -> Resource:
+    """The statement for `GET [base]/metadata`."""
+    rest = element(
+        mode="server",
+        security=able.security or _security(),
+        resource=[_resource(able, kind) for kind in sorted(able.interactions)],
+        interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
+        operation=[_operation("", name) for name in able.operations.get("", ())],
+    )
+    return element(
+        resourceType="CapabilityStatement",
+        status="active",
+        date=instant(able.started),
+        kind="instance",
+        software={"name": "dxgate", "version": able.software_version},
+        implementation={"description": "dxgate, AI analysis of imaging studies", "url": able.base_url},
+        fhirVersion=FHIR_VERSION,
+        format=list(able.formats),
+        patchFormat=list(able.patch_formats),
+        implementationGuide=[f"{AI_GUIDE}/ImplementationGuide/hl7.fhir.uv.aitransparency"],
+        rest=[rest],
+    )
 
 
 def _security() -> Resource:
     system = "http://terminology.hl7.org/CodeSystem/restful-security-service"
     return {
         "service": [{"coding": [{"system": system, "code": "OAuth"}]}],
-        "description": "Bearer token by OAuth 2.0 client credentials.",
+        "description": "OAuth 2.0 with SMART scopes; see .well-known/smart-configuration.",
     }
 
 
-def _resource(served: Served) -> Resource:
+def _resource(able: Capabilities, kind: str) -> Resource:
+    codes = able.interactions[kind]
+    searches = "search-type" in codes
+    in_store = searches and kind != AUDIT_EVENT.type
     return element(
-        type=served.type,
-        supportedProfile=list(served.profiles),
-        documentation=served.documentation,
-        interaction=[{"code": code} for code in served.interactions],
-        versioning="versioned" if "vread" in served.interactions else "no-version",
-        searchInclude=list(served.includes),
-        searchRevInclude=list(served.reverse_includes),
-        searchParam=[_parameter(each) for each in served.parameters],
+        extension=topics(able.base_url) if kind == "Subscription" else [],
+        type=kind,
+        supportedProfile=list(PROFILES.get(kind, ())),
+        interaction=[{"code": code} for code in codes],
+        versioning=_versioning(codes),
+        readHistory="vread" in codes,
+        updateCreate="update" in codes,
+        conditionalCreate="create" in codes,
+        conditionalRead="full-support" if "read" in codes else None,
+        conditionalUpdate="update" in codes,
+        conditionalDelete="single" if "delete" in codes else "not-supported",
+        referencePolicy=["literal", "logical"],
+        searchInclude=list(include_values(kind)) if in_store else [],
+        searchRevInclude=list(reverse_include_values(kind, sorted({*able.interactions} - {AUDIT_EVENT.type})))
+        if in_store
+        else [],
+        searchParam=_parameters(kind) if searches else [],
+        operation=[_operation(kind, name) for name in able.operations.get(kind, ())],
     )
 
 
-def _parameter(parameter: Parameter) -> Resource:
+def _versioning(codes: Sequence[str]) -> str:
+    if "update" in codes and "vread" in codes:
+        return "versioned-update"
+    return "versioned" if "vread" in codes else "no-version"
+
+
+def _parameters(kind: str) -> list[Resource]:
+    if kind == AUDIT_EVENT.type:
+        return [_own_parameter(each) for each in AUDIT_EVENT.parameters]
+    return [_parameter(each) for each in parameters(kind).values()]
+
+
+def _own_parameter(parameter: OwnParameter) -> Resource:
     forms = "" if not parameter.forms else f" Also as: {', '.join(parameter.forms)}."
     if not parameter.plain:
         forms = f" Only as: {', '.join(parameter.forms)}."
     return {"name": parameter.name, "type": parameter.type, "documentation": parameter.documentation + forms}
+
+
+def _parameter(parameter: Parameter) -> Resource:
+    said = None
+    if parameter.is_hidden:
+        said = _HIDDEN_DATE if parameter.kind == "date" else _HIDDEN
+    return element(name=parameter.code, definition=parameter.url, type=parameter.kind, documentation=said)
+
+
+def _operation(kind: str, name: str) -> Resource:
+    return {"name": name, "definition": definition(kind, name)}

@@ -17,7 +17,8 @@ from gateway.formats.fhir.text import line, paragraphs
 def device(made_by: Provenance, model: ServedModel | None, organization_name: str, base_url: str) -> Resource:
     """`model` is the announced package: title, intended use and card; without it the finding's own words stand."""
     kind = concept(AI_DEVICE_TYPES, "Medical-Image-Analysis", "Medical Image Analysis")
-    extensions = [{"url": profile("aitransparency.AIKind"), "valueCodeableConcept": kind}]
+    sees_images = model is None or model.needs is None
+    extensions = [{"url": profile("aitransparency.AIKind"), "valueCodeableConcept": kind}] if sees_images else []
     if model is not None and model.card:
         card = reference("DocumentReference", identifier.card_id(made_by.model_id))
         extensions.append({"url": profile("aitransparency.modelCardDescription"), "valueReference": card})

@@ -6,20 +6,26 @@ device there. AI content carries the labels of the AI Transparency guide on the 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from gateway.domain.report import ReportVersion
 from gateway.formats.fhir import coding as codes
 from gateway.formats.fhir import identifier
 from gateway.formats.fhir.dicom_date import fhir_date
-from gateway.formats.fhir.element import Resource, attachment, element, instant, meta, reference
+from gateway.formats.fhir.element import Resource, element, instant, meta, reference
 from gateway.formats.fhir.imaging_study import study_reference
 from gateway.formats.fhir.organization import organization_reference
 from gateway.formats.fhir.patient import fits_us_core
-from gateway.formats.fhir.printed_report import PRINTED_IMAGES, printed_report
-from gateway.formats.fhir.text import line, paragraphs
+from gateway.formats.fhir.practitioner import interpreters, practitioner_reference, reviews_in_force
+from gateway.formats.fhir.presented_forms import presented_forms
+from gateway.formats.fhir.printed_report import PRINTED_IMAGES
+from gateway.formats.fhir.standing import MARKS
+from gateway.formats.fhir.text import paragraphs
 from gateway.ports import ReportDocument
 
 PROFILE = f"{codes.US_CORE}/us-core-diagnosticreport-note"
-UNSIGNED = "AI result, not for diagnosis until confirmed by a physician."
+IMR_PROFILE = "https://profiles.ihe.net/RAD/IMR/StructureDefinition/imr-diagnosticreport"
+_IMR_STATUSES = frozenset({"final", "amended", "corrected", "appended"})
 CODE = codes.concept(codes.LOINC, "18748-4", "Diagnostic imaging study", text="AI analysis of an imaging study")
 CATEGORIES = [
     codes.concept(codes.LOINC, "LP29684-5", "Radiology"),
@@ -34,6 +40,7 @@ def diagnostic_report(document: ReportDocument, organization_name: str, base_url
     conclusion = _conclusion(version)
     order = identifier.accession(identity.accession_number)
     whole = has_all_pictures(document)
+    reworded = is_reworded(document)
     effective = fhir_date(identity.study_date)
     return element(
         resourceType="DiagnosticReport",
@@ -42,7 +49,7 @@ def diagnostic_report(document: ReportDocument, organization_name: str, base_url
             base_url,
             version=version.version,
             updated=version.created_at,
-            profiles=[PROFILE] if _is_note(document, effective) else None,
+            profiles=_profiles(document, effective, whole) or None,
             security=[codes.AI_ASSERTED, codes.INLINE_LABELLED] if findings else None,
             tags=None if whole else [codes.SUBSETTED],
         ),
@@ -53,18 +60,19 @@ def diagnostic_report(document: ReportDocument, organization_name: str, base_url
         code=CODE,
         subject=reference("Patient", identifier.patient_id(document.study)),
         effectiveDateTime=effective,
-        issued=instant(version.created_at),
+        issued=instant(issued_at(document)),
         performer=[organization_reference(organization_name)],
+        resultsInterpreter=[practitioner_reference(who) for who in interpreters(document)],
         result=[reference("Observation", finding.id) for finding in findings],
         imagingStudy=[study_reference(document)],
         conclusion=conclusion,
-        _conclusion={"extension": [codes.inline_label()]} if findings and conclusion else None,
+        _conclusion={"extension": [codes.inline_label()]} if findings and conclusion and not reworded else None,
         conclusionCode=[
             codes.coded(finding.decided.code, extension=[codes.inline_label()])
             for finding in findings
-            if finding.decided
+            if finding.decided and not reworded  # a code of the model must not gainsay the physician's words
         ],
-        presentedForm=[_printed(document, organization_name)] if whole and conclusion else None,
+        presentedForm=presented_forms(document, organization_name) if whole and conclusion else None,
     )
 
 
@@ -79,14 +87,38 @@ def _conclusion(version: ReportVersion) -> str | None:
     if version.content is None:
         return None
     said = paragraphs(version.content.conclusion)
-    return f"{UNSIGNED}\n{said}" if version.status == "preliminary" and version.content.findings else said
+    mark = MARKS.get(version.status) if version.content.findings else None
+    return f"{mark}\n{said}" if mark else said
 
 
-def _printed(document: ReportDocument, organization_name: str) -> Resource:
-    page = printed_report(document, organization_name, UNSIGNED).encode("utf-8")
-    title = line(f"AI analysis, version {document.version.version}, {document.version.status}")
-    created = instant(document.version.created_at)
-    return attachment(page, "text/html", language="en", title=title, creation=created)
+def is_reworded(document: ReportDocument) -> bool:
+    """Whether a physician has put the conclusion into other words than the model's."""
+    return any(review.verdict == "changed" for review in reviews_in_force(document))
+
+
+def issued_at(document: ReportDocument) -> datetime:
+    """When the version was made, or, where a physician stands behind it, when it was signed."""
+    decided = reviews_in_force(document)
+    return decided[-1].at if decided else document.version.created_at
+
+
+def _profiles(document: ReportDocument, effective: str | None, whole: bool) -> list[str]:
+    noted = [PROFILE] if _is_note(document, effective) else []
+    return [*noted, IMR_PROFILE] if whole and effective and _is_multimedia_report(document) else noted
+
+
+def _is_multimedia_report(document: ReportDocument) -> bool:
+    """Whether IHE IMR 1.1 holds: signed by somebody, presented as HTML, images reachable and named.
+
+    An unsigned result never claims it, for `issued` is the time of sign-off there.
+    """
+    return (
+        document.version.status in _IMR_STATUSES
+        and bool(interpreters(document))
+        and bool(document.dicomweb_url)
+        and bool(document.study.modalities)
+        and identifier.study_uid(document.identity.study_instance_uid) is not None
+    )
 
 
 def _is_note(document: ReportDocument, effective: str | None) -> bool:

@@ -12,6 +12,7 @@ from gateway.formats.fhir import identifier
 from gateway.formats.fhir.coding import DICOM, coding
 from gateway.formats.fhir.dicom_date import fhir_date
 from gateway.formats.fhir.element import Resource, element, meta, reference
+from gateway.formats.fhir.image_endpoint import image_endpoint_reference
 from gateway.formats.fhir.text import line
 from gateway.ports import ReportDocument
 
@@ -33,6 +34,7 @@ def imaging_study(document: ReportDocument, base_url: str) -> Resource:
         modality=[coding(DICOM, code) for code in sorted(filter(None, map(_code, study.modalities)))],
         subject=reference("Patient", identifier.patient_id(study)),
         started=fhir_date(identity.study_date),
+        endpoint=[image_endpoint_reference(document.dicomweb_url)] if document.dicomweb_url else None,
         numberOfSeries=len(series),
         numberOfInstances=len(document.instances),
         description=line(identity.study_description),

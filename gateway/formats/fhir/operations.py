@@ -1,28 +1,33 @@
-"""What the CapabilityStatement says of subscriptions: channel, topics, operations (R4 5.2; Backport 1.1.0, 2.4.3)."""
+"""Where the operations that are served are defined, and the topics that can be subscribed to (Backport 2.4.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Final
 
 from gateway.formats.fhir.element import Resource
-from gateway.formats.fhir.subscription.topics import BACKPORT, PROFILE, TOPICS
+from gateway.formats.fhir.subscription.topics import BACKPORT, TOPICS
 
-_DEFINITIONS = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition"
+_R4: Final = "http://hl7.org/fhir/OperationDefinition"
+_BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition"
+_BULK: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
+_ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
+    ("Subscription", "status"): f"{_BACKPORT}/backport-subscription-status",
+    ("Subscription", "events"): f"{_BACKPORT}/backport-subscription-events",
+    ("Patient", "export"): f"{_BULK}/patient-export",
+    ("Group", "export"): f"{_BULK}/group-export",
+    ("", "export"): f"{_BULK}/export",
+    ("", "import"): f"{_BULK}/import",
+}
 
 
-def by_operations(base: str) -> Iterator[Resource]:
-    """The rows of types that are served for what they do rather than for being searched."""
-    canonical = f"{BACKPORT}/capabilitystatement-subscriptiontopic-canonical"
-    topics = "; ".join(f"{topic.name}: {topic.documentation}" for topic in TOPICS)
-    yield {
-        "extension": [{"url": canonical, "valueCanonical": topic.canonical(base)} for topic in TOPICS],
-        "type": "Subscription",
-        "supportedProfile": [PROFILE],
-        "documentation": f"rest-hook, by criteria of any searched type or by topic. {topics}",
-        "interaction": [{"code": code} for code in ("read", "vread", "update", "delete", "history-instance", "create")],
-        "versioning": "versioned-update",
-        "operation": [
-            {"name": "status", "definition": f"{_DEFINITIONS}/backport-subscription-status"},
-            {"name": "events", "definition": f"{_DEFINITIONS}/backport-subscription-events"},
-        ],
-    }
+def definition(kind: str, name: str) -> str:
+    """Canonical address of an operation; `kind` is empty for one of the whole system."""
+    level = "Patient" if name == "everything" else "Resource"
+    return _ELSEWHERE.get((kind, name), f"{_R4}/{level}-{name}")
+
+
+def topics(base: str) -> list[Resource]:
+    """The extensions of the row of Subscription, one for each topic."""
+    url = f"{BACKPORT}/capabilitystatement-subscriptiontopic-canonical"
+    return [{"url": url, "valueCanonical": topic.canonical(base)} for topic in TOPICS]

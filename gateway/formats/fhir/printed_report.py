@@ -7,20 +7,13 @@ a content security policy in the page forbids what escaping might miss.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
 from html import escape
 
-from gateway.domain.finding import Finding, ImageFinding
-from gateway.domain.report import NotAnalysed
-from gateway.formats.fhir.dicom_date import fhir_date
-from gateway.formats.fhir.element import instant
-from gateway.formats.fhir.human_name import display_name
-from gateway.formats.fhir.identifier import dicom_uid
+from gateway.formats.fhir.report_page import PRINTED_IMAGES, Block, Rows, report_page
 from gateway.formats.fhir.text import line, paragraphs
 from gateway.ports import ReportDocument
 
-PRINTED_IMAGES = 50  # images with their own section; the conclusion covers all
-_PNG = b"\x89PNG\r\n\x1a\n"
+__all__ = ["PRINTED_IMAGES", "printed_report"]
 _HEAD = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>AI analysis</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
@@ -32,77 +25,26 @@ th{font-weight:normal;color:#555}td{overflow-wrap:anywhere}</style></head><body>
 """
 
 
-def printed_report(document: ReportDocument, organization_name: str, unsigned: str) -> str:
-    """The page; `unsigned` is the warning shown while nobody has signed."""
-    content = document.version.content
-    parts = [_HEAD, f"<h1>AI analysis of an imaging study</h1>\n<p>{_text(organization_name)}</p>\n"]
-    if document.version.status == "preliminary":
-        parts.append(f'<p class="mark">{_text(unsigned)}</p>\n')
-    parts.append(_rows(_heading(document)))
-    if content is not None:
-        parts.append(f"<h2>Conclusion</h2>\n<p>{_block(content.conclusion)}</p>\n")
-        for finding in content.findings:
-            parts.extend(_finding(finding, document))
-        parts.extend(_not_analysed(item) for item in content.not_analysed)
-    return "".join([*parts, "</body></html>\n"])
+_TAGS = {"title": ("h1", "h1"), "heading": ("h2", "h2"), "frame": ('p class="mark"', "p")}
+_ONE_LINE = frozenset({"title", "by", "heading"})
 
 
-def _heading(document: ReportDocument) -> Iterator[tuple[str, str]]:
-    identity, version = document.identity, document.version
-    yield "Patient", display_name(identity.patient_name)
-    yield "Patient ID", identity.patient_id
-    yield "Born", fhir_date(identity.birth_date) or ""
-    yield "Accession number", identity.accession_number
-    yield "Study date", fhir_date(identity.study_date) or ""
-    yield "Study", identity.study_description
-    yield "Study Instance UID", identity.study_instance_uid
-    yield "Report", f"{version.report_id}, version {version.version}, {version.status}"
-    yield "Issued", instant(version.created_at)
+def printed_report(document: ReportDocument, organization_name: str) -> str:
+    return "".join([_HEAD, *map(_html, report_page(document, organization_name)), "</body></html>\n"])
 
 
-def _finding(finding: Finding, document: ReportDocument) -> Iterator[str]:
-    decided, made_by = finding.decided, finding.made_by
-    yield f"<h2>{_text(finding.question.display)}</h2>\n"
-    answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else "Inconclusive"
-    rows = [("Answer", answer), ("In words", finding.conclusion)]
-    if finding.threshold is not None:
-        rows.append(("Decision threshold", f"{finding.threshold:.4f}"))
-    model = document.models.get(made_by.model_id)
-    rows += [
-        ("Model", f"{model.title if model else made_by.model_name} ({made_by.model_name})"),
-        ("Version", made_by.model_version),
-        ("Model SHA-256", made_by.model_sha256),
-        ("Run on", f"{made_by.provider}, {made_by.runtime}"),
-        ("Analysed", instant(finding.created_at)),
-        ("Intended use", model.intended_use if model else ""),
-    ]
-    yield _rows(rows)
-    for image in finding.images[:PRINTED_IMAGES]:
-        yield _image(image, document)
-    if len(finding.images) > PRINTED_IMAGES:
-        yield f"<p>{len(finding.images) - PRINTED_IMAGES} more images are not printed here.</p>\n"
+def _html(block: Block) -> str:
+    if block.kind == "rows":
+        return _rows(block.rows)
+    if block.kind == "picture":
+        address = "data:image/png;base64," + b64encode(block.picture).decode("ascii")
+        return f'<p><img alt="Heat map: what the model used" src="{address}"></p>\n'
+    tag, name = _TAGS.get(block.kind, ("p", "p"))
+    text = _text(block.text) if block.kind in _ONE_LINE else _block(block.text)
+    return f"<{tag}>{text}</{name}>\n"
 
 
-def _image(image: ImageFinding, document: ReportDocument) -> str:
-    uid = dicom_uid(document.original_uids.get(image.sop_instance_uid, "")) or "unknown"
-    rows = [("Image", uid)]
-    rows += [(f"Probability of {line(label.code.display)}", f"{label.probability:.4f}") for label in image.labels]
-    rows.append(("Not scored", image.refusal) if image.refusal else ("Explanation", image.explanation))
-    return _rows(rows) + _picture(document.pictures.get(image.heat_map) if image.heat_map else None)
-
-
-def _picture(png: bytes | None) -> str:
-    if not png or not png.startswith(_PNG):
-        return ""
-    address = "data:image/png;base64," + b64encode(png).decode("ascii")
-    return f'<p><img alt="Heat map: what the model used" src="{address}"></p>\n'
-
-
-def _not_analysed(item: NotAnalysed) -> str:
-    return f"<p>Not analysed by {_text(item.model_title)} ({_text(item.outcome)}): {_block(item.reason)}</p>\n"
-
-
-def _rows(pairs: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
+def _rows(pairs: Rows) -> str:
     rows = "".join(f"<tr><th>{_text(name)}</th><td>{_block(value)}</td></tr>\n" for name, value in pairs if value)
     return f"<table>\n{rows}</table>\n"
 

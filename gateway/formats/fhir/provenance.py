@@ -7,6 +7,7 @@ model had a part in, and the SHA-256 identifiers find every report that a flawed
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from gateway.domain.finding import Finding
 from gateway.formats.fhir import coding as codes
@@ -15,6 +16,7 @@ from gateway.formats.fhir.device import device_reference
 from gateway.formats.fhir.element import Resource, element, instant, meta, reference
 from gateway.formats.fhir.imaging_study import study_reference
 from gateway.formats.fhir.organization import organization_reference
+from gateway.formats.fhir.practitioner import reviews_in_force
 from gateway.ports import ReportDocument
 
 LISTED_INPUTS = 4096  # the most instances that one run of a model takes
@@ -22,16 +24,20 @@ _AGENT_TYPES = f"{codes.THO}/provenance-participant-type"
 
 
 def provenance(document: ReportDocument, organization_name: str, base_url: str) -> Resource:
-    """One for each version. It claims the AI profile only where a model gave an answer."""
+    """One for each version that the machine made; a version that a person made of it keeps that one.
+
+    It claims the AI profile only where a model gave an answer.
+    """
     version = document.version
     findings = version.content.findings if version.content else ()
-    own = identifier.provenance_id(version.report_id, version.version)
+    number, made_at = _made_by_machine(document)
+    own = identifier.provenance_id(version.report_id, number)
     return element(
         resourceType="Provenance",
         id=own,
         meta=meta(
             base_url,
-            updated=version.created_at,
+            updated=made_at,
             profiles=[codes.profile("AI-Provenance")] if findings else None,
             tags=[codes.coding(identifier.PROVENANCE, own)],
         ),
@@ -39,12 +45,20 @@ def provenance(document: ReportDocument, organization_name: str, base_url: str) 
             reference("DiagnosticReport", version.report_id),
             *(reference("Observation", finding.id) for finding in findings),
         ],
-        occurredDateTime=instant(version.created_at),
-        recorded=instant(version.created_at),
+        occurredDateTime=instant(made_at),
+        recorded=instant(made_at),
         reason=[{"coding": [codes.AI_ASSERTED]}] if findings else None,
         agent=[*_authors(findings), _assembler(organization_name)],
         entity=list(_entities(document, findings)),
     )
+
+
+def _made_by_machine(document: ReportDocument) -> tuple[int, datetime]:
+    """Number and time of the version that the first decision in force was about; this one where there is none."""
+    decided = reviews_in_force(document)
+    if decided:
+        return decided[0].base_version, decided[0].base_at
+    return document.version.version, document.version.created_at
 
 
 def _authors(findings: Sequence[Finding]) -> Iterator[Resource]:

@@ -13,12 +13,17 @@ from gateway.domain.finding import Finding
 from gateway.formats.fhir.device import device
 from gateway.formats.fhir.diagnostic_report import diagnostic_report
 from gateway.formats.fhir.element import Resource
+from gateway.formats.fhir.image_endpoint import image_endpoint
 from gateway.formats.fhir.imaging_study import imaging_study
 from gateway.formats.fhir.model_card import model_card
 from gateway.formats.fhir.observation import observation
 from gateway.formats.fhir.organization import organization
 from gateway.formats.fhir.patient import patient
+from gateway.formats.fhir.practitioner import practitioners
 from gateway.formats.fhir.provenance import provenance
+from gateway.formats.fhir.recall_notice import recall_notices
+from gateway.formats.fhir.record_report import of_record, provenance_of_record, record_resources
+from gateway.formats.fhir.review_provenance import review_provenances
 from gateway.ports import ReportDocument
 
 
@@ -47,20 +52,44 @@ def render(document: ReportDocument, base_url: str, organization_name: str) -> R
     """`base_url` is the address of the FHIR endpoint (meta.source), `organization_name` who performs the analysis.
 
     A registered version has a report, the study, the patient, the organisation and a provenance, and nothing else.
+    One that a physician has reviewed has the Practitioner and a Provenance with the signature beside that of the AI.
     """
     return RenderedReport(tuple(_resources(document, base_url.rstrip("/"), organization_name)))
 
 
 def _resources(document: ReportDocument, base_url: str, organization_name: str) -> Iterator[Resource]:
     findings = document.version.content.findings if document.version.content else ()
+    if document.study.kind == "record":
+        yield from _record(document, base_url, organization_name)
+        return
     yield diagnostic_report(document, organization_name, base_url)
     yield patient(document, base_url)
     yield imaging_study(document, base_url)
     yield organization(organization_name, base_url)
+    yield from practitioners(document, base_url)
+    if document.dicomweb_url:
+        yield image_endpoint(document.dicomweb_url, organization_name, base_url)
     for finding in findings:
         yield observation(finding, document, organization_name, base_url)
     yield from _models(findings, document, base_url, organization_name)
     yield provenance(document, organization_name, base_url)
+    yield from review_provenances(document, organization_name, base_url)
+    yield from recall_notices(document, organization_name, base_url)
+
+
+def _record(document: ReportDocument, base_url: str, organization_name: str) -> Iterator[Resource]:
+    """A report about a patient's record; there is no study of images in it."""
+    findings = document.version.content.findings if document.version.content else ()
+    made = record_resources(document, organization_name, base_url)
+    yield of_record(diagnostic_report(document, organization_name, base_url), made, document)
+    yield patient(document, base_url)
+    yield organization(organization_name, base_url)
+    yield from practitioners(document, base_url)
+    yield from made
+    yield from _models(findings, document, base_url, organization_name)
+    yield provenance_of_record(provenance(document, organization_name, base_url), made, document)
+    yield from review_provenances(document, organization_name, base_url)
+    yield from recall_notices(document, organization_name, base_url)
 
 
 def _models(

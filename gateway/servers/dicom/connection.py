@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from gateway.domain.errors import Unavailable
 from gateway.servers.dicom.policy import Ending
-from gateway.servers.dicom.tls import subject
+from gateway.servers.tls_context import subject
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from gateway.servers.web.fhir.exchange import Answer
 from gateway.servers.web.health import Health
 from gateway.servers.web.request_log import RequestLog, name_request
 from gateway.servers.web.services import WebServices
-from gateway.servers.web.token import TokenEndpoint
+from gateway.servers.web.token import TokenEndpoints
 
 log = logging.getLogger(__name__)
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
@@ -26,7 +26,7 @@ _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRAC
 
 def create_app(services: WebServices) -> Starlette:
     """The application over ready services."""
-    health, token, fhir = Health(services), TokenEndpoint(services), FhirEndpoint(services)
+    health, tokens, fhir = Health(services), TokenEndpoints(services), FhirEndpoint(services)
 
     async def smart(request: Request) -> Response:
         name_request(request, "fhir.smart-configuration")
@@ -37,7 +37,9 @@ def create_app(services: WebServices) -> Starlette:
             Route("/", _to_console),
             Route("/healthz", health.alive),
             Route("/readyz", health.ready),
-            Route("/auth/token", token.__call__, methods=_ANY_METHOD),
+            Route("/auth/token", tokens.token, methods=_ANY_METHOD),
+            Route("/auth/introspect", tokens.introspect, methods=_ANY_METHOD),
+            Route("/auth/revoke", tokens.revoke, methods=_ANY_METHOD),
             Route("/.well-known/smart-configuration", smart),
             Route("/fhir", fhir.__call__, methods=_ANY_METHOD),
             Route("/fhir/{path:path}", fhir.__call__, methods=_ANY_METHOD),

@@ -5,6 +5,8 @@ A form is read by hand: the only forms here are urlencoded, and a multipart pars
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 import anyio
@@ -43,12 +45,20 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def read_form(request: Request, limit: int = MAX_QUERY_BYTES) -> Fields:
-    """The fields of an urlencoded form, in order."""
+async def read_form(
+    request: Request,
+    limit: int = MAX_QUERY_BYTES,
+    longest: int = MAX_VALUE,
+    texts: Mapping[str, int] = MappingProxyType({}),
+) -> Fields:
+    """The fields of an urlencoded form, in order; no value is longer than `longest`.
+
+    Those named in `texts` may be as long as is said there and have line breaks.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         raise Refusal(415, "not-supported", f"the body must be {FORM}")
-    return parse_fields(await read_body(request, limit))
+    return parse_fields(await read_body(request, limit), longest, texts)
 
 
 def query_fields(request: Request) -> Fields:
@@ -58,7 +68,7 @@ def query_fields(request: Request) -> Fields:
     return parse_fields(raw)
 
 
-def parse_fields(raw: bytes) -> Fields:
+def parse_fields(raw: bytes, longest: int = MAX_VALUE, texts: Mapping[str, int] = MappingProxyType({})) -> Fields:
     """Names and values; Invalid where they are too many, too long, not UTF-8, or hold control characters."""
     try:
         found = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
@@ -67,9 +77,11 @@ def parse_fields(raw: bytes) -> Fields:
     except ValueError:
         raise Invalid(f"a request has at most {MAX_FIELDS} parameters") from None
     for name, value in found:
-        if len(name) > MAX_VALUE or len(value) > MAX_VALUE:
-            raise Invalid(f"a parameter has at most {MAX_VALUE} characters")
-        if not all(char.isprintable() for char in name + value):
+        most = texts.get(name, longest)
+        if len(name) > MAX_VALUE or len(value) > most:
+            raise Invalid(f"a parameter has at most {most} characters")
+        breaks = "\r\n\t" if name in texts else ""
+        if not all(char.isprintable() or char in breaks for char in name + value):
             raise Invalid("a parameter holds control characters")
     return tuple(found)
 

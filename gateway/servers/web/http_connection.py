@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.servers.web.client_credentials import PEER_CERTIFICATE
+
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 100
 HEAD_SECONDS = 15.0
@@ -21,16 +23,19 @@ class HeadTooLarge(ValueError):
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """HttpToolsProtocol with a bounded head."""
+    """HttpToolsProtocol with a bounded head, which tells the application the certificate that its peer has shown."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._head_bytes = 0
         self._in_head = True
         self._deadline: asyncio.TimerHandle | None = None
+        self._peer_certificate: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        self._peer_certificate = connection.getpeercert(binary_form=True) if connection is not None else None
         self._start_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,6 +68,8 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._stop_deadline()
+        if self._peer_certificate:  # ASGI has no place for it; the application starts inside super()
+            self.scope["extensions"] = {PEER_CERTIFICATE: {"der": self._peer_certificate}}
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 
-from gateway.domain.audit import AuditEntry, AuditRow
+from gateway.domain.audit import AuditEntry, AuditQuery, AuditRow
 from gateway.domain.errors import Fault
 from gateway.ports import (
     Access,
@@ -24,9 +24,12 @@ from gateway.ports import (
     Models,
     PixelTasks,
     Quotas,
+    Recalls,
+    Records,
     Reports,
     ResourceIndex,
     Resources,
+    Reviews,
     Studies,
     Subscriptions,
     Tasks,
@@ -76,6 +79,12 @@ class NotedAudit:
     ) -> list[AuditRow]:
         return self._trail.newest(limit=limit, before_seq=before_seq, event=event, subject_id=subject_id)
 
+    def search(self, query: AuditQuery, *, limit: int, before_seq: int | None = None) -> list[AuditRow]:
+        return self._trail.search(query, limit=limit, before_seq=before_seq)
+
+    def count(self, query: AuditQuery, limit: int) -> int:
+        return self._trail.count(query, limit)
+
 
 class NotedReading:
     """The UnitOfWork port over a unit that reads."""
@@ -109,6 +118,14 @@ class NotedReading:
         return self._unit.reports
 
     @property
+    def reviews(self) -> Reviews:
+        return self._unit.reviews
+
+    @property
+    def recalls(self) -> Recalls:
+        return self._unit.recalls
+
+    @property
     def deliveries(self) -> Deliveries:
         return self._unit.deliveries
 
@@ -131,6 +148,10 @@ class NotedReading:
     @property
     def resources(self) -> Resources:
         return self._unit.resources
+
+    @property
+    def records(self) -> Records:
+        return self._unit.records
 
     @property
     def resource_index(self) -> ResourceIndex:

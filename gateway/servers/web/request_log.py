@@ -7,13 +7,16 @@ The same layer sets the headers that every answer carries (OWASP REST Security).
 from __future__ import annotations
 
 import logging
+import re
 import time
+import uuid
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 EVERY_ANSWER = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -31,6 +34,19 @@ def name_request(request: Request, route: str, who: str | None = None) -> None:
         request.scope["dxgate.who"] = who
 
 
+def request_number(request: Request) -> str:
+    """The number under which log and audit trail know this request."""
+    return str(request.scope.get("dxgate.request", ""))
+
+
+def _number(scope: Scope) -> str:
+    """The client's own, where it is a UUID: any other text of a client might name a patient."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _UUID.fullmatch(value.decode("latin-1")):
+            return str(value.decode("latin-1")).lower()
+    return str(uuid.uuid4())
+
+
 class RequestLog:
     """ASGI middleware, the outermost."""
 
@@ -44,12 +60,14 @@ class RequestLog:
             return
         started = time.perf_counter()
         status = 0
+        scope["dxgate.request"] = number = _number(scope)
 
         async def counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = number
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -65,6 +83,7 @@ class RequestLog:
                         "status": status,
                         "ms": round((time.perf_counter() - started) * 1000, 1),
                         "client": scope.get("dxgate.who", "-"),
+                        "request": number,
                     }
                 },
             )

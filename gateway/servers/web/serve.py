@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import uvicorn
 
-from gateway.domain.errors import Fault, Unavailable
+from gateway.config import WebSettings
+from gateway.domain.errors import Fault, Invalid, Unavailable
+from gateway.servers.tls_context import tls_context
 from gateway.servers.web.app import create_app
 from gateway.servers.web.http_connection import BoundedConnection
 from gateway.servers.web.services import WebServices
@@ -63,9 +67,18 @@ def configuration(services: WebServices) -> uvicorn.Config:
         backlog=512,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
-        ssl_certfile=web.tls_certificate or None,
-        ssl_keyfile=web.tls_key or None,
+        ssl_context_factory=(lambda config, default: _tls(web)) if web.tls_certificate else None,
     )
+
+
+def _tls(web: WebSettings) -> ssl.SSLContext:
+    """Asks for client certificates where an authority is named; does not insist by default: people have none."""
+    authority = Path(web.tls_client_ca) if web.tls_client_ca else None
+    revoked = Path(web.tls_client_crl) if web.tls_client_crl else None
+    try:
+        return tls_context(Path(web.tls_certificate), Path(web.tls_key), authority, web.tls_client_required, revoked)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid(f"the TLS files of the web port cannot be used: {type(error).__name__}") from None
 
 
 def port_of(server: uvicorn.Server) -> int:

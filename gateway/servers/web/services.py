@@ -14,12 +14,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from gateway.config import Settings
+from gateway.flow.authorize_app import AuthorizeApp
+from gateway.flow.client_assertion import ClientAssertions
 from gateway.flow.decide_held import DecideHeld
 from gateway.flow.grant_access import GrantAccess
+from gateway.flow.issue_token import IssueToken
+from gateway.flow.key_sets import Fetch, KeySets
 from gateway.flow.opening_quota import TooManyOpenings, hour_of
 from gateway.flow.read_reports import ReadReports
 from gateway.flow.record.store import Record
 from gateway.flow.reidentify import Reidentify
+from gateway.flow.request_rate import RequestRate
+from gateway.flow.review import ReviewReport
+from gateway.flow.sign_in_elsewhere import SignInElsewhere
 from gateway.ports import Database, GroupCommit, IdentityVault, UnitOfWork
 from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.threads import Threads
@@ -39,7 +46,9 @@ class WebServices:
     """`page_key` (32 bytes) seals paging links and signs forms.
 
     `check_source` refuses an address from which nothing may be imported.
+    `fetch_keys` gives the key set at an address; `elsewhere` lets people sign in through an identity provider.
     `check_audit` verifies the whole chain; without it the console checks only that the rows it shows are linked.
+    Without `review` nobody decides about reports here.
     """
 
     settings: Settings
@@ -50,8 +59,11 @@ class WebServices:
     record: Record
     commits: GroupCommit
     page_key: bytes = field(repr=False)
+    fetch_keys: Fetch
+    elsewhere: SignInElsewhere | None = None
     check_audit: Callable[[], ChainCheck] | None = None
     check_source: Callable[[str], None] = lambda _: None
+    review: ReviewReport | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @cached_property
@@ -61,8 +73,31 @@ class WebServices:
             self.database,
             token_life=timedelta(seconds=web.token_seconds),
             session_life=timedelta(seconds=web.session_seconds),
+            assertions=ClientAssertions(self.database, KeySets(self.fetch_keys), self._names, self.clock),
             now=self.clock,
         )
+
+    @property
+    def _names(self) -> frozenset[str]:
+        """How a signed assertion may call our token endpoint: its address, or the server's."""
+        base = self.settings.base_url
+        return frozenset({f"{base}/auth/token", base})
+
+    @cached_property
+    def issue(self) -> IssueToken:
+        return IssueToken(self.access)
+
+    @cached_property
+    def apps(self) -> AuthorizeApp:
+        return AuthorizeApp(self.access, frozenset({self.fhir_base, self.settings.base_url}))
+
+    @cached_property
+    def client_rate(self) -> RequestRate:
+        return RequestRate(self.settings.web.client_rate)
+
+    @cached_property
+    def address_rate(self) -> RequestRate:
+        return RequestRate(self.settings.web.address_rate)
 
     @cached_property
     def held(self) -> DecideHeld:

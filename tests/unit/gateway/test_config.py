@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -114,3 +115,22 @@ def test_a_deep_home_gets_a_short_broker_socket(tmp_path: Path) -> None:
     assert len(os.fsencode(sockets.pop())) <= 107
     other = load({"DXGATE_GATEWAY_HOME": str(deep / "z")}).settings.broker_socket
     assert other not in sockets
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"token_url": "https://x.example/token"}, "token_url and client_id"),
+        ({"token_url": "https://x.example/token", "client_id": "a"}, "one of client_secret and private_key"),
+        ({"token_url": "u", "client_id": "a", "client_secret": "b", "private_key": "c"}, "exclude each other"),
+        ({"token_url": "u", "client_id": "a", "client_secret": "b", "username": "c"}, "exclude each other"),
+        ({"tls_certificate": "x.pem"}, "tls_certificate and tls_key"),
+        ({"kind": "folder", "strategy": "pull"}, "a folder has no strategy"),
+    ],
+)
+def test_a_destination_signs_in_in_one_way_or_not_at_all(tmp_path: Path, told: dict[str, str], said: str) -> None:
+    """Half of a pair, or two ways at once, would be silently without effect."""
+    destination = {"name": "ehr", "kind": "fhir", "url": "https://ehr.example/fhir", **told}
+    environment = {"DXGATE_GATEWAY_HOME": str(tmp_path), "DXGATE_DESTINATIONS": json.dumps([destination])}
+    with pytest.raises(Invalid, match=said):
+        load(environment)

@@ -143,6 +143,14 @@ def test_a_gpu_is_never_silently_unused(
     assert levels(doctor.device(settings_of(tmp_path, DXGATE_WORKER_DEVICE=wanted))) == [level]
 
 
+def test_a_gpu_that_is_not_there_is_told_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third of two devices fails by both numbers."""
+    monkeypatch.setattr(doctor, "cuda_devices", lambda: 2)
+    monkeypatch.setattr(doctor, "_version", lambda _name: "1.0")
+    ((level, told),) = doctor.device(settings_of(tmp_path, DXGATE_WORKER_DEVICE_NUMBER="2"))
+    assert (level, "is 2" in told, "2 CUDA" in told) == ("fail", True, True)
+
+
 def test_sqlite_on_a_network_file_system_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's locks do not hold on network file systems; PostgreSQL's home may lie there."""
     monkeypatch.setattr(doctor, "file_system_of", lambda *_: "nfs4")

@@ -33,6 +33,15 @@ def test_a_configured_broker_is_not_started(tmp_path: Path) -> None:
     assert names(tmp_path, DXGATE_BROKER_URL="redis://b")[0] == ["init"]
 
 
+def test_every_worker_has_a_device_of_its_own(tmp_path: Path) -> None:
+    """Several workers take the GPUs one after the other, from the first that is set; one alone keeps its name."""
+    settings = {"DXGATE_WORKER_PROCESSES": "2", "DXGATE_WORKER_DEVICE_NUMBER": "4"}
+    workers = [role for role in planned(tmp_path, **settings)[1] if role.name.startswith("worker")]
+    assert [role.name for role in workers] == ["worker-1", "worker-2"]
+    assert [role.environment["DXGATE_WORKER_DEVICE_NUMBER"] for role in workers] == ["4", "5"]
+    assert all(role.command[-1] == "worker" for role in workers)
+
+
 def test_every_dicom_process_has_its_name(tmp_path: Path) -> None:
     """Several DICOM processes share the port and are told apart by number."""
     assert names(tmp_path, DXGATE_DICOM_PROCESSES="3")[1][:3] == ["dicom-1", "dicom-2", "dicom-3"]

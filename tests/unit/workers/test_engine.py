@@ -29,24 +29,26 @@ def test_every_built_in_package_is_served_by_the_cpu(loaded: Loaded) -> None:
     """Nothing that is shipped is refused, and each model names the provider that it really uses."""
     assert loaded.refused == ()
     rules = {model.name for model in loaded.served if model.provider == "Python"}
-    assert rules == {"pgx-rules"}
+    assert rules == {"pgx-rules", "treatment-plan"}
     assert {model.provider for model in loaded.served} == {"CPUExecutionProvider", "Python"}
 
 
-def test_what_cannot_be_fed_yet_is_a_draft_for_no_study(loaded: Loaded) -> None:
-    """Packs on records, series and genotypes are loaded and announced, never active and open to no modality."""
-    answering = set(loaded.predictors)
+def test_what_reads_records_is_open_to_no_study(loaded: Loaded) -> None:
+    """Packs on records, series, genotypes and plans say what they need of a record, and no image reaches them."""
+    answering = loaded.shelf.known()
     waiting = [model for model in loaded.served if model.id not in answering]
     assert {model.name for model in waiting} >= {"diabetes-risk", "icu-deterioration-gru", "pgx-rules"}
     for model in waiting:
-        assert (model.state, model.applies_to.modalities) == ("draft", ())
+        assert (model.state, model.applies_to.modalities) == ("active", ())
+        assert model.needs is not None
+        assert model.id in loaded.answers
         with pytest.raises(Missing):
-            Engine(loaded.predictors).predict(model.id, [OUT_OF_SCOPE.read_bytes()])
+            Engine(loaded.shelf).predict(model.id, [OUT_OF_SCOPE.read_bytes()])
     assert all(model.applies_to.modalities for model in loaded.served if model.id in answering)
 
 
-def test_a_draft_without_modalities_accepts_no_instance(loaded: Loaded) -> None:
-    """The door of such a model is shut for every modality, even were it made active."""
+def test_a_model_without_modalities_accepts_no_instance(loaded: Loaded) -> None:
+    """The door of such a model is shut for every modality, though it is active."""
     model = next(one for one in loaded.served if one.name == "diabetes-risk")
     assert not model.applies_to.accepts(arrival().instance)
     assert next(one for one in loaded.served if one.id == breast(loaded)).applies_to.accepts(arrival().instance)
@@ -73,7 +75,7 @@ def test_an_altered_package_is_refused_and_the_others_are_served(tmp_path: Path,
 
 def test_the_demo_study_is_answered_in_the_domains_words(loaded: Loaded) -> None:
     """Each image has labels that sum to one, a heat map and words; the study's answer is one of its images'."""
-    answer = Engine(loaded.predictors).predict(breast(loaded), (path.read_bytes() for path in demo_files()))
+    answer = Engine(loaded.shelf).predict(breast(loaded), (path.read_bytes() for path in demo_files()))
     assert len(answer.images) == len(demo_files())
     assert all(sum(label.probability for label in image.labels) == pytest.approx(1) for image in answer.images)
     assert all(image.heat_map and image.heat_map.startswith(b"\x89PNG") for image in answer.images)
@@ -85,13 +87,13 @@ def test_the_demo_study_is_answered_in_the_domains_words(loaded: Loaded) -> None
 def test_a_study_with_no_image_in_scope_is_refused_with_the_reason(loaded: Loaded) -> None:
     """A chest film sent to the breast model is not scored, and the reason is not empty."""
     with pytest.raises(Unsupported, match="No image was scored"):
-        Engine(loaded.predictors).predict(breast(loaded), [OUT_OF_SCOPE.read_bytes()])
+        Engine(loaded.shelf).predict(breast(loaded), [OUT_OF_SCOPE.read_bytes()])
 
 
 def test_a_model_that_is_not_served_is_missing(loaded: Loaded) -> None:
     """A task for another worker's model is not guessed at."""
     with pytest.raises(Missing):
-        Engine(loaded.predictors).predict(ModelId("nobody"), [])
+        Engine(loaded.shelf).predict(ModelId("nobody"), [])
 
 
 def test_another_file_is_another_model() -> None:

@@ -25,7 +25,7 @@ from wire.dicom.scripted_peer import CT_IMAGE, VERIFICATION
 from gateway.domain.errors import Forbidden, Invalid
 from gateway.servers.dicom.policy import CALLING_AE_NOT_RECOGNISED, Ending
 from gateway.servers.dicom.settings import ListenerSettings, Timeouts
-from gateway.servers.dicom.tls import tls_context
+from gateway.servers.tls_context import tls_context
 
 SECONDS = 60
 LOOPBACK = "127.0.0.1"

@@ -31,7 +31,7 @@ class Ward:
 def ward(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Ward]:
     folder = tmp_path_factory.mktemp("ward")
     hospital = open_hospital(folder / "home", sqlite_template)
-    hospital.add_client("ehr")
+    hospital.add_client("ehr", "system/*.rs", "system/AuditEvent.rs")
     hospital.add_client("reports-only", "system/DiagnosticReport.rs")
     hospital.add_client("searcher", "system/DiagnosticReport.s", "system/Patient.read")
     hospital.add_client("elsewhere", networks=("192.0.2.0/24",))

@@ -59,7 +59,7 @@ class KnownAnswer:
     probability: float = 0.87
     heat_map: bytes = field(default_factory=png)
 
-    def predict(self, model_id: ModelId, instances: Any) -> Prediction:
+    def predict(self, model_id: ModelId, instances: Any, priority: str = "routine") -> Prediction:
         labels = (Label("benign", BENIGN, 1 - self.probability), Label("malignant", MALIGNANT, self.probability))
         images = tuple(
             ScoredImage(
@@ -179,8 +179,17 @@ def open_hospital(home: Path, template: Path, subscriptions: dict[str, Any] | No
     shutil.copy(template, home / "dxgate.sqlite")
     os.chmod(home / "dxgate.sqlite", 0o600)
     database = wiring.database(settings)
+    services = web_services(settings, database)
+    with database.begin("worker-1") as unit:
+        unit.models.announce(model())
+        unit.commit()
+    return Hospital(settings, database, services)
+
+
+def web_services(settings: Settings, database: SqlDatabase) -> WebServices:
+    """What one web process works with."""
     vault = wiring.vault(settings, database)
-    services = WebServices(
+    return WebServices(
         settings=settings,
         database=database,
         vault=vault,
@@ -189,11 +198,10 @@ def open_hospital(home: Path, template: Path, subscriptions: dict[str, Any] | No
         record=wiring.record(settings, vault),
         commits=GroupCommitter(database, "web"),
         page_key=wiring.all_keys(settings).key(Purpose.TOKENS).key,
+        review=wiring.review(settings, database),
+        fetch_keys=wiring.key_set_fetch(settings),
+        elsewhere=wiring.sign_in_elsewhere(settings, database),
     )
-    with database.begin("worker-1") as unit:
-        unit.models.announce(model())
-        unit.commit()
-    return Hospital(settings, database, services)
 
 
 def add_study(hospital: Hospital, folder: Path, planted: Planted = PLANTED[0], instances: int = 2) -> StudyId:

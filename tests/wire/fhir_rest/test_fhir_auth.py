@@ -63,9 +63,9 @@ def test_success_is_audited(ward: Ward) -> None:
     assert ward.hospital.events("client:authenticate")[0].actor == "client:reports-only"
 
 
-@pytest.mark.parametrize("grant", ["password", "authorization_code", ""])
+@pytest.mark.parametrize("grant", ["password", "urn:ietf:params:oauth:grant-type:jwt-bearer", ""])
 def test_other_grants_are_refused(ward: Ward, grant: str) -> None:
-    """Only client_credentials is a grant type here."""
+    """Grant types that are not named in smart-configuration are refused."""
     answer = httpx.post(f"{ward.base}/auth/token", data={"grant_type": grant}, auth=("ehr", SECRET))
     assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
 

@@ -7,7 +7,6 @@ from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import PLANTED
 
 from gateway.domain.report import report_id
-from gateway.formats.fhir.capability import SERVED
 
 
 @pytest.fixture
@@ -19,19 +18,29 @@ def test_metadata_is_open_and_true_of_the_server(ward: Ward) -> None:
     """Every type and parameter of the CapabilityStatement answers with 200."""
     statement = ward.http.get("/fhir/metadata", headers={"Authorization": ""}).json()
     assert statement["resourceType"] == "CapabilityStatement"
-    examples = {"date": "ge2000-01-01", "reference": "abc", "token": "abc", "string": "abc"}
+    examples = {
+        "date": "ge2000-01-01",
+        "reference": "http://a.example/x",
+        "token": "abc",
+        "string": "abcde",
+        "number": "1",
+        "quantity": "1",
+        "uri": "http://a.example",
+    }
     for resource in statement["rest"][0]["resource"]:
         kind = resource["type"]
-        served = next(one for one in SERVED if one.type == kind)
-        assert ward.get(kind).status_code == 200
-        for parameter in served.parameters:
-            for name in parameter.names:
-                answer = ward.get(kind, params={name: examples[parameter.type]})
-                assert answer.status_code == 200, (kind, name, answer.text)
-        for include in resource.get("searchInclude", ()):
-            assert ward.get(kind, params={"_include": include}).status_code == 200
-        for include in resource.get("searchRevInclude", ()):
-            assert ward.get(kind, params={"_revinclude": include}).status_code == 200
+        if kind == "AuditEvent":  # tests/wire/access/test_audit_events.py asks each of its parameters
+            continue
+        names = [(one["name"], examples[one["type"]]) for one in resource["searchParam"] if one["type"] in examples]
+        includes = [("_include", one) for one in resource.get("searchInclude", ())]
+        includes += [("_revinclude", one) for one in resource.get("searchRevInclude", ())]
+        for some in (*batched(names, 25), *batched(includes, 10)):
+            answer = ward.get(kind, params=list(some))
+            assert answer.status_code == 200, (kind, some, answer.text)
+
+
+def batched(items: list[tuple[str, str]], size: int) -> list[list[tuple[str, str]]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def test_every_reference_can_be_read(ward: Ward, report: str) -> None:
@@ -69,13 +78,13 @@ def test_report_carries_identity_and_printed_form(ward: Ward, report: str) -> No
 
 
 def test_read_is_audited_with_ids_alone(ward: Ward, report: str) -> None:
-    """A read leaves resource:read and identity:open in the trail, and no identity."""
+    """A read leaves fhir:read and identity:open in the trail, and no identity."""
     ward.get(report)
-    entry = ward.hospital.events("resource:read")[0]
+    entry = ward.hospital.events("fhir:read")[0]
     assert (entry.subject_id, entry.actor) == (report.partition("/")[2], "client:ehr")
     opened = ward.hospital.events("identity:open")[0]
     assert (opened.actor, opened.details["purpose"]) == ("client:ehr", "read")
-    told = str([ward.hospital.events(name) for name in ("resource:read", "resource:search", "identity:open")])
+    told = str([ward.hospital.events(name) for name in ("fhir:read", "fhir:search", "identity:open")])
     assert PLANTED[0].accession not in told
     assert PLANTED[0].patient_id not in told
 
@@ -127,13 +136,13 @@ def test_options_lists_the_methods(ward: Ward, path: str) -> None:
     [
         ("application/fhir+json", "", 200),
         ("application/json;q=0.9, text/html", "", 200),
-        ("text/html,application/xml;q=0.9,*/*;q=0.8", "", 200),
-        ("application/fhir+xml", "", 406),
+        ("text/html,application/xml;q=0.7,*/*;q=0.8", "", 200),
+        ("application/fhir+turtle", "", 406),
         ("application/fhir+json;q=0", "", 406),
         ("application/fhir+json; fhirVersion=5.0", "", 406),
         ("application/fhir+json; fhirVersion=4.0", "", 200),
         ("application/fhir+xml", "?_format=json", 200),
-        ("*/*", "?_format=xml", 406),
+        ("*/*", "?_format=ttl", 406),
         ("*/*", "?_format=application/fhir%2Bjson", 200),
         ("*/*", "?_format=application/fhir+json", 200),
     ],

@@ -127,7 +127,8 @@ def test_unknown_parameter_is_named(ward: Ward) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["identifier:exact=1", "_include=DiagnosticReport:encounter", "_summary=text", "_sort=status", "name=x"]
+    "query",
+    ["identifier:exact=1", "_include=DiagnosticReport:status", "_summary=some", "_sort=status", "name=x", "code:in=x"],
 )
 def test_what_is_not_declared_is_refused(ward: Ward, query: str) -> None:
     """Modifiers, includes, summaries and orders that are not declared are refused."""
@@ -189,7 +190,7 @@ def test_patient_by_each_way(ward: Ward) -> None:
 def test_search_is_audited_with_ids_alone(ward: Ward) -> None:
     """A search leaves the names of its parameters and the ids it found, not what was asked for."""
     ward.get("DiagnosticReport", params={"patient.identifier": FIRST.patient_id})
-    entry = ward.hospital.events("resource:search")[0]
+    entry = ward.hospital.events("fhir:search")[0]
     assert entry.details["parameters"] == ["patient.identifier"]
     assert entry.details["found"] == [report_id(ward.hospital.studies[0])]
 

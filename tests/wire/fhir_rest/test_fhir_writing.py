@@ -84,6 +84,8 @@ def test_conditional_create_makes_one(ehr: Writer) -> None:
     ehr.create(patient("cond"))
     several = ehr.send("POST", "Patient", patient("cond"), If_None_Exist=f"identifier={MRN}|cond")
     assert several.status_code == 412
+    in_the_address = ehr.send("POST", f"Patient?identifier={MRN}|cond", patient("cond"))
+    assert in_the_address.status_code == 400
 
 
 def test_conditional_update_and_delete(ehr: Writer) -> None:
@@ -192,8 +194,94 @@ def test_a_client_writes_what_its_scopes_say(ehr: Writer) -> None:
 
 
 def test_writes_are_audited_with_ids_alone(ehr: Writer) -> None:
-    """Each write leaves who, what and which version in the trail, and nothing of what was written."""
+    """Each write leaves who and what in the trail, and nothing of what was written."""
     own_id = ehr.create(patient("AUDITED-NUMBER"))["id"]
-    entry = ehr.hospital.events("resource:create")[0]
-    assert (entry.subject_id, entry.actor, entry.details["version"]) == (own_id, "client:ehr", 1)
-    assert "AUDITED-NUMBER" not in str(ehr.hospital.events("resource:create"))
+    entry = ehr.hospital.events("fhir:create")[0]
+    assert (entry.subject_id, entry.actor) == (own_id, "client:ehr")
+    assert "AUDITED-NUMBER" not in str(ehr.hospital.events("fhir:create"))
+
+
+def test_xml_is_taken_and_given(ehr: Writer) -> None:
+    """A resource that comes as XML is read as JSON and as XML with the same content; a refusal is XML as well."""
+    body = b'<Patient xmlns="http://hl7.org/fhir"><gender value="female"/><birthDate value="1974-12-25"/></Patient>'
+    xml = {"Content-Type": "application/fhir+xml", "Accept": "application/fhir+xml"}
+    made = ehr.http.post("/fhir/Patient", content=body, headers=xml)
+    assert made.status_code == 201
+    assert made.headers["content-type"].startswith("application/fhir+xml")
+    path = made.headers["location"].removeprefix(f"{ehr.hospital.services.fhir_base}/")
+    assert b'<birthDate value="1974-12-25"/>' in made.content
+    assert ehr.send("GET", path).json()["gender"] == "female"
+    assert ehr.send("GET", f"{path}?_format=xml").content == made.content
+    lost = ehr.http.get("/fhir/Patient/nobody-here", headers={"Accept": "application/fhir+xml"})
+    assert lost.status_code == 404
+    assert lost.content.startswith(b"<OperationOutcome") or b"<OperationOutcome" in lost.content[:80]
+
+
+def test_patches_of_both_kinds(ehr: Writer) -> None:
+    """JSON Patch and FHIRPath Patch make the next version; one that does not fit, or breaks the resource, is 422."""
+    own_id = ehr.create(patient("patch"))["id"]
+    path = f"Patient/{own_id}"
+    operations = [{"op": "add", "path": "/gender", "value": "female"}]
+    json_patch = {"Content_Type": "application/json-patch+json"}
+    first = ehr.send("PATCH", path, operations, If_Match='W/"1"', **json_patch)
+    assert (first.status_code, first.json()["gender"], first.headers["etag"]) == (200, "female", 'W/"2"')
+    assert ehr.send("PATCH", path, operations, If_Match='W/"1"', **json_patch).status_code == 412
+    part = [
+        {"name": "type", "valueCode": "replace"},
+        {"name": "path", "valueString": "Patient.gender"},
+        {"name": "value", "valueCode": "male"},
+    ]
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": part}]}
+    second = ehr.send("PATCH", f"Patient?identifier={MRN}|patch", parameters)
+    assert (second.status_code, second.json()["gender"]) == (200, "male")
+    wrong = [{"op": "replace", "path": "/gender", "value": "purple"}]
+    assert ehr.send("PATCH", path, wrong, **json_patch).status_code == 422
+    assert ehr.send("PATCH", path, [{"op": "remove", "path": "/nothing"}], **json_patch).status_code == 422
+    assert ehr.send("PATCH", path, [{"op": "replace", "path": "/id", "value": "x"}], **json_patch).status_code == 422
+    assert ehr.send("PATCH", "Patient/nobody-here", operations, **json_patch).status_code == 404
+    assert ehr.send("GET", path).headers["etag"] == 'W/"3"'
+    methods = [one["request"]["method"] for one in ehr.send("GET", f"{path}/_history").json()["entry"]]
+    assert methods == ["PATCH", "PATCH", "POST"]
+
+
+def test_validate_stores_nothing(ehr: Writer) -> None:
+    """$validate says what would be found wrong, with the element, and leaves no resource behind."""
+    good = ehr.send("POST", "Patient/$validate", patient("validated"))
+    assert (good.status_code, good.json()["issue"][0]["severity"]) == (200, "information")
+    bad = ehr.send("POST", "Patient/$validate", patient("validated", gender="purple", birthDate="1974-13-01"))
+    places = {place for issue in bad.json()["issue"] for place in issue["expression"]}
+    assert places >= {"Patient.gender", "Patient.birthDate"}
+    wrapped = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "resource", "resource": {"resourceType": "Patient", "gender": 1}}],
+    }
+    assert ehr.send("POST", "Patient/$validate", wrapped).json()["issue"][0]["severity"] == "error"
+    assert ehr.send("GET", f"Patient?identifier={MRN}|validated").json().get("entry") is None
+
+
+def test_everything_of_a_patient(ehr: Writer) -> None:
+    """$everything gives the whole record once, in pages, with what it refers to of the house and nobody else's."""
+    organization = ehr.create({"resourceType": "Organization", "name": "Lab"})["id"]
+    ehr.create(observation(f"Patient/{ehr.create(patient('somebody-else'))['id']}"))
+    own_id = ehr.create(patient("everything"))["id"]
+    performer = [{"reference": f"Organization/{organization}"}]
+    made = {ehr.create(observation(f"Patient/{own_id}", performer=performer))["id"] for _ in range(3)}
+    path = f"Patient/{own_id}/$everything"
+    bundle = ehr.send("GET", path).json()
+    assert {(one["resource"]["id"], one["search"]["mode"]) for one in bundle["entry"]} == {
+        (own_id, "match"),
+        *((one, "match") for one in made),
+        (organization, "include"),
+    }
+    assert bundle["total"] == 4
+    seen: list[str] = []
+    url: str | None = f"{path}?_count=1&_type=Observation"
+    while url:
+        page = ehr.send("GET", url).json()
+        seen += [one["resource"]["id"] for one in page["entry"] if one["search"]["mode"] == "match"]
+        following = [link["url"] for link in page["link"] if link["relation"] == "next"]
+        url = following[0].removeprefix(f"{ehr.hospital.services.fhir_base}/") if following else None
+    assert (set(seen), len(seen)) == (made, 3)
+    assert ehr.send("GET", f"{path}?_since=2999-01-01").json().get("entry") is None
+    assert ehr.send("GET", f"{path}?start=2020").status_code == 400
+    assert ehr.send("GET", "Patient/nobody-here/$everything").status_code == 404

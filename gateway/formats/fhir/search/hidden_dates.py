@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gateway.domain.criterion import SpanWanted
 from gateway.domain.errors import Unsupported
@@ -44,16 +44,18 @@ def marks_wanted(wanted: SpanWanted) -> list[str]:
     for year in range(FIRST_YEAR, LAST_YEAR + 1):
         low, high = span(f"{year:04}")
         if low < wanted.high + wanted.slack and high > wanted.low - wanted.slack:
-            found += _of_year(year, fits)
+            found += _of_year(year, fits, is_convex=wanted.prefix != "ne")
         elif fits(f"{year:04}"):  # all of the year lies on one side of what is wanted
             found.append(f"y{year:04}")
     return found
 
 
-def _of_year(year: int, fits: Fits) -> Iterator[str]:
+def _of_year(year: int, fits: Fits, *, is_convex: bool) -> Iterator[str]:
+    """`is_convex`: where the first and the last day of a month fit, all between them do."""
     months = [f"{year:04}-{month:02}" for month in range(1, 13)]
-    ends = {month: (f"{month}-01", f"{month}-{monthrange(year, number)[1]}") for number, month in enumerate(months, 1)}
-    judged = {month: (fits(month), *(fits(day) for day in ends[month])) for month in months}
+    days = {month: [f"{month}-{day:02}" for day in range(1, _length(month) + 1)] for month in months}
+    looked_at = {month: (all_days[0], all_days[-1]) if is_convex else all_days for month, all_days in days.items()}
+    judged = {month: (fits(month), *(fits(day) for day in looked_at[month])) for month in months}
     whole = fits(f"{year:04}")
     if whole and all(all(each) for each in judged.values()):
         yield f"y{year:04}"
@@ -61,16 +63,19 @@ def _of_year(year: int, fits: Fits) -> Iterator[str]:
     if whole:
         yield f"Y{year:04}"
     for month in months:
-        yield from _of_month(year, month, judged[month], fits)
+        yield from _of_month(month, judged[month], days[month], fits)
 
 
-def _of_month(year: int, month: str, judged: tuple[bool, ...], fits: Fits) -> Iterator[str]:
+def _of_month(month: str, judged: tuple[bool, ...], days: list[str], fits: Fits) -> Iterator[str]:
     if all(judged):
         yield f"m{month}"
         return
     if judged[0]:
         yield f"M{month}"
-    for day in range(1, monthrange(year, int(month[5:]))[1] + 1):
-        text = date(year, int(month[5:]), day).isoformat()
-        if fits(text):
-            yield f"d{text}"
+    for day in days:
+        if fits(day):
+            yield f"d{day}"
+
+
+def _length(month: str) -> int:
+    return monthrange(int(month[:4]), int(month[5:]))[1]

@@ -24,6 +24,7 @@ MAX_COUNT = 200
 MAX_PARAMETERS = 30
 MAX_INCLUDES = 10
 MAX_ORDER = 3
+_ONCE = frozenset({"_count", "_total", "_summary"})
 _SORTED = ("date", "number", "quantity", "string")
 
 
@@ -62,12 +63,14 @@ def search_query(kind: str, fields: Fields, reading: Reading, *, lenient: bool =
         raise Invalid(f"a search has at most {MAX_PARAMETERS} parameters")
     query = SearchQuery(kind)
     for name, value in fields:
-        if value == "":
-            continue  # R4 3.1.1.4: an empty parameter is none
         try:
             changed = _with(query, name, value, reading)
+        except Invalid as error:
+            error.place = f"http.{printable(name)}"
+            raise
         except Unsupported as error:
             if not lenient:
+                error.place = f"http.{printable(name)}"
                 raise
             query = replace(query, dropped=(*query.dropped, (printable(name), str(error))))
         else:
@@ -77,6 +80,8 @@ def search_query(kind: str, fields: Fields, reading: Reading, *, lenient: bool =
 
 def _with(query: SearchQuery, name: str, value: str, reading: Reading) -> SearchQuery:
     reader = _RESULT.get(name.partition(":")[0])
+    if name in _ONCE and any(name == known for known, _ in query.fields):
+        raise Invalid(f"{name} stands once")
     if reader is not None:
         return reader(query, name, value)
     return replace(query, criteria=(*query.criteria, criterion(query.kind, name, value, reading)))
@@ -189,6 +194,7 @@ _RESULT: dict[str, Callable[[SearchQuery, str, str], SearchQuery]] = {
     "_revinclude": _include,
     "_format": _ignored,
     "_pretty": _ignored,
+    "_totalMethod": _ignored,  # how fhirpy asks for a count, beside _count=0
     "_contained": _contained,
 }
 

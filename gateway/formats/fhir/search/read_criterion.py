@@ -25,6 +25,7 @@ from gateway.formats.fhir.search.wording import alternatives, unescaped
 
 MAX_DEPTH = 4  # of chains and _has together
 _LONGEST_NAME = 200
+_TRAIL = "AuditEvent"
 _MODIFIERS: dict[str, tuple[Modifier, ...]] = {
     "token": ("text", "not", "missing", "of-type"),
     "reference": ("missing", "identifier"),
@@ -74,6 +75,8 @@ def _criterion(kind: str, name: str, value: str, reading: Reading, depth: int) -
 
 def parameter_of(kind: str, code: str) -> Parameter:
     """Unsupported where the type has no such parameter."""
+    if kind == _TRAIL:
+        raise Unsupported("the audit trail lies outside of the store and is searched by itself")
     found = parameters(kind).get(code)
     if found is None:
         reason = f": {_ENTIRE[code]}" if code in _ENTIRE else ""

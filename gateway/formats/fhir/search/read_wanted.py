@@ -100,6 +100,8 @@ def _reference(types: tuple[str, ...], name: str, text: str, base: Base) -> Refe
     found = literal(plain, base)
     if found is None:
         raise Invalid(f"the parameter {name} must be [id], [type]/[id] or a URL")
+    if found.type and types and found.type not in types:
+        raise Invalid(f"the parameter {name} never refers to that type")
     return ReferenceWanted(((found.type, found.target),))
 
 

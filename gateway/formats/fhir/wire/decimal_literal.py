@@ -14,6 +14,7 @@ from gateway.formats.fhir.wire.issue import refused
 MOST_DIGITS: Final = 64  # R4 asks for 18 significant digits and some exponent
 MOST_EXPONENT: Final = 400
 _BEYOND: Final = Decimal("1e9999")
+_SHORT_DECIMAL: Final = 8
 _SHORT_INTEGER: Final = 18
 NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -44,6 +45,8 @@ class WrittenDecimal(Decimal):
 
 def decimal(literal: str) -> Decimal:
     """The number with its text; `literal` must match NUMBER. Refused where digits or exponent are out of bounds."""
+    if len(literal) <= _SHORT_DECIMAL and "e" not in literal and "E" not in literal:
+        return Decimal(literal)  # Python writes these as they are
     if len(literal) > MOST_DIGITS:
         raise refused("value", f"a number has more than {MOST_DIGITS} characters")
     try:

@@ -8,9 +8,11 @@ for granted: the resource may be of any shape that JSON has.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
+from gateway.formats.fhir.wire.decimal_literal import WrittenDecimal
 from gateway.formats.fhir.wire.definitions import RESOURCE, Codes, Member, Type, type_named
 from gateway.formats.fhir.wire.findings import Findings, Place
 from gateway.formats.fhir.wire.invariants import Invariant, invariants_of
@@ -21,6 +23,7 @@ from gateway.formats.fhir.wire.supported import CONTAINED, SUPPORTED
 
 _OUTSIDE: Final = frozenset(SUPPORTED)
 _INSIDE: Final = frozenset((*SUPPORTED, *CONTAINED))
+_SCALARS: Final = frozenset((str, int, bool, Decimal, WrittenDecimal))
 _VERSIONED: Final = frozenset(("versionId", "lastUpdated"))
 _FRAGMENTS: Final = frozenset(("uri", "url", "canonical"))
 
@@ -32,6 +35,9 @@ class Step:
     member: Member
     rule: Rule | None
     fragment: bool
+    plain: bool  # one scalar of which the schema says everything
+    coded: frozenset[str] | None  # the codes of one primitive
+    simple: bool  # an object without rules of its place
     type: Type | None
 
 
@@ -61,11 +67,40 @@ def plan(name: str) -> Plan:
     if kind is None:
         raise LookupError(name)
     steps = {
-        each.name: Step(each, RULES.get(each.kind), each.kind in _FRAGMENTS, type_named(each.kind))
+        each.name: Step(
+            each,
+            RULES.get(each.kind),
+            each.kind in _FRAGMENTS,
+            _is_plain(each),
+            _coded(each),
+            _is_simple(each),
+            type_named(each.kind),
+        )
         for each in kind.members.values()
     }
     choices = tuple(choice | {f"_{name}" for name in choice} for choice in kind.choices)
     return Plan(steps, kind, invariants_of(kind.name), choices)
+
+
+def _is_plain(member: Member) -> bool:
+    ruled = member.kind in RULES or member.kind in _FRAGMENTS or member.kind == "xhtml" or member.codes is not None
+    return member.primitive and not member.many and not ruled
+
+
+def _coded(member: Member) -> frozenset[str] | None:
+    return member.codes.all if member.codes is not None and member.primitive and not member.many else None
+
+
+def _is_simple(member: Member) -> bool:
+    ruled = member.kind in ("Reference", RESOURCE) or member.codes is not None
+    return not (member.primitive or ruled)
+
+
+def _says_all(value: str, step: Step) -> bool:
+    """Text of which nothing more is to be asked: an allowed code, an address that is no fragment, any plain text."""
+    if step.coded is not None:
+        return value in step.coded
+    return step.plain or (step.fragment and not step.member.many and value[:1] not in ("", "#"))
 
 
 class Walk:
@@ -114,6 +149,10 @@ class Walk:
             step = steps.get(name)
             if step is None:
                 self._other(node, name, value, how, place)
+            elif (type(value) is str and _says_all(value, step)) or (step.plain and type(value) in _SCALARS):
+                continue
+            elif step.simple and type(value) is dict and not step.member.many:
+                self._object(value, plan(step.member.kind), (place, name, None))
             elif step.member.many:
                 self._list(node, step, value, (place, name, None))
             elif type(value) is list:
@@ -138,6 +177,8 @@ class Walk:
         if not value:
             return self._add("structure", place, "a list may not be empty")
         parent, name, _ = place
+        if step.simple:
+            return self._objects(step, value, parent, name)
         act = self._primitive if step.member.primitive else self._complex
         beside = node.get(f"_{name}") if step.member.primitive else None
         for index, each in enumerate(value):
@@ -145,6 +186,14 @@ class Walk:
                 continue  # the value is missing, its extension is there
             act(step, each, (parent, name, index))
         return None
+
+    def _objects(self, step: Step, values: list[Any], parent: Place, name: str) -> None:
+        how = plan(step.member.kind)
+        for index, each in enumerate(values):
+            if type(each) is dict:
+                self._object(each, how, (parent, name, index))
+            else:
+                self._add("structure", (parent, name, index), "this element is a JSON object")
 
     def _primitive(self, step: Step, value: Any, place: Place) -> None:
         if value is None or type(value) is dict or type(value) is list:

@@ -140,12 +140,14 @@ class Pages:
             return look(Visit(self.services, person, unit, request.path_params, query_fields(request), token))
 
     def show(self, view: View, request: Request, person: Person, here: str, status: int = 200) -> HTMLResponse:
-        """The view as a page, with the number of held objects for those who may list them."""
-        waiting = 0
-        if may(person, "list held objects"):
-            with self.services.database.read() as unit:
-                waiting = unit.clearances.count("held", MOST_COUNTED + 1)
-        data = {**view.data, "waiting": waiting}
+        """The view as a page, with the number of held objects and unsigned reports for those whom they concern."""
+        counts = {"waiting": 0, "unsigned": 0}
+        with self.services.database.read() as unit:
+            if may(person, "list held objects"):
+                counts["waiting"] = unit.clearances.count("held", MOST_COUNTED + 1)
+            if may(person, "decide about reports"):
+                counts["unsigned"] = unit.reports.count_waiting(MOST_COUNTED + 1)
+        data = {**view.data, **counts}
         answer = self.html(view.template, request, data, person=person, here=here, status=status)
         answer.headers["Content-Security-Policy"] = view.policy
         return answer

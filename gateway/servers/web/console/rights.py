@@ -11,15 +11,25 @@ from typing import Final, Literal
 from gateway.domain.access import Person, Role
 from gateway.domain.errors import Forbidden
 from gateway.domain.reidentification import MAY_REIDENTIFY
+from gateway.domain.review import MAY_SIGN
 from gateway.flow.decide_held import MAY_DECIDE
 
-Right = Literal["see identity", "list held objects", "decide about held objects", "lead a pseudonym back"]
+Right = Literal[
+    "see identity",
+    "list held objects",
+    "decide about held objects",
+    "lead a pseudonym back",
+    "list reports",
+    "decide about reports",
+]
 
 RIGHTS: Final[dict[Right, frozenset[str]]] = {
     "see identity": frozenset({"admin", "physician"}),
     "list held objects": MAY_DECIDE | {"auditor"},
     "decide about held objects": MAY_DECIDE,
     "lead a pseudonym back": frozenset(MAY_REIDENTIFY),
+    "list reports": MAY_SIGN | {"admin", "auditor"},
+    "decide about reports": MAY_SIGN,
 }
 ROLES: Final[tuple[Role, ...]] = ("admin", "auditor", "physician", "privacy-officer")
 

@@ -13,13 +13,18 @@ from starlette.staticfiles import StaticFiles
 
 from gateway.domain.errors import GatewayError
 from gateway.servers.web.console.audit import audit
+from gateway.servers.web.console.consent import Consent
+from gateway.servers.web.console.elsewhere import Elsewhere
 from gateway.servers.web.console.held import held
 from gateway.servers.web.console.held_decision import HeldDecision
 from gateway.servers.web.console.held_object import held_object, held_picture
 from gateway.servers.web.console.identity import IdentityPage
-from gateway.servers.web.console.login import SignIn
+from gateway.servers.web.console.login import CONSENT_PATH, SignIn
 from gateway.servers.web.console.models import models
 from gateway.servers.web.console.page import PAGE_HEADERS, Pages, Picture, Visit
+from gateway.servers.web.console.report import report
+from gateway.servers.web.console.report_decision import ReportDecision
+from gateway.servers.web.console.reports import reports
 from gateway.servers.web.console.studies import studies
 from gateway.servers.web.console.study import picture, study
 from gateway.servers.web.request_log import name_request
@@ -30,14 +35,24 @@ def console_routes(services: WebServices) -> list[Route | Mount]:
     pages = Pages(services)
     sign_in = SignIn(pages)
     identity = IdentityPage(pages)
+    elsewhere = Elsewhere(pages)
+    apps = Consent(pages)
     return [
         Route("/console", _to_studies),
         Route("/console/login", sign_in.form, methods=["GET"]),
         Route("/console/login", sign_in.sign_in, methods=["POST"]),
+        Route("/console/elsewhere", elsewhere.begin, methods=["GET"]),
+        Route("/console/elsewhere/return", elsewhere.finish, methods=["GET"]),
+        Route("/console/authorize", apps.begin, methods=["GET"]),
+        Route(CONSENT_PATH, apps.ask, methods=["GET"]),
+        Route(CONSENT_PATH, apps.decide, methods=["POST"]),
         Route("/console/logout", sign_in.sign_out, methods=["POST"]),
         Route("/console/studies", pages.endpoint("studies", studies)),
         Route("/console/studies/{study}", pages.endpoint("study", study)),
         Route("/console/studies/{study}/pictures/{finding}/{number}", _Pictures(pages, "picture", picture).show),
+        Route("/console/reports", pages.endpoint("reports", reports)),
+        Route("/console/reports/{report}", pages.endpoint("report", report), methods=["GET"]),
+        Route("/console/reports/{report}", ReportDecision(pages).decide, methods=["POST"]),
         Route("/console/held", pages.endpoint("held", held)),
         Route("/console/held/{instance}", pages.endpoint("held-object", held_object), methods=["GET"]),
         Route("/console/held/{instance}", HeldDecision(pages).decide, methods=["POST"]),

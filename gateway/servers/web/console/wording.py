@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.flow.scopes import of_scope
+
 TONES: dict[str, frozenset[str]] = {
     "good": frozenset(
         {"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"}
@@ -53,6 +55,17 @@ def percent(value: float) -> str:
     return f"{value * 100:.1f} %"
 
 
+def duration(seconds: float | None) -> str:
+    """A span in the unit that reads best: 40 s, 12 min, 3.5 h, 2.0 d."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
+
+
 def capitalize_first(text: str) -> str:
     """A sentence's first letter; the rest stays as it is."""
     return text[:1].upper() + text[1:]
@@ -74,6 +87,18 @@ def person_name(value: str) -> str:
     return " · ".join(writings)
 
 
+_LETTERS = {"c": "create", "r": "read", "u": "change", "d": "delete", "s": "search"}
+
+
+def scope_words(scope: str) -> str:
+    """A SMART scope in words."""
+    if scope == "offline_access":
+        return "go on for a working day without asking you again"
+    kind, letters = of_scope(scope)
+    verbs = ", ".join(word for letter, word in _LETTERS.items() if letter in letters)
+    return f"{verbs}: {'everything but the audit trail' if kind == '*' else kind}"
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "tone": tone,
     "moment": moment,
@@ -82,7 +107,9 @@ FILTERS: dict[str, Callable[..., str]] = {
     "listed": listed,
     "counted": counted,
     "percent": percent,
+    "duration": duration,
     "capitalize_first": capitalize_first,
     "day": day,
     "person_name": person_name,
+    "scope_words": scope_words,
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.domain.errors import Missing
+from gateway.formats.fhir.search.references import ID
 from gateway.formats.fhir.wire.supported import SUPPORTED
-from gateway.servers.web.fhir.token_value import ID
 from gateway.servers.web.refusal import Refusal
 
 _NO_RECORDS = frozenset({"Parameters", "OperationOutcome", "CapabilityStatement"})

@@ -6,12 +6,12 @@ from gateway.domain.errors import Invalid
 from gateway.flow.record.asked import Criteria
 from gateway.servers.web.fhir.exchange import FhirRequest
 
-_OF_THE_ANSWER = frozenset({"_format", "_pretty"})
+OF_THE_ANSWER = frozenset({"_format", "_pretty"})
 
 
 def condition_of(request: FhirRequest) -> Criteria:
     """Invalid where there is none: everything would match."""
-    criteria = tuple((name, value) for name, value in request.fields if name not in _OF_THE_ANSWER)
+    criteria = tuple((name, value) for name, value in request.fields if name not in OF_THE_ANSWER)
     if not criteria or not all(value for _, value in criteria):
         raise Invalid("a write to a type needs criteria, and each of them a value")
     return criteria

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from gateway.flow.record.asked import Asked, criteria_of
+from gateway.servers.web.fhir.condition import OF_THE_ANSWER
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.resource_body import resource_of
+from gateway.servers.web.refusal import Refusal
 
 
 def create(request: FhirRequest) -> Asked:
-    """201; 200 with the one that matches; Unmet (412) where several do."""
+    """201; 200 with the one that matches; Unmet (412) where several do.
+
+    Refusal (400) for criteria in the address: to ignore them would make a second resource.
+    """
+    if any(name not in OF_THE_ANSWER for name, _ in request.fields):
+        raise Refusal(400, "not-supported", "a create takes its condition from the header If-None-Exist")
     condition = request.headers.get("if-none-exist", "").strip()
     return Asked(
         "POST",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,11 +17,12 @@ from gateway.domain.access import Client
 from gateway.domain.errors import Erased, Fault, GatewayError, Unavailable
 from gateway.flow.record.write import Overtaken
 from gateway.servers.web.body import query_fields, read_body, read_form
+from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate
 from gateway.servers.web.fhir.bulk import BULK_FILE
 from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, check_format, prefers_lenient, refused
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, prefers_lenient, refused, wants_xml
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.interactions import INTERACTIONS, find
 from gateway.servers.web.fhir.pending import Again, Outcome, Pending
@@ -43,16 +45,17 @@ class FhirEndpoint:
 
     async def __call__(self, request: Request) -> Response:
         name_request(request, "fhir.none")
-        head = request.method == "HEAD"
         try:
+            self._services.address_rate.take(address_of(request))
             return await self._answer(request)
         except GatewayError as error:
             if isinstance(error, Fault):
                 log.exception("fhir.fault")
-            return refused(error).response(head=head)
+            said = refused(error)
         except Exception:
             log.exception("fhir.crash")  # the log's formatter writes places, never the message
-            return refused(Fault("internal error")).response(head=head)
+            said = refused(Fault("internal error"))
+        return said.response(head=request.method == "HEAD", xml=_prefers_xml(request))
 
     async def _answer(self, request: Request) -> Response:
         segments = [part for part in request.path_params.get("path", "").split("/") if part]
@@ -72,6 +75,8 @@ class FhirEndpoint:
             run = threads.bundle if address.shape == "[base]" else threads.work
             outcome = await run(self._run, request, interaction, asked, client)
             answer = await self._settled(outcome)
+            if interaction.name != BULK_FILE and wants_xml(request, asked.fields):
+                return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
         return answer.response(head=request.method == "HEAD")
 
     def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Outcome:
@@ -79,7 +84,7 @@ class FhirEndpoint:
         client = client or authenticate(self._services, request)
         name_request(request, f"fhir.{interaction.name} {asked.kind}".rstrip(), f"client:{client.name}")
         if interaction.name != BULK_FILE:
-            check_format(request, asked.fields)
+            wants_xml(request, asked.fields)  # 406 before anything is done
         return interaction.perform(self._services, client, asked)
 
     async def _settled(self, outcome: Outcome) -> Answer:
@@ -130,5 +135,13 @@ class FhirEndpoint:
             raise wrong_method(("GET", "HEAD", "OPTIONS"))
         if name != "metadata":
             return JSONResponse(smart_configuration(self._services))
-        check_format(request, query_fields(request))
-        return capabilities(self._services).response(head=request.method == "HEAD")
+        xml = wants_xml(request, query_fields(request))
+        return capabilities(self._services, INTERACTIONS).response(head=request.method == "HEAD", xml=xml)
+
+
+def _prefers_xml(request: Request) -> bool:
+    """For a refusal, which must be said whatever the client speaks."""
+    try:
+        return wants_xml(request, query_fields(request))
+    except GatewayError:
+        return False

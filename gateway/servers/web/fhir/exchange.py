@@ -6,7 +6,7 @@ Header rules of HL7 FHIR R4 3.1.0: content negotiation, Prefer, conditional read
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -15,21 +15,27 @@ from typing import Final, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.domain.access import Client
+from gateway.domain.access import Caller, Client
 from gateway.domain.errors import Category, Deleted, Fault, GatewayError, Invalid, Unmet
 from gateway.domain.resource import StoredVersion
 from gateway.flow.attempts import TooManyAttempts
 from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.opening_quota import TooManyOpenings
-from gateway.formats.fhir.capability import BY_TYPE, Served
-from gateway.formats.fhir.element import MEDIA_TYPE, Resource, element, encode
-from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue
-from gateway.formats.fhir.wire.issue import InvalidResource, Issue
+from gateway.flow.request_rate import TooManyRequests
+from gateway.formats.fhir.element import MEDIA_TYPE, Resource, encode
+from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue, outcome
+from gateway.formats.fhir.wire.issue import InvalidResource
+from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.formats.fhir.wire.xml_form import encode_xml
 from gateway.servers.web.body import Fields
 from gateway.servers.web.refusal import Refusal
 
 CONTENT_TYPE = f"{MEDIA_TYPE}; charset=utf-8"
+XML_MEDIA_TYPE = "application/fhir+xml"
+XML_CONTENT_TYPE = f"{XML_MEDIA_TYPE}; charset=utf-8"
 _JSON = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
+_XML = frozenset({"xml", "application/xml", "application/fhir+xml", "text/xml"})
+_QUALITY: Final = re.compile(r"0(\.[0-9]{1,3})?|1(\.0{1,3})?")
 _ANY = frozenset({"*/*", "application/*", "text/*"})
 _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
 _RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|operationoutcome)")
@@ -66,13 +72,6 @@ class FhirRequest:
     is_checked: bool = False
 
     @property
-    def served(self) -> Served:
-        """What can be searched for; Refusal (404) for a type that cannot."""
-        if self.kind not in BY_TYPE:
-            raise Refusal(404, "not-supported", "this resource type is not searched; see [base]/metadata")
-        return BY_TYPE[self.kind]
-
-    @property
     def media_type(self) -> str:
         """Of the body, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -106,18 +105,21 @@ class Answer:
     """The resource as JSON, where it is at hand as such."""
     modified: datetime | None = None
 
-    def response(self, *, head: bool = False) -> Response:
+    def response(self, *, head: bool = False, xml: bool = False) -> Response:
         """`head`: the same headers without the body (RFC 9110 9.3.2)."""
         body = encode(self.resource) if self.resource is not None else self.body
         if not body:
             return Response(status_code=self.status, headers=dict(self.headers))
+        if xml:
+            body = encode_xml(parse_json(body))
         headers = {"Content-Length": str(len(body)), **self.headers}
-        return Response(b"" if head else body, self.status, headers, media_type=CONTENT_TYPE)
+        kind = XML_CONTENT_TYPE if xml else CONTENT_TYPE
+        return Response(b"" if head else body, self.status, headers, media_type=kind)
 
 
 def actor_of(client: Client) -> str:
-    """How the audit trail calls a client."""
-    return f"client:{client.name}"
+    """How the audit trail calls who asks: a client, or the person for whom it asks."""
+    return client.actor if isinstance(client, Caller) else f"client:{client.name}"
 
 
 def version_headers(stored: StoredVersion) -> dict[str, str]:
@@ -127,6 +129,8 @@ def version_headers(stored: StoredVersion) -> dict[str, str]:
 
 def not_modified(stored: StoredVersion, request: FhirRequest) -> Answer | None:
     """304 where the client has this version already (R4 3.1.0.5.1)."""
+    if not ("if-none-match" in request.headers or "if-modified-since" in request.headers):
+        return None
     headers = version_headers(stored)
     return Answer(304, None, headers) if _is_known(request, headers) else None
 
@@ -140,13 +144,13 @@ def refused(error: GatewayError) -> Answer:
     if isinstance(error, NotAuthenticated):
         return Answer(LOGIN[0], issue(LOGIN[1], str(error)), {"WWW-Authenticate": _CHALLENGES})
     if isinstance(error, InvalidResource):
-        return Answer(_status_of(error), findings(error.issues), headers)
+        return Answer(_status_of(error), outcome(error.issues[:_MOST_ISSUES]), headers)
     status, code = OUTCOMES[error.category]
     if isinstance(error, Unmet):
         status, code = 412, "conflict"
     elif isinstance(error, Deleted):
         status, code = 410, "deleted"
-    if isinstance(error, TooManyAttempts | TooManyOpenings):
+    if isinstance(error, TooManyAttempts | TooManyOpenings | TooManyRequests):
         headers["Retry-After"] = str(error.seconds)
     elif error.category in (Category.BUSY, Category.UNAVAILABLE):
         headers["Retry-After"] = "5"
@@ -154,13 +158,15 @@ def refused(error: GatewayError) -> Answer:
     return Answer(status, issue(code, text, place), headers)
 
 
-def check_format(request: Request, fields: Fields) -> None:
-    """Refusal 406 where the client wants anything but JSON; `_format` wins over Accept (R4 3.1.0.1.11)."""
+def wants_xml(request: Request, fields: Fields) -> bool:
+    """Whether the answer is XML; `_format` wins over Accept (R4 3.1.0.1.11). Refusal 406 for neither JSON nor XML."""
     named = [value for name, value in fields if name == "_format"]
     accepted = request.headers.get("accept", "*/*")[:1024].split(",")
     wanted = [named[-1].replace(" ", "+")] if named else accepted  # an unescaped + in a URL arrives as a space
-    if not any(_is_json(each, anything=not named) for each in wanted):
-        raise Refusal(406, "not-supported", f"only {MEDIA_TYPE} is spoken here")
+    found = max((_rated(each, anything=not named) for each in wanted), default=(0.0, False))
+    if found[0] <= 0:
+        raise Refusal(406, "not-supported", f"only {MEDIA_TYPE} and {XML_MEDIA_TYPE} are spoken here")
+    return not found[1]
 
 
 def prefers_lenient(request: Request) -> bool:
@@ -168,15 +174,19 @@ def prefers_lenient(request: Request) -> bool:
     return "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
 
 
-def _is_json(media_range: str, *, anything: bool) -> bool:
+def _rated(media_range: str, *, anything: bool) -> tuple[float, bool]:
+    """How much a media range is wanted, and whether as JSON: of equals the one that needs no conversion."""
     kind, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    quality = 1.0
     for parameter in parameters:
         name, _, value = parameter.partition("=")
-        if name == "q" and value.strip("0.") == "":
-            return False
+        if name == "q":
+            quality = float(value) if _QUALITY.fullmatch(value) else 0.0
         if name == "fhirversion" and value not in ("4.0", "4.0.1"):
-            return False
-    return kind in _JSON or (anything and kind in _ANY)
+            return 0.0, False
+    if kind in _JSON or (anything and kind in _ANY):
+        return quality, True
+    return (quality, False) if kind in _XML else (0.0, False)
 
 
 def _is_known(request: FhirRequest, headers: Mapping[str, str]) -> bool:
@@ -192,15 +202,6 @@ def _is_known(request: FhirRequest, headers: Mapping[str, str]) -> bool:
         except (ValueError, TypeError):
             return False
     return False
-
-
-def findings(issues: Sequence[Issue]) -> Resource:
-    """An OperationOutcome of what was found wrong with a resource."""
-    said = [
-        element(severity=one.severity, code=one.code, diagnostics=one.text, expression=_list(one.expression))
-        for one in issues[:_MOST_ISSUES]
-    ]
-    return {"resourceType": "OperationOutcome", "issue": said}
 
 
 def _status_of(error: InvalidResource) -> int:

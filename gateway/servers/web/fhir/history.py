@@ -15,6 +15,7 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -54,8 +55,9 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
         page = [one for one in found[: asked.count] if _may_see(client, one, request.kind)]
         shown = [one for one in page if not one.is_deleted]
         bodies = services.record.opened(unit, shown, "read", actor_of(client))
-        subject = request.id or request.kind or "all"
-        unit.audit.record("resource:history", subject, actor_of(client), type=request.kind, count=len(page))
+        patients = patients_of(services, shown)
+        kind, own_id = request.kind or "all", request.id
+        note_interaction(unit, client, "history", kind, own_id, patients=patients, count=len(page))
     by_version = {(one.key, one.version): body for one, body in zip(shown, bodies, strict=True)}
     entries = [_entry(services, one, by_version.get((one.key, one.version))) for one in page]
     urls = [{"relation": "self", "url": _self_url(services, request)}]

@@ -11,6 +11,7 @@ from gateway.flow.record.asked import Asked
 from gateway.flow.scopes import Permission
 from gateway.servers.web.fhir.authorize import authorize
 from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
 from gateway.servers.web.fhir.pending import Outcome, writing
 from gateway.servers.web.fhir.subscribe import admitted
 from gateway.servers.web.fhir.written import told
@@ -18,7 +19,26 @@ from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 Handler = Callable[[WebServices, Client, FhirRequest], Outcome]
-_OURS_ALONE = frozenset({"AuditEvent"})
+OURS_ALONE = frozenset({"AuditEvent"})
+
+
+_NAMES: dict[str, Action] = {
+    "read": "read",
+    "vread": "vread",
+    "search-type": "search",
+    "create": "create",
+    "update": "update",
+    "patch": "patch",
+    "delete": "delete",
+    "history-instance": "history",
+    "history-type": "history",
+    "history-system": "history",
+}
+
+
+def _audited_as(name: str) -> Action:
+    """What the audit trail calls it; a bundle and everything with a $ is an operation."""
+    return _NAMES.get(name, "operation")
 
 
 @dataclass(frozen=True)
@@ -32,23 +52,24 @@ class Interaction:
 
     def perform(self, services: WebServices, client: Client, request: FhirRequest) -> Outcome:
         """In a thread: may the client, and the interaction itself."""
-        self.allow(client, request)
-        if self.run is not None:
-            return self.run(services, client, request)
-        asked = self.write(services, client, request)
-        return writing(services, client, [asked], lambda written: told(services, request, written[0]))
+        with refusals_noted(services, client, _audited_as(self.name), request.kind or "Bundle", request.id):
+            self.allow(client, request)
+            if self.run is not None:
+                return self.run(services, client, request)
+            asked = [self.write(services, client, request)]
+            return writing(services, client, asked, lambda written: told(services, request, written[0]))
 
     def allow(self, client: Client, request: FhirRequest) -> None:
         """Forbidden (403) where no scope covers it; Refusal (405) for what only the gateway writes."""
+        if self.asked is not None and request.kind in OURS_ALONE:
+            reason = f"{request.kind} is written by the gateway alone"
+            raise Refusal(405, "not-supported", reason, headers={"Allow": "GET, HEAD, OPTIONS"})
         if self.permission is not None and request.kind:
             try:
                 authorize(client, request.kind, self.permission)
             except Forbidden as error:
                 error.place = request.place
                 raise
-        if self.asked is not None and request.kind in _OURS_ALONE:
-            reason = f"{request.kind} is written by the gateway alone"
-            raise Refusal(405, "not-supported", reason, headers={"Allow": "GET, HEAD, OPTIONS"})
 
     def write(self, services: WebServices, client: Client, request: FhirRequest) -> Asked:
         """What a writing interaction asks of the store, as far as the client may have it so."""

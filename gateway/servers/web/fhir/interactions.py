@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from gateway.domain.access import Client
 from gateway.servers.web.fhir import bulk
+from gateway.servers.web.fhir.audit_events import TYPE, read_audit_event, search_audit_events
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
+from gateway.servers.web.fhir.everything import everything
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.history import history
 from gateway.servers.web.fhir.interaction import Interaction
+from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import read
 from gateway.servers.web.fhir.search import search
@@ -33,16 +36,27 @@ def _bundle(services: WebServices, client: Client, request: FhirRequest) -> Outc
     return bundle(services, client, request, find)
 
 
-_READ = Interaction("read", "r", read)
+def _read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    """The trail has no resources in the store."""
+    return (read_audit_event if request.kind == TYPE else read)(services, client, request)
+
+
+def _search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    return (search_audit_events if request.kind == TYPE else search)(services, client, request)
+
+
+_READ = Interaction("read", "r", _read)
 _VREAD = Interaction("vread", "r", vread)
-_SEARCH = Interaction("search-type", "s", search)
+_SEARCH = Interaction("search-type", "s", _search)
 _CREATE = Interaction("create", "c", asked=create)
 _UPDATE = Interaction("update", "u", asked=update)
+_PATCH = Interaction("patch", "u", asked=patch)
 _DELETE = Interaction("delete", "d", asked=delete)
 _HISTORY = {
     level: {"GET": Interaction(f"history-{level}", "r", history), "HEAD": Interaction(f"history-{level}", "r", history)}
     for level in ("instance", "type", "system")
 }
+_EVERYTHING = Interaction("everything", "r", everything)
 _VALIDATE = Interaction("validate", "r", validate)
 
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
@@ -57,14 +71,15 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
         "DELETE": Interaction("job-cancel", None, bulk.job_cancel),
     },
     "$job/[id]/[file]": {"GET": Interaction(bulk.BULK_FILE, None, bulk.job_file)},
-    "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "DELETE": _DELETE},
+    "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],
     "[type]/$validate": {"POST": _VALIDATE},
-    "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "DELETE": _DELETE},
+    "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/[id]/_history": _HISTORY["instance"],
     "[type]/[id]/$validate": {"POST": _VALIDATE},
     "Subscription/[id]/$status": {"GET": Interaction("status", "r", status)},
     "Subscription/[id]/$events": {"GET": Interaction("events", "r", events)},
+    "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }

@@ -12,14 +12,17 @@ from typing import Any
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Conflict, Erased
-from gateway.flow.record.asked import Asked, Plan, Written
+from gateway.domain.resource import StoredVersion
+from gateway.flow.record.asked import Asked, Did, Plan, Written
 from gateway.flow.record.store import PLANNED_OUTSIDE
 from gateway.flow.record.write import Overtaken
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.exchange import Answer, actor_of
+from gateway.servers.web.fhir.note_interaction import Action, note_interaction, patients_of
 from gateway.servers.web.services import WebServices
 
 _TRIES = 8
+_ACTIONS: dict[str, Action] = {"created": "create", "updated": "update", "deleted": "delete"}
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,13 @@ def writing(
 ) -> Outcome:
     """Plans what is asked and leaves its commit to the endpoint; planned anew where another writer was first."""
     record, actor = services.record, actor_of(client)
+    record.plan.vault.house()  # made outside of the commit, whose write lock its making would wait for
     if attempt > _TRIES:
         raise Conflict("other writers were first, again and again; try once more")
+
+    def note(unit: UnitOfWork, did: Did, now: StoredVersion) -> None:
+        patients = patients_of(services, [now])
+        note_interaction(unit, client, _ACTIONS[did], now.type, now.id, version=now.version, patients=patients)
 
     def again() -> Outcome:
         return writing(services, client, asked, answer, attempt + 1)
@@ -60,7 +68,7 @@ def writing(
         return Again(again) if written is None else answer(written)
 
     if attempt > PLANNED_OUTSIDE:
-        return Pending(lambda unit: record.within(unit, asked, actor), then, again)
+        return Pending(lambda unit: record.within(unit, asked, actor, note), then, again)
     with services.database.read() as unit:
         plan = record.plan(unit, asked)
     if not plan.writes:
@@ -72,7 +80,7 @@ def writing(
             services.record.plan.vault.forget(now.owner)
         return again()
 
-    return Pending(lambda unit: record.write(unit, plan, actor), then, forget_and_again)
+    return Pending(lambda unit: record.write(unit, plan, actor, note), then, forget_and_again)
 
 
 def _nothing(plan: Plan) -> list[Written]:

@@ -7,6 +7,7 @@ from gateway.domain.errors import Deleted, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, not_modified, version_headers
+from gateway.servers.web.fhir.note_interaction import Action, note_interaction, patients_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.services import WebServices
@@ -32,12 +33,15 @@ def shown(
         return known
     noted = NotedReading(unit)
     (body,) = services.record.opened(noted, [stored], "read", actor_of(client))
-    noted.audit.record("resource:read", stored.id, actor_of(client), type=stored.type, version=stored.version)
+    action: Action = "vread" if request.interaction == "vread" else "read"
+    patients = patients_of(services, [stored])
+    note_interaction(noted, client, action, stored.type, stored.id, version=stored.version, patients=patients)
     answer = Answer(200, None, version_headers(stored), body, stored.at)
-    return Pending(lambda written: services.write_down(written, noted), lambda spent: _unless(spent, answer))
+    return Pending(lambda written: services.write_down(written, noted), lambda spent: unless(spent, answer))
 
 
-def _unless(spent: Exception | None, answer: Answer) -> Answer:
+def unless(spent: Exception | None, answer: Answer) -> Answer:
+    """The answer, where the quota of openings is not used up."""
     if spent is not None:
         raise spent
     return answer

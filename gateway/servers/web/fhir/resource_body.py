@@ -6,10 +6,12 @@ from gateway.flow.record.asked import Resource
 from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.issue import InvalidResource, Issue
 from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.formats.fhir.wire.xml_form import parse_xml
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.refusal import Refusal
 
 JSON_TYPES = frozenset({"application/fhir+json", "application/json", "application/json+fhir", "text/json"})
+XML_TYPES = frozenset({"application/fhir+xml", "application/xml", "application/xml+fhir", "text/xml"})
 
 
 def resource_of(request: FhirRequest, kind: str) -> Resource:
@@ -24,8 +26,10 @@ def parsed(request: FhirRequest) -> Resource:
     """The body as a dict; Refusal (415) for another form."""
     if request.resource is not None:
         return request.resource
+    if request.media_type in XML_TYPES:
+        return parse_xml(request.body)
     if request.media_type not in JSON_TYPES:
-        raise Refusal(415, "not-supported", "the body must be application/fhir+json")
+        raise Refusal(415, "not-supported", "the body must be application/fhir+json or application/fhir+xml")
     return parse_json(request.body)
 
 

@@ -1,6 +1,6 @@
 """A search as it was asked for: result parameters, conditions, what was dropped (R4 3.1.1.3, 3.1.1.5).
 
-A parameter that is not in the declared table (formats/fhir/capability.py) is an error that names it, or, under
+A parameter that is not in the declared table (formats/fhir/audit_search.py) is an error that names it, or, under
 Prefer: handling=lenient, is dropped and told of: an EHR must not take an unfiltered list for a filtered one.
 """
 
@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.domain.errors import Invalid
-from gateway.formats.fhir.capability import Served
+from gateway.formats.fhir.audit_search import Served
 from gateway.formats.fhir.element import Resource
 from gateway.formats.fhir.outcome import issue
-from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields
-from gateway.servers.web.fhir.criteria import Criteria, condition, given
 from gateway.servers.web.refusal import Refusal
-from gateway.servers.web.services import WebServices
 
 DEFAULT_COUNT = 20
 MAX_COUNT = 100
@@ -41,16 +38,6 @@ class SearchRequest:
     def warnings(self) -> Iterator[Resource]:
         for name, reason in self.dropped:
             yield issue("not-supported", f"ignored: {reason}", (f"http.{name}",), severity="warning")
-
-    def criteria(self, services: WebServices, unit: UnitOfWork, served: Served) -> Criteria:
-        """Looks identifying values up; Invalid where a value is malformed."""
-        criteria = Criteria()
-        for name, value in self.conditions:
-            parameter = served.parameter(name)
-            if parameter is not None:
-                told = given(services, unit, name, value)
-                criteria = condition(served.type, parameter)(criteria, told)
-        return criteria
 
 
 def search_request(served: Served, fields: Fields, *, lenient: bool) -> SearchRequest:

@@ -21,7 +21,8 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.authorize import authorize
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest
+from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
@@ -50,7 +51,7 @@ def events(services: WebServices, client: Client, request: FhirRequest) -> Answe
         content = _content(request.fields, wish)
         found = unit.subscriptions.events(held.id, since - 1, min(until, held.numbered), MAX_EVENTS)
         foci: Sequence[Focus] = focused(unit, services.record.opened, found, content, held.id)
-        unit.audit.record("resource:read", held.id, actor_of(client), type=f"{KIND}/$events", count=len(found))
+        note_interaction(unit, client, "operation", KIND, held.id, operation="events", count=len(found))
     told = _told(services, wish, held)
     return Answer(200, notification(told, "query-event", foci, content, services.clock()))
 

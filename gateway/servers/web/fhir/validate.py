@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
-from gateway.formats.fhir.outcome import issue
+from gateway.formats.fhir.outcome import outcome
 from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.issue import refused
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, findings
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest
 from gateway.servers.web.fhir.resource_body import parsed
 from gateway.servers.web.services import WebServices
 
@@ -19,7 +19,4 @@ def validate(services: WebServices, client: Client, request: FhirRequest) -> Ans
         if len(told) != 1 or not isinstance(told[0].get("resource"), dict):
             raise refused("required", "the Parameters must hold one resource", "Parameters.parameter")
         sent = told[0]["resource"]
-    found = check(sent, kind=request.kind)
-    if not found:
-        return Answer(200, issue("informational", "no issues found", severity="information"))
-    return Answer(200, findings(found))
+    return Answer(200, outcome(check(sent, kind=request.kind)))

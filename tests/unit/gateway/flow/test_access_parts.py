@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, strategies
 
-from gateway.domain.errors import Fault, Invalid
+from gateway.domain.access import Role
+from gateway.domain.errors import Fault, Forbidden, Invalid
 from gateway.flow.attempts import Attempts, Limit, TooManyAttempts
-from gateway.flow.scopes import check, narrowed, permits
+from gateway.flow.scopes import ROLE_SCOPES, check, narrowed, of_context, of_person, permits
 from gateway.flow.secret_hash import fits, hash_secret, new_secret
 
 
@@ -100,7 +102,14 @@ def test_memory_of_attempts_is_bounded() -> None:
         ("system/*.c", "Patient", "r", False),
         ("system/Patient.write", "Patient", "r", False),
         ("system/Patient.rs?gender=f", "Patient", "r", False),
-        ("user/*.rs", "Patient", "r", False),
+        ("user/*.rs", "Patient", "r", True),
+        ("system/Patient.write", "Patient", "u", True),
+        ("system/Patient.write", "Patient", "s", False),
+        ("system/Patient.cud", "Patient", "d", True),
+        ("system/*.*", "Patient", "c", True),
+        ("system/Patient.", "Patient", "r", False),
+        ("system/*.cruds", "AuditEvent", "r", False),
+        ("system/AuditEvent.rs", "AuditEvent", "s", True),
         ("patient/*.rs", "Patient", "r", False),
         ("system/Patient.sr", "Patient", "r", False),
         ("system/Patient.rs", "Device", "r", False),
@@ -120,6 +129,11 @@ def test_what_a_scope_permits(scope: str, kind: str, permission: str, allowed: b
         (["system/Patient.r"], "system/Patient.rs", ("system/Patient.r",)),
         (["system/Patient.r", "system/Device.rs"], "system/*.rs", ("system/Patient.r", "system/Device.rs")),
         (["system/Patient.rs"], "system/Device.rs launch openid", ()),
+        (["system/*.cruds"], "system/Observation.write", ("system/Observation.write",)),
+        (["system/*.rs", "user/*.cruds"], None, ("system/*.rs",)),
+        (["system/*.rs", "user/*.cruds"], "user/Patient.rs", ()),
+        (["system/*.cruds", "system/AuditEvent.rs"], "system/*.cruds", ("system/*.cruds",)),
+        (["system/*.rs"], "system/AuditEvent.rs", ()),
     ],
 )
 def test_a_token_never_gets_more_than_is_granted(
@@ -132,5 +146,56 @@ def test_a_token_never_gets_more_than_is_granted(
 def test_useless_scopes_are_refused_when_a_client_is_made() -> None:
     """A scope that would grant nothing is refused where it is typed."""
     assert check("system/*.rs") == "system/*.rs"
-    with pytest.raises(Invalid):
-        check("user/*.rs")
+    for useless in ("patient/*.rs", "system/Patient.sr", "system/Patient.", "system/Patient.rs?gender=f", "launch"):
+        with pytest.raises(Invalid):
+            check(useless)
+
+
+def test_a_restriction_that_would_not_be_kept_is_refused_plainly() -> None:
+    """A token is refused, not silently widened, where a scope asks for a part of a type."""
+    with pytest.raises(Forbidden, match="not served"):
+        narrowed(["system/*.cruds"], "system/Patient.rs?_security=R")
+
+
+TYPES = ("Patient", "Observation", "DiagnosticReport", "AuditEvent")
+LETTERS = ("c", "r", "u", "d", "s")
+SCOPES = strategies.builds(
+    "{}/{}.{}".format,
+    strategies.sampled_from(("system", "user", "patient")),
+    strategies.sampled_from(("*", *TYPES)),
+    strategies.one_of(
+        strategies.sampled_from(("read", "write", "*", "", "sr", "x")),
+        strategies.lists(strategies.sampled_from(LETTERS), unique=True).map(
+            lambda own: "".join(sorted(own, key="cruds".index))
+        ),
+    ),
+)
+
+
+@given(held=strategies.lists(SCOPES, max_size=4), asked=strategies.lists(SCOPES, min_size=1, max_size=4))
+def test_what_is_granted_is_asked_and_held(held: list[str], asked: list[str]) -> None:
+    """For any registration and any request a token permits exactly what both permit in its context."""
+    for context in ("system", "user"):
+        own = of_context(held, context)
+        got = narrowed(held, " ".join(asked), context)
+        assert all(scope.startswith(f"{context}/") for scope in got)
+        for kind in TYPES:
+            for letter in LETTERS:
+                both = permits(own, kind, letter) and permits(of_context(asked, context), kind, letter)
+                assert permits(got, kind, letter) is both, (held, asked, got, kind, letter)
+
+
+@given(
+    held=strategies.lists(SCOPES, max_size=4),
+    asked=strategies.lists(SCOPES, min_size=1, max_size=4),
+    role=strategies.sampled_from(sorted(ROLE_SCOPES)),
+)
+def test_an_app_gets_no_more_than_the_person_has(held: list[str], asked: list[str], role: Role) -> None:
+    """What an app may do for a person is in the request, in the app's registration and in the person's role."""
+    got = of_person(held, " ".join(asked), role)
+    for kind in TYPES:
+        for letter in LETTERS:
+            if permits(got, kind, letter):
+                assert permits(of_context(held, "user"), kind, letter)
+                assert permits(of_context(asked, "user"), kind, letter)
+                assert permits(ROLE_SCOPES[role], kind, letter)

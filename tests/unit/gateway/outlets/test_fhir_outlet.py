@@ -23,6 +23,7 @@ DELIVERY = Delivery(DeliveryId("d"), report_id(sample.STUDY), 1, "ehr", "sending
 
 
 def outlet(answer: Callable[[httpx.Request], httpx.Response], **members: Any) -> FhirOutlet:
+    members = {"strategy": "transaction", **members}
     settings = DestinationSettings(name="ehr", kind="fhir", url="https://ehr.example/fhir/", **members)
     return FhirOutlet(settings, "https://gateway.example/fhir", "General Hospital AI", httpx.MockTransport(answer))
 
@@ -120,13 +121,13 @@ def test_the_acknowledgement_holds_locations_and_versions() -> None:
         {"status": "201 Created", "location": "https://ehr.example/fhir/Patient/7/_history/1", "etag": 'W/"1"'},
         {"status": "200", "location": "DiagnosticReport/9"},
     )
-    assert send(200, answer) == 'Patient/7/_history/1 W/"1"; DiagnosticReport/9'
+    assert send(200, answer) == 'transaction: Patient/7/_history/1 W/"1"; DiagnosticReport/9'
 
 
 def test_the_acknowledgement_holds_nothing_else() -> None:
     """What is not a location or an ETag by form is not stored."""
     answer = response({"status": f"201 {SECRET}", "location": f"Patient?name={SECRET}", "etag": SECRET})
-    assert send(200, answer) == "1 entries accepted"
+    assert send(200, answer) == "transaction: 1 entries accepted"
 
 
 def test_a_compressed_answer_is_not_unpacked() -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from gateway.domain.errors import Conflict, Forbidden, Invalid, Missing, Unavailable
 from gateway.privacy.key_provider import KeyProvider
-from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose, create, load, save
+from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, KeyRing, Purpose, create, load, save
 from gateway.privacy.providers.file import FileProvider
 
 
@@ -269,3 +269,20 @@ def test_a_ring_has_no_text_form(tmp_path: Path) -> None:
     create(tmp_path / "keys")
     ring = load(tmp_path / "keys", OBJECTS_FILE)
     assert repr(ring) == f"KeyRing({', '.join(sorted(ring.keys))})"
+
+
+def test_a_ring_of_a_release_that_signed_nothing_gets_a_signing_key(tmp_path: Path) -> None:
+    """`dxgate keys init` after an upgrade adds the key, once, and leaves all others as they are."""
+    folder = tmp_path / "keys"
+    create(folder)
+    before = load(folder, IDENTITY_FILE)
+    kid = before.current[Purpose.SIGNING]
+    left = {purpose: name for purpose, name in before.current.items() if purpose is not Purpose.SIGNING}
+    keys = {name: key for name, key in before.keys.items() if name != kid}
+    save(folder, IDENTITY_FILE, KeyRing(keys, left), FileProvider())
+    assert create(folder) == []
+    after = load(folder, IDENTITY_FILE)
+    create(folder)
+    assert load(folder, IDENTITY_FILE).current == after.current
+    assert {name: after.keys[name] for name in keys} == keys
+    assert after.key(Purpose.SIGNING).kid != kid

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 GOLDEN = Path(__file__).parent / "golden"
 BASE_URL = "https://gateway.example/fhir"
@@ -19,8 +20,7 @@ def golden_texts() -> dict[str, str]:
     import fixtures_report as sample
 
     from gateway.formats.fhir.bundle import searchset, transaction
-    from gateway.formats.fhir.capability import capability_statement
-    from gateway.formats.fhir.diagnostic_report import UNSIGNED
+    from gateway.formats.fhir.capability import Capabilities, capability_statement
     from gateway.formats.fhir.printed_report import printed_report
     from gateway.formats.fhir.render import render
 
@@ -34,15 +34,26 @@ def golden_texts() -> dict[str, str]:
     found["Provenance-refused"] = render(sample.refused(), BASE_URL, ORGANIZATION).of_type("Provenance")[0]
     found["Bundle-transaction"] = transaction(shown)
     found["Bundle-searchset"] = searchset([shown.report], BASE_URL, f"{BASE_URL}/DiagnosticReport", total=1)
-    found["CapabilityStatement"] = capability_statement(BASE_URL, "0.1.0", sample.AT)
+    able = Capabilities(BASE_URL, "0.1.0", sample.AT, {"DiagnosticReport": ("create", "read", "search-type", "vread")})
+    found["CapabilityStatement"] = capability_statement(able)
     texts = {f"{name}.json": _readable(resource) for name, resource in found.items()}
-    return {**texts, "printed_report.html": printed_report(sample.malignant(), ORGANIZATION, UNSIGNED)}
+    return {**texts, "printed_report.html": printed_report(sample.malignant(), ORGANIZATION)}
 
 
 def _readable(resource: dict[str, object]) -> str:
     from gateway.formats.fhir.element import encode
 
-    return json.dumps(json.loads(encode(resource)), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    shown = _without_pdf(json.loads(encode(resource)))
+    return json.dumps(shown, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def _without_pdf(value: Any) -> Any:
+    """The bytes of a PDF are the library's; that there is one stays."""
+    if isinstance(value, dict):
+        is_pdf = value.get("contentType") == "application/pdf"
+        hidden = ("data", "hash", "size") if is_pdf else ()
+        return {name: _without_pdf(inner) for name, inner in value.items() if name not in hidden}
+    return [_without_pdf(each) for each in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from wire.fhir_rest.hospital import open_hospital
+
 from gateway.domain.errors import Category
 from gateway.domain.lifecycle import LIFECYCLES
-from gateway.formats.fhir.capability import SERVED
 from gateway.formats.fhir.outcome import OUTCOMES
+from gateway.formats.fhir.search.parameters import types
 from gateway.servers.web.console.page import STATUS
 from gateway.servers.web.console.wording import TONES, person_name, tone
-from gateway.servers.web.fhir.criteria import CONDITIONS, condition
+from gateway.servers.web.fhir.address import STORED
+from gateway.servers.web.fhir.capabilities import able
 from gateway.servers.web.fhir.endpoint import INTERACTIONS
-from gateway.servers.web.fhir.search import _INCLUDED
 
 
-def test_each_declared_parameter_has_a_condition() -> None:
-    """No parameter of the CapabilityStatement is without the function that serves it, and none is served undeclared."""
-    declared = {(served.type, parameter.name) for served in SERVED for parameter in served.parameters}
-    for served in SERVED:
-        for parameter in served.parameters:
-            assert callable(condition(served.type, parameter))
-    assert {key for key in CONDITIONS if key[0] != "*"} <= declared
+def test_each_stored_type_is_searched() -> None:
+    """Every type that can be written has search parameters, and no other has."""
+    assert set(types()) == STORED
 
 
-def test_each_declared_include_is_served() -> None:
-    """Every declared _include and _revinclude has a target type."""
-    declared = {include for served in SERVED for include in (*served.includes, *served.reverse_includes)}
-    assert declared == set(_INCLUDED)
-
-
-def test_each_declared_interaction_is_routed() -> None:
-    """Every interaction of the CapabilityStatement has an address and a method."""
-    routed = {one.name for methods in INTERACTIONS.values() for one in methods.values()}
-    assert {name for served in SERVED for name in served.interactions} <= routed
+def test_the_statement_follows_the_table_of_interactions(tmp_path: Path, sqlite_template: Path) -> None:
+    """What is routed on a type is claimed for it; audit events are claimed for reading alone."""
+    services = open_hospital(tmp_path / "home", sqlite_template).services
+    claimed = able(services, INTERACTIONS)
+    routed = {
+        one.name
+        for shape, methods in INTERACTIONS.items()
+        if shape.startswith("[type]") and "$" not in shape
+        for one in methods.values()
+    }
+    assert set(claimed.interactions["Patient"]) == routed
+    assert claimed.interactions["AuditEvent"] == ("read", "search-type")
+    assert claimed.operations["Patient"] == ["validate"]
+    assert {"batch", "transaction", "history-system"} <= set(claimed.system)
 
 
 def test_each_category_has_a_status() -> None:

@@ -14,7 +14,6 @@ from gateway.servers.web.body import parse_fields
 from gateway.servers.web.console.form_token import FormTokens
 from gateway.servers.web.fhir.date_range import parse
 from gateway.servers.web.fhir.page_link import PageLinks, Position
-from gateway.servers.web.fhir.token_value import TokenValue, alternatives, reference, token
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 
@@ -48,27 +47,6 @@ def test_any_text_is_a_date_or_invalid(text: str) -> None:
         parse(text)
     except Invalid:
         return
-
-
-def test_token_and_its_escapes() -> None:
-    """A token is taken apart at the first unescaped bar; an escaped one belongs to the value."""
-    assert token("x", "s|v") == TokenValue("s", "v")
-    assert token("x", "|v") == TokenValue("", "v")
-    assert token("x", r"a\|b") == TokenValue(None, "a|b")
-    assert alternatives("x", r"a\,b,c") == [r"a\,b", "c"]
-
-
-@pytest.mark.parametrize("text", ["Patient/1", "1", "http://base/Patient/1"])
-def test_reference_forms(text: str) -> None:
-    """Bare, relative and absolute references to our own base are the same."""
-    assert reference("patient", text, "Patient", "http://base") == "1"
-
-
-@pytest.mark.parametrize("text", ["Group/1", "http://other/Patient/1", "Patient/", "Patient/a/b", "../1", ""])
-def test_references_that_are_none(text: str) -> None:
-    """Another type, another server and what is no id are refused."""
-    with pytest.raises(Invalid):
-        reference("patient", text, "Patient", "http://base")
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20)), max_size=5), st.integers(0, 1000))

@@ -42,6 +42,8 @@ def test_any_number_is_kept_or_refused(literal: str) -> None:
 REFUSED = {
     "twice": (b'{"resourceType":"Patient","name":[{"text":"a","text":"b"}]}', "Patient.name[0].text"),
     "twice at the root": (b'{"id":"a","resourceType":"Patient","id":"b"}', "Patient.id"),
+    "twice beside an escaped colon": (b'{"resourceType":"Basic","id":"a","id":"b","language":"\\u003a"}', "Basic.id"),
+    "twice among colons": (b'{"resourceType":"Basic","a:b":"c:d","a:b":"e"}', "Basic.a:b"),
     "NUL": (b'{"resourceType":"Patient","language":"\\u0000"}', "Patient.language"),
     "half a pair": (b'{"resourceType":"Patient","language":"\\uD83D"}', "Patient.language"),
     "half a pair in a key": (b'{"resourceType":"Patient","\\udc00":1}', "Patient"),

@@ -1,0 +1,135 @@
+"""`dxgate model init|evaluate|pack|keygen|sign|verify|add`: from an ONNX file to a pack in the site's folder.
+
+None of these needs the database: a pack is made where its maker sits. What runs is decided by `promote`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from gateway.commands.output import print_json, tell
+from gateway.config import LoadedSettings
+from gateway.domain.errors import Conflict, Invalid
+
+KINDS = ("image", "record", "series", "genotype")
+
+
+def init(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """A folder with the graph, `manifest.toml`, `card.xml` and `facts.md`; nothing that exists is overwritten."""
+    from models.bring import skeleton, words
+
+    source = _bytes(Path(arguments.onnx))
+    said = words.read(_bytes(Path(arguments.words))) if arguments.words else {}
+    folder = Path(arguments.into) / arguments.name
+    page = skeleton.manifest(arguments.name, arguments.kind, source)
+    if folder.exists():
+        raise Conflict(f"{folder} exists")
+    folder.mkdir(parents=True)
+    artefact = "rules.json" if arguments.kind == "genotype" else "model.onnx"
+    (folder / artefact).write_bytes(source)
+    (folder / "manifest.toml").write_text(page, "utf-8")
+    (folder / "card.xml").write_bytes(words.card(arguments.name, "1.0.0", said))
+    (folder / "facts.md").write_text(words.facts(arguments.name, "1.0.0", said), "utf-8")
+    tell(f"{folder}: write what is marked FILL IN in manifest.toml, card.xml and facts.md, then evaluate")
+    return 0
+
+
+def evaluate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    from models.bring.evaluate import Wish, evaluate
+
+    found = evaluate(_folder(arguments), Path(arguments.data), Wish(arguments.choose, arguments.sensitivity))
+    if arguments.json:
+        print_json(found)
+        return 0
+    test = found["test"]
+    tell(f"{test['n']} cases, {test['positive']} positive; {found['refused']['n']} refused")
+    for name, value in test.items():
+        if isinstance(value, dict) and "ci95" in value:
+            tell(f"  {name:<12} {value['value']:.3f}  (95 % CI {value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})")
+    tell(f"threshold {found['chosen_on_validation']['threshold']}; written: manifest.toml, evaluation.json, plots")
+    return 0
+
+
+def pack(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    from models.bring.finish import finish
+
+    folder = _folder(arguments)
+    files = finish(folder)
+    tell(f"{folder}: {len(files)} files with golden vectors and digests; sign it")
+    return 0
+
+
+def keygen(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    from models.bring import keys
+
+    private = Path(arguments.key)
+    public = private.with_suffix(".pub.pem")
+    keys.make(private, public, _passphrase(arguments))
+    tell(f"{private}: keep it off this machine; {public}: put it into the folder of models.trusted_keys")
+    return 0
+
+
+def sign(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    from models import package
+    from models.bring import keys
+
+    folder = _folder(arguments)
+    package.sign(folder, keys.load(Path(arguments.key), _passphrase(arguments)))
+    tell(f"{folder} is signed")
+    return 0
+
+
+def verify(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """Prints every check; 1 where one fails."""
+    from models.bring.checks import checks
+
+    found = list(checks(_folder(arguments), _trusted(loaded, arguments.trust)))
+    if arguments.json:
+        print_json([{"check": one.name, "holds": one.holds, "found": one.found} for one in found])
+    else:
+        for one in found:
+            tell(f"{'ok    ' if one.holds else 'FAILED'}  {one.name}: {one.found}")
+    return 0 if all(one.holds for one in found) else 1
+
+
+def add(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    from models.bring.install import add
+
+    folders = loaded.settings.models.folders
+    if not folders:
+        raise Invalid("the site has no folder for models: set models.folders (DXGATE_MODELS_FOLDERS)")
+    target = add(_folder(arguments), Path(folders[0]).expanduser(), _trusted(loaded, arguments.trust))
+    tell(f"{target}: a worker announces it when it starts; then `dxgate model promote` decides what it may do")
+    return 0
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    folder = Path(arguments.folder).resolve()
+    if not folder.is_dir():
+        raise Invalid(f"{arguments.folder} is not a folder")
+    return folder
+
+
+def _trusted(loaded: LoadedSettings, extra: str) -> tuple[Ed25519PublicKey, ...]:
+    """The keys that a worker of these settings trusts, and those of `extra`."""
+    from models.package import TRUST, trusted_keys
+
+    folders = [TRUST, *(Path(one).expanduser() for one in (loaded.settings.models.trusted_keys, extra) if one)]
+    return tuple(key for folder in folders for key in trusted_keys(folder))
+
+
+def _passphrase(arguments: argparse.Namespace) -> str:
+    """From a file, never from the command line, where every process of the machine may read it."""
+    if not arguments.passphrase_file:
+        return ""
+    return _bytes(Path(arguments.passphrase_file)).decode("utf-8").rstrip("\n")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Invalid(f"{path} cannot be read: {error.strerror}") from error

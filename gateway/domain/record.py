@@ -1,0 +1,99 @@
+"""What a model asks of a patient's record, and what is gathered for it: named values without identity.
+
+A worker announces the needs of its models as rows, so that the gateway can gather without knowing a manifest. The
+document that is gathered is all that a worker sees of a record: an age in years, times counted from the first value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.domain.ids import BlobKey
+
+RecordKind = Literal["record", "series", "genotype", "plan"]
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A code under which a value is found (`system` a FHIR URI)."""
+
+    system: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One named value: where it is found, in which UCUM units it is taken, and the words it may have instead."""
+
+    name: str
+    title: str
+    unit: str
+    codes: tuple[Sought, ...] = ()
+    other_units: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a model on records asks. `measured_min` is the least number of `fields` that must be known at all."""
+
+    kind: RecordKind
+    fields: tuple[Wanted, ...] = ()
+    statics: tuple[Wanted, ...] = ()
+    genes: tuple[str, ...] = ()
+    drugs: tuple[str, ...] = ()
+    window_minutes: int = 0
+    span_minutes: int = 0
+    measured_min: int = 1
+
+
+@dataclass(frozen=True)
+class Value:
+    """One gathered value: a number in `unit`, or a word; `minute` counts from the first value of a series."""
+
+    name: str
+    value: float | str = field(repr=False)
+    unit: str = ""
+    minute: int = 0
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """What a laboratory reported about one gene: a diplotype, a phenotype or an activity score."""
+
+    gene: str
+    diplotype: str = field(default="", repr=False)
+    phenotype: str = field(default="", repr=False)
+    score: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class InputDocument:
+    """The input of one model on one record, sealed under the patient's object key. Holds no identity.
+
+    `drugs` are names of ingredients that the record lists, in lower case; `facts` are codes of a treatment plan.
+    """
+
+    kind: RecordKind
+    age_years: int | None
+    sex: str | None
+    values: tuple[Value, ...] = ()
+    statics: tuple[Value, ...] = ()
+    genotypes: tuple[Genotype, ...] = ()
+    drugs: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordInput:
+    """Where the sealed document of one model on one revision of a record lies."""
+
+    id: str
+    study_id: str
+    revision: int
+    model_id: str
+    blob_key: BlobKey
+    size: int
+    digest: bytes

@@ -1,0 +1,216 @@
+"""gather: the input of one model from the resources of one patient, de-identified, and whether it is complete.
+
+Pure: resources in clear come in, a document without identity goes out: an age in whole years (90 for those who are
+older), times in minutes from the first value, words only where the model declares them. A value in a unit that the
+model does not take, and that is not of the same kind, is left out and never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.domain.record import InputDocument, Needs, Sought, Value, Wanted
+from gateway.flow.record.entries import Entry, Resource, entries, patient_of, time_of, words
+from gateway.flow.record.genotypes import genotypes
+from gateway.flow.record.ucum import convert
+
+LOINC = "http://loinc.org"
+AGE, SEX = Sought(LOINC, "30525-0"), Sought(LOINC, "76689-9")
+OLDEST = 90  # years; beyond, an age tells who somebody is (45 CFR 164.514(b)(2)(i)(C))
+RECENT = timedelta(days=730)  # a measurement that is older says nothing about today
+GAP = timedelta(hours=24)  # without a measurement for so long, another stay begins
+MOST_VALUES = 20_000  # of one series
+_EPOCH = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The document of one model, the resources it came from, what is missing, and when to look again (None: never)."""
+
+    document: InputDocument
+    basis: tuple[str, ...]
+    missing: tuple[str, ...]
+    again_at: datetime | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.missing and self.again_at is None
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One patient's record as it is read: entries up to `at`, age and sex."""
+
+    found: Sequence[Entry]
+    age: int | None
+    sex: str | None
+    at: datetime
+
+
+def gather(resources: Sequence[Resource], needs: Needs, at: datetime, facts: Iterable[str] = ()) -> Gathered:
+    """What `needs` asks for, as the record stands at `at`. `facts` are answers of models about this patient."""
+    patient = patient_of(resources)
+    found = tuple(entry for entry in entries(resources) if entry.at is None or entry.at <= at)
+    record = _Record(found, age_years(patient, at), _sex(patient), at)
+    if needs.kind == "genotype":
+        return _genotypes(resources, needs, record)
+    if needs.kind == "series":
+        return _series(record, needs)
+    if needs.kind == "plan":
+        return _plan(record, needs, tuple(sorted(set(facts))))
+    return _single(record, needs)
+
+
+def age_years(patient: Resource, at: datetime) -> int | None:
+    """Whole years of age, at most `OLDEST`; None where the birth date is not known."""
+    born = time_of(patient.get("birthDate"))
+    if born is None or born > at:
+        return None
+    years = at.year - born.year - ((at.month, at.day) < (born.month, born.day))
+    return min(years, OLDEST)
+
+
+def _sex(patient: Resource) -> str | None:
+    return {"male": "M", "female": "F"}.get(str(patient.get("gender")))
+
+
+def _single(record: _Record, needs: Needs) -> Gathered:
+    values, basis = _latest(record, needs.fields)
+    document = InputDocument("record", record.age, record.sex, values=values)
+    return Gathered(document, basis, _missing(needs.fields, values, needs.measured_min))
+
+
+def _plan(record: _Record, needs: Needs, facts: tuple[str, ...]) -> Gathered:
+    values, basis = _latest(record, needs.fields)
+    document = InputDocument("plan", record.age, record.sex, values=values, facts=facts)
+    return Gathered(document, basis, () if values or facts else ("nothing that a rule is about",))
+
+
+def _genotypes(resources: Sequence[Resource], needs: Needs, record: _Record) -> Gathered:
+    found, basis = genotypes(resources, needs.genes)
+    drugs, taken = _drugs(resources, needs.drugs)
+    document = InputDocument("genotype", record.age, record.sex, genotypes=found, drugs=drugs)
+    missing = () if found else ("a reported genotype or phenotype of a gene that the rules know",)
+    return Gathered(document, (*basis, *taken), missing)
+
+
+def _series(record: _Record, needs: Needs) -> Gathered:
+    """The last stay: measurements without a gap of a day, from the first of them for the length of the window."""
+    timed = sorted(
+        ((entry, wanted) for wanted in needs.fields for entry in record.found if entry.at and _fits(entry, wanted)),
+        key=lambda pair: pair[0].at or _EPOCH,
+    )
+    stay = _last_stay(timed)
+    start = stay[0][0].at if stay else None
+    if start is None:
+        return Gathered(InputDocument("series", record.age, record.sex), (), ("any measurement",))
+    values, basis = [], []
+    for entry, wanted in stay[:MOST_VALUES]:
+        minute = int(((entry.at or start) - start).total_seconds() // 60)
+        value = _value(entry, wanted, minute)
+        if value is not None and minute < needs.window_minutes:
+            values.append(value)
+            basis.append(entry.source)
+    statics, said = _latest(record, needs.statics)
+    document = InputDocument("series", record.age, record.sex, values=tuple(values), statics=statics)
+    end = start + timedelta(minutes=needs.window_minutes)
+    missing = (*_missing(needs.statics, statics, 0), *_unmeasured(values, needs.measured_min))
+    return Gathered(document, tuple(dict.fromkeys([*basis, *said])), missing, end if end > record.at else None)
+
+
+def _unmeasured(values: Sequence[Value], least: int) -> tuple[str, ...]:
+    measured = len({value.name for value in values})
+    return (f"{least - measured} more measured quantities",) if measured < least else ()
+
+
+def _last_stay(timed: Sequence[tuple[Entry, Wanted]]) -> Sequence[tuple[Entry, Wanted]]:
+    first = 0
+    for place in range(1, len(timed)):
+        before, after = timed[place - 1][0].at, timed[place][0].at
+        if before and after and after - before > GAP:
+            first = place
+    return timed[first:]
+
+
+def _latest(record: _Record, wanted: Sequence[Wanted]) -> tuple[tuple[Value, ...], tuple[str, ...]]:
+    """The newest usable value of each field, and where it came from."""
+    values, basis = [], []
+    for one in wanted:
+        own = _of_patient(one, record.age, record.sex)
+        if own is not None:
+            values.append(own)
+            continue
+        fitting = [entry for entry in record.found if _fits(entry, one) and not _is_old(entry, record.at)]
+        for entry in sorted(fitting, key=lambda each: each.at or _EPOCH, reverse=True):
+            value = _value(entry, one, 0)
+            if value is not None:
+                values.append(value)
+                basis.append(entry.source)
+                break
+    return tuple(values), tuple(dict.fromkeys(basis))
+
+
+def _of_patient(wanted: Wanted, age: int | None, sex: str | None) -> Value | None:
+    if AGE in wanted.codes and age is not None and wanted.unit == "a":
+        return Value(wanted.name, float(age), "a")
+    word = {"M": "male", "F": "female"}.get(sex or "")
+    if SEX in wanted.codes and word in wanted.answers:
+        return Value(wanted.name, str(word))
+    return None
+
+
+def _fits(entry: Entry, wanted: Wanted) -> bool:
+    return any((code.system, code.code) in entry.codes for code in wanted.codes)
+
+
+def _is_old(entry: Entry, at: datetime) -> bool:
+    """A measurement ages; a condition that is present does not."""
+    return entry.at is not None and entry.value is not True and at - entry.at > RECENT
+
+
+def _value(entry: Entry, wanted: Wanted, minute: int) -> Value | None:
+    said = entry.value
+    if isinstance(said, bool):
+        word = "yes" if said else "no"
+        return Value(wanted.name, word, "", minute) if word in wanted.answers else None
+    if isinstance(said, tuple):
+        known = next((word for word in said if word in wanted.answers), None)
+        return None if known is None else Value(wanted.name, known, "", minute)
+    if entry.unit in (wanted.unit, *wanted.other_units):
+        return Value(wanted.name, said, entry.unit, minute)
+    for unit in (wanted.unit, *wanted.other_units):
+        turned = convert(said, entry.unit, unit)
+        if turned is not None:
+            return Value(wanted.name, turned, unit, minute)
+    return None
+
+
+def _missing(wanted: Sequence[Wanted], values: Sequence[Value], least: int) -> tuple[str, ...]:
+    known = {value.name for value in values}
+    lacking = [one.title for one in wanted if one.required and one.name not in known]
+    if len(known) < least:
+        lacking.append(f"{least - len(known)} more values")
+    return tuple(lacking)
+
+
+def _drugs(resources: Sequence[Resource], known: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ingredients that the rules know and the record lists; no other word of a prescription is passed on."""
+    found, basis = set(), []
+    for resource in resources:
+        if resource.get("resourceType") in ("MedicationStatement", "MedicationRequest") and resource.get("status") in (
+            "active",
+            "intended",
+        ):
+            said = set(" ".join(words(_concept(resource))).replace(",", " ").replace("/", " ").split())
+            named = {drug for drug in known if set(drug.split()) <= said}
+            if named:
+                found |= named
+                basis.append(f"{resource['resourceType']}/{resource.get('id')}")
+    return tuple(sorted(found)), tuple(basis)
+
+
+def _concept(resource: Resource) -> Any:
+    return resource.get("medicationCodeableConcept")

@@ -1,0 +1,78 @@
+"""Genotypes that a laboratory has reported, from Observations of the Genomics Reporting guide (STU2).
+
+A genotype observation (LOINC 84413-4) names the diplotype, a metabolizer observation (53040-2) the phenotype; the
+gene is the component 48018-6. Alleles are never called here from variants or sequence: that is the laboratory's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gateway.domain.record import Genotype
+from gateway.flow.record.entries import OBSERVED, Resource, is_read, words
+
+GENOTYPE, PHENOTYPE, GENE, SCORE = "84413-4", "53040-2", "48018-6", "activity-score"
+_LOINC = "http://loinc.org"
+_DIPLOTYPE = re.compile(r"[A-Za-z0-9*+.:>_() -]{1,60}/[A-Za-z0-9*+.:>_() -]{1,60}")
+_GENE = re.compile(r"[A-Z][A-Z0-9-]{1,15}")
+_PHENOTYPE = re.compile(r"[A-Za-z][A-Za-z +/-]{2,60}")
+
+
+def genotypes(resources: Sequence[Resource], genes: Sequence[str]) -> tuple[tuple[Genotype, ...], tuple[str, ...]]:
+    """One for each gene that a model knows and a laboratory has reported, and the resources they came from.
+
+    The last report of a gene counts, by its time; what does not look like an allele or a phenotype is not passed on.
+    """
+    found: dict[str, tuple[str, Genotype, str]] = {}
+    for resource in resources:
+        if resource.get("resourceType") != "Observation" or not is_read(resource):
+            continue
+        if resource.get("status") not in OBSERVED:
+            continue
+        for one in _reported(resource):
+            when = str(resource.get("effectiveDateTime") or resource.get("issued") or "")
+            rank = f"{when}|{'2' if one.diplotype else '1'}"  # the same report: a diplotype says more than a phenotype
+            if one.gene in genes and rank >= found.get(one.gene, ("",))[0]:
+                found[one.gene] = (rank, one, f"Observation/{resource.get('id')}")
+    chosen = [found[gene] for gene in sorted(found)]
+    return tuple(one for _, one, _ in chosen), tuple(dict.fromkeys(source for _, _, source in chosen))
+
+
+def _reported(resource: Resource) -> Iterator[Genotype]:
+    kinds = {code for system, code in _codings(resource.get("code")) if system == _LOINC}
+    gene = next((word for word in _of_component(resource, GENE) if _GENE.fullmatch(word.upper())), "").upper()
+    said = _written(resource.get("valueCodeableConcept")) or [str(resource.get("valueString") or "")]
+    if GENOTYPE in kinds:
+        for text in said:
+            own, _, rest = text.partition(" ")
+            named, allele = (own, rest) if _GENE.fullmatch(own) and "/" in rest else (gene, text)
+            if named and _DIPLOTYPE.fullmatch(allele.strip()):
+                yield Genotype(named, diplotype=allele.strip())
+                return
+    if PHENOTYPE in kinds and gene:
+        for text in said:
+            if _PHENOTYPE.fullmatch(text):
+                yield Genotype(gene, phenotype=text)
+                return
+
+
+def _of_component(resource: Resource, code: str) -> Iterator[str]:
+    for part in resource.get("component") or ():
+        if isinstance(part, dict) and (_LOINC, code) in _codings(part.get("code")):
+            yield from words(part.get("valueCodeableConcept"))
+
+
+def _codings(concept: Any) -> set[tuple[str, str]]:
+    codings = concept.get("coding") or () if isinstance(concept, dict) else ()
+    return {(str(one.get("system", "")), str(one.get("code", ""))) for one in codings if isinstance(one, dict)}
+
+
+def _written(concept: Any) -> list[str]:
+    """Texts of a concept as they were written: the case of an allele's letters may matter."""
+    if not isinstance(concept, dict):
+        return []
+    codings = [one for one in concept.get("coding") or () if isinstance(one, dict)]
+    said = [concept.get("text"), *(one.get(key) for one in codings for key in ("display", "code"))]
+    return [str(each).strip() for each in said if each]

@@ -1,0 +1,50 @@
+"""What a pack asks of a patient's record, in the domain's words, so that the gateway can gather it.
+
+Every value may also stand under our own code, `urn:dxgate:input` and `PACK.FIELD`: a hospital that maps its own codes
+to these needs no new pack.
+"""
+
+from __future__ import annotations
+
+from gateway.domain.record import Needs, Sought, Wanted
+from models.manifest import AnyManifest, Field, PlanManifest, RecordManifest, RulesManifest, SeriesManifest
+from models.runtime.rules import RulesTable
+
+OWN = "urn:dxgate:input"
+
+
+def needs_of(manifest: AnyManifest, tables: RulesTable | None) -> Needs | None:
+    """None for a model on images."""
+    if isinstance(manifest, RecordManifest):
+        fields = manifest.input.fields
+        least = len(fields) - int(manifest.input.missing_max * len(fields))
+        return Needs("record", fields=_wanted(manifest.name, fields), measured_min=least)
+    if isinstance(manifest, SeriesManifest):
+        rule = manifest.input
+        return Needs(
+            "series",
+            fields=_wanted(manifest.name, rule.fields),
+            statics=_wanted(manifest.name, rule.statics),
+            window_minutes=rule.bins * rule.bin_minutes,
+            measured_min=rule.measured_min,
+        )
+    if isinstance(manifest, PlanManifest):
+        return Needs("plan", fields=_wanted(manifest.name, manifest.input.fields))
+    if isinstance(manifest, RulesManifest):
+        return Needs("genotype", genes=manifest.input.genes, drugs=tables.drugs if tables else ())
+    return None
+
+
+def _wanted(pack: str, fields: tuple[Field, ...]) -> tuple[Wanted, ...]:
+    return tuple(
+        Wanted(
+            name=one.name,
+            title=one.title,
+            unit=one.unit,
+            codes=(*(Sought(code.system, code.value) for code in one.codes), Sought(OWN, f"{pack}.{one.name}")),
+            other_units=tuple(conversion.unit for conversion in one.conversions),
+            answers=tuple(one.answers),
+            required=one.required,
+        )
+        for one in fields
+    )

@@ -1,0 +1,146 @@
+"""Answers for a patient's record: the model runtime's words inwards, the domain's outwards.
+
+The counterpart of the part of `engine.py` that answers for images. A record that does not fit is Unsupported, with a
+reason that holds no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.domain.errors import GatewayError, Unsupported
+from gateway.domain.finding import DrugAdvice, GenePhenotype, Label, Proposal, RecordAnswer
+from gateway.domain.prediction import Prediction
+from gateway.domain.record import Genotype, InputDocument, Value
+from models.runtime.plan import PlanRules
+from models.runtime.readings import Patient, Reading
+from models.runtime.record import RecordPredictor, ValuePrediction
+from models.runtime.rules import INDETERMINATE, Advice, Phenotype, RulesTable
+from models.runtime.series import SeriesPredictor
+from models.runtime.value_session import ValueSession
+
+Answers = RecordPredictor | SeriesPredictor | RulesTable | PlanRules
+
+
+def predictor(loaded: ValueSession | RulesTable | PlanRules) -> Answers:
+    """What answers for a loaded pack on records, series or genotypes."""
+    if isinstance(loaded, RulesTable | PlanRules):
+        return loaded
+    return RecordPredictor(loaded) if loaded.manifest.kind == "record" else SeriesPredictor(loaded)
+
+
+def predict(model: Answers, document: InputDocument) -> Prediction:
+    """Unsupported where the record is outside the model's scope."""
+    if document.kind != model.manifest.kind:
+        raise Unsupported("the gathered input is for another kind of model")
+    if isinstance(model, RulesTable):
+        return _advised(model, document)
+    if isinstance(model, PlanRules):
+        return _proposed(model, document)
+    patient = Patient(document.sex, None if document.age_years is None else float(document.age_years))
+    if isinstance(model, SeriesPredictor):
+        told = model.predict(_readings(document.values), _readings(document.statics), patient)
+    else:
+        told = model.predict(_readings(document.values), patient)
+    if told.refusal is not None:
+        raise Unsupported(told.text)
+    return _scored(model, told)
+
+
+def _readings(values: Iterable[Value]) -> list[Reading]:
+    return [Reading(one.name, one.value, one.unit, one.minute) for one in values]
+
+
+def _scored(model: RecordPredictor | SeriesPredictor, told: ValuePrediction) -> Prediction:
+    manifest = model.manifest
+    codes = {label.name: label.code for label in manifest.labels}
+    labels = tuple(Label(name, codes[name], probability) for name, probability in told.probabilities)
+    return Prediction(
+        question=manifest.question,
+        decided=next((label for label in labels if label.name == told.decided), None),
+        conclusion=f"{manifest.title}: {told.text}",
+        threshold=manifest.output.threshold,
+        images=(),
+        provider=told.provider,
+        runtime=told.runtime,
+        answer=RecordAnswer(manifest.kind, labels, told.explanation, told.missing, told.set_aside),
+    )
+
+
+def _advised(tables: RulesTable, document: InputDocument) -> Prediction:
+    phenotypes = [(one, _phenotype(tables, one)) for one in document.genotypes]
+    known = [found for _, found in phenotypes if found.name != INDETERMINATE]
+    advice = [tables.advise(drug, known) for drug in document.drugs]
+    told = tuple(
+        DrugAdvice(
+            one.drug, one.text, tuple(each.gene for each in one.phenotypes), one.cpic_level, one.guideline, one.source
+        )
+        for one in advice
+    )
+    genes = tuple(
+        GenePhenotype(one.gene, _as_reported(one), found.name, found.score, found.source) for one, found in phenotypes
+    )
+    if not genes:
+        raise Unsupported("no genotype was reported for a gene that the tables know")
+    return Prediction(
+        question=tables.manifest.question,
+        decided=None,
+        conclusion=_in_words(tables.manifest.title, genes, told),
+        threshold=None,
+        images=(),
+        provider=tables.provider,
+        runtime=f"{tables.runtime}, tables {tables.version}",
+        answer=RecordAnswer("genotype", phenotypes=genes, advice=told),
+    )
+
+
+def _proposed(rules: PlanRules, document: InputDocument) -> Prediction:
+    patient = Patient(document.sex, None if document.age_years is None else float(document.age_years))
+    fired = rules.propose(_readings(document.values), document.facts, patient)
+    if not fired:
+        raise Unsupported("no rule is about what the record and the findings say")
+    told = tuple(
+        Proposal(one.rule.id, one.rule.category, one.rule.text, one.rule.guideline, one.because, one.rule.caution)
+        for one in fired
+    )
+    said = [f"{one.text} ({one.guideline}; because: {', '.join(one.because)})" for one in told]
+    return Prediction(
+        question=rules.manifest.question,
+        decided=None,
+        conclusion="\n".join([f"{rules.manifest.title}: {len(told)} proposals; a physician decides each.", *said]),
+        threshold=None,
+        images=(),
+        provider=rules.provider,
+        runtime=f"{rules.runtime}, rules {rules.version}",
+        answer=RecordAnswer("plan", proposals=told),
+    )
+
+
+def _advice(one: Advice) -> DrugAdvice:
+    genes = tuple(each.gene for each in one.phenotypes)
+    return DrugAdvice(one.drug, one.text, genes, one.cpic_level, one.guideline, one.source)
+
+
+def _phenotype(tables: RulesTable, one: Genotype) -> Phenotype:
+    try:
+        if one.diplotype:
+            return tables.phenotype(one.gene, one.diplotype)
+        if one.score:
+            return tables.by_score(one.gene, one.score)
+    except GatewayError:
+        return Phenotype(one.gene, INDETERMINATE, None, f"{one.gene}: the reported genotype is not one of the tables'")
+    return tables.as_reported(one.gene, one.phenotype)
+
+
+def _as_reported(one: Genotype) -> str:
+    return one.diplotype or one.phenotype or f"activity score {one.score}"
+
+
+def _in_words(title: str, genes: tuple[GenePhenotype, ...], advice: tuple[DrugAdvice, ...]) -> str:
+    said = [f"{title}: " + "; ".join(f"{one.gene} {one.genotype}: {one.phenotype}" for one in genes) + "."]
+    for one in advice:
+        text = one.text or "the tables give no advice, which does not mean the standard dose"
+        said.append(f"{one.drug} (CPIC level {one.level or 'not given'}): {text}")
+    if not advice:
+        said.append("No drug of the tables is in the record.")
+    return "\n".join(said)
