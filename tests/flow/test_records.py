@@ -268,3 +268,27 @@ def test_findings_and_values_become_a_plan(sqlite_database: SqlDatabase, tmp_pat
     assert {"diabetes-test", "pressure-systolic", "obesity"} <= set(rules)
     assert "finding diabetes-risk=diabetes" in [one["text"] for one in rules["diabetes-test"]["reasonCode"]]
     assert "US Preventive Services Task Force" in rules["diabetes-test"]["description"]
+
+
+def test_a_shadow_on_records_gets_its_turn(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """A report does not wait for it, and the look that follows a report does not take its task away."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk", "treatment-plan"), shadows=("treatment-plan",))
+    clinic.write(person(), quantity("bmi", "39156-5", 36.0, "kg/m2", YESTERDAY), *LABS[1:])
+    clinic.settle()
+    assert clinic.run() == {"diabetes-risk": "done", "treatment-plan": "done"}
+    assert [one.made_by.model_name for one in clinic.content().findings] == ["diabetes-risk"]
+    assert clinic.settle() == 2  # what was reported is a new fact for the rules
+    assert clinic.run() == {"diabetes-risk": "done", "treatment-plan": "done"}
+    assert (clinic.settle(), clinic.study.state) == (0, "reported")
+    assert rendered(clinic).of_type("CarePlan") == []
+
+
+def test_a_write_while_models_run_loses_no_analysis(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """Tasks that a later write withdrew are planned again, though no input of theirs has changed."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk",))
+    clinic.write(person(), *LABS)
+    assert clinic.settle() == 1
+    clinic.write(quantity("old", "39156-5", 20.0, "kg/m2", AT - timedelta(days=30)))
+    assert clinic.settle() == 1
+    assert clinic.run() == {"diabetes-risk": "done"}
+    assert (clinic.settle(), clinic.study.state) == (0, "reported")

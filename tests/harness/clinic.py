@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
@@ -84,11 +84,12 @@ def open_resource(unit: UnitOfWork, stored: StoredVersion) -> Mapping[str, Any]:
 
 @dataclass
 class Clinic:
-    """Time stands still at `now` until the test moves it. Only the models named are announced."""
+    """Time stands still at `now` until the test moves it. Only the models named are announced, as active."""
 
     database: SqlDatabase
     folder: Path
     models: tuple[str, ...]
+    shadows: tuple[str, ...] = ()
     now: datetime = AT
     patient: str = field(default_factory=lambda: patient_row("one").pseudonym)
 
@@ -99,7 +100,7 @@ class Clinic:
             unit.identities.add_patient(patient_row("one"))
             for one in loaded().served:
                 if one.name in self.models:
-                    unit.models.announce(one)
+                    unit.models.announce(replace(one, state="shadow" if one.name in self.shadows else "active"))
             unit.commit()
 
     def clock(self) -> datetime:
