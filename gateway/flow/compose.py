@@ -39,9 +39,11 @@ class ComposeReport:
         if (report.status, event) not in REPORT.moves:
             unit.studies.move(study.id, "analysing", "report")
             return None  # signed already: what is newer waits for the physician, the machine changes nothing
+        is_news = content.findings or study.kind != "record" or report.status not in ("registered", "cancelled")
         report = unit.reports.write(report, event, study.revision, content, at)
         unit.studies.move(study.id, "analysing", "report")
-        unit.deliveries.plan(report, (RECORD, *self.destinations), at)
+        # that a record lacks something is for who wrote it and looks here, not for every destination
+        unit.deliveries.plan(report, (RECORD, *self.destinations) if is_news else (RECORD,), at)
         if study.kind != "record" or not _is_open(planned):
             unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
         return report

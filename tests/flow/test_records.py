@@ -103,13 +103,33 @@ def test_a_worker_sees_no_identity(database: SqlDatabase, tmp_path: Path) -> Non
     assert "is for ages 20 to 85 years" in clinic.content().conclusion
 
 
-def test_a_record_that_is_not_complete_is_not_analysed(database: SqlDatabase, tmp_path: Path) -> None:
-    """Without what a model must know nothing is planned, and with it the record is analysed."""
+def test_a_record_that_is_not_complete_is_refused_with_reasons(database: SqlDatabase, tmp_path: Path) -> None:
+    """What is lacking stands in a cancelled report, in the store alone; with it the record is analysed."""
     clinic = Clinic(database, tmp_path, ("diabetes-risk",))
     clinic.write(*LABS)  # nobody's age or sex
-    assert (clinic.settle(), clinic.study.state) == (0, "settled")
+    assert clinic.settle() == 1
+    assert clinic.run() == {"diabetes-risk": "refused"}
+    assert "Not scored without: Age, Sex" in clinic.content().conclusion
+    with database.read() as unit:
+        report = unit.reports.get(report_id(clinic.study_id))
+        assert report.status == "cancelled"
+        assert {one.destination for one in unit.deliveries.of_report(report.id)} == {"record"}
     clinic.write(person())
     assert clinic.settle() == 1
+    assert clinic.run() == {"diabetes-risk": "done"}
+    with database.read() as unit:
+        last = unit.reports.get(report_id(clinic.study_id)).version
+        sent = [one.destination for one in unit.deliveries.of_report(report.id) if one.version == last]
+    assert sorted(sent) == ["ehr", "record"]
+
+
+def test_a_record_that_no_model_reads_is_left_alone(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """A person without a value, and a drug without a genotype, are nothing to report about."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk", "pgx-rules"))
+    concept = {"text": "Clopidogrel 75 mg oral tablet"}
+    drug = {"resourceType": "MedicationStatement", "id": "m", "status": "active", "medicationCodeableConcept": concept}
+    clinic.write(person(), drug)
+    assert (clinic.settle(), clinic.study.state) == (0, "settled")
 
 
 def test_nothing_new_is_not_analysed_again(database: SqlDatabase, tmp_path: Path) -> None:

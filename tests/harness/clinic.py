@@ -41,7 +41,8 @@ def loaded() -> Loaded:
 
 
 def quantity(own_id: str, code: str, value: float, unit: str, at: datetime) -> Resource:
-    return observation(own_id, code, at, valueQuantity={"value": value, "code": unit, "unit": unit})
+    said = {"value": value, "system": "http://unitsofmeasure.org", "code": unit, "unit": unit}
+    return observation(own_id, code, at, valueQuantity=said)
 
 
 def worded(own_id: str, code: str, word: str, at: datetime, system: str = LOINC) -> Resource:
