@@ -66,7 +66,7 @@ class PlanWrites:
         owners = self._owners(unit, targets, resources, found)
         at = self.now()
         steps = [
-            self._step(unit, target, resource, owners.get(target.name), at, new_key, ours=ours)
+            self._step(unit, target, resource, owners.get(target.name), (at, new_key), ours=ours)
             for target, resource, new_key in zip(targets, resources, _new_keys(at, len(targets)), strict=True)
         ]
         return Plan(steps, [condition for condition in conditions if condition is not None])
@@ -192,11 +192,12 @@ class PlanWrites:
         target: Target,
         resource: Resource | None,
         owner: PatientRecord | None,
-        at: datetime,
-        new_key: int,
+        born: tuple[datetime, int],
         *,
         ours: bool,
     ) -> Step:
+        """`born`: the time of the write, and the key of what is new."""
+        at, new_key = born
         asked, was = target.asked, target.was
         if target.idle:
             return Step(asked, was, None, self.opened.unseen(unit, was) if was is not None and was.sealed else b"")
