@@ -15,6 +15,7 @@ from gateway.formats.fhir.audit_search import AUDIT_EVENT
 from gateway.formats.fhir.audit_search import Parameter as OwnParameter
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
+from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_address
 from gateway.formats.fhir.search.parameters import parameters
 from gateway.formats.fhir.search.query import include_values, reverse_include_values
 
@@ -45,6 +46,7 @@ class Capabilities:
     interactions: Mapping[str, Sequence[str]]
     system: Sequence[str] = ()
     operations: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    system_operations: Sequence[str] = ()
     patch_formats: Sequence[str] = ()
     formats: Sequence[str] = ("json", "application/fhir+json", "xml", "application/fhir+xml")
     security: Resource | None = None
@@ -57,6 +59,7 @@ def capability_statement(able: Capabilities) -> Resource:
         security=able.security or _security(),
         resource=[_resource(able, kind) for kind in sorted(able.interactions)],
         interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
+        operation=[_operation(able, name) for name in able.system_operations],
     )
     return element(
         resourceType="CapabilityStatement",
@@ -102,7 +105,7 @@ def _resource(able: Capabilities, kind: str) -> Resource:
         if in_store
         else [],
         searchParam=_parameters(kind) if searches else [],
-        operation=[_operation(name) for name in able.operations.get(kind, ())],
+        operation=[_operation(able, name) for name in able.operations.get(kind, ())],
     )
 
 
@@ -132,6 +135,8 @@ def _parameter(parameter: Parameter) -> Resource:
     return element(name=parameter.code, definition=parameter.url, type=parameter.kind, documentation=said)
 
 
-def _operation(name: str) -> Resource:
+def _operation(able: Capabilities, name: str) -> Resource:
+    if name in OWN_OPERATIONS:
+        return {"name": name, "definition": operation_address(able.base_url, name)}
     level = "Patient" if name == "everything" else "Resource"
     return {"name": name, "definition": f"{_OPERATIONS}/{level}-{name}"}

@@ -29,6 +29,8 @@ def address_of_path(segments: list[str]) -> Address:
     if segments in ([], ["_history"]):
         return Address("[base]" if not segments else "_history")
     kind, *rest = segments
+    if segments == ["$recall"]:
+        return Address("$recall", "DiagnosticReport")  # whose scopes hold for what it lists
     if kind.startswith("$"):
         raise Refusal(501, "not-supported", "this operation is not served")
     if kind not in STORED:
@@ -46,7 +48,7 @@ def _of_type(kind: str, rest: list[str]) -> Address | None:
     if rest and not ID.fullmatch(rest[0]):
         return Address(f"[type]/{rest[0]}", kind) if rest in _WORDS else None
     shape = _SHAPES.get((len(rest), rest[1] if len(rest) > 1 else ""))
-    if shape is None or (shape.startswith("Patient/") and kind != "Patient"):
+    if shape is None or ("[type]" not in shape and not shape.startswith(f"{kind}/")):
         return None
     version = rest[2] if len(rest) > 2 else ""
     return Address(shape, kind, rest[0] if rest else "", version) if ID.fullmatch(version or "0") else None
@@ -60,4 +62,5 @@ _SHAPES = {
     (3, "_history"): "[type]/[id]/_history/[vid]",
     (2, "$validate"): "[type]/[id]/$validate",
     (2, "$everything"): "Patient/[id]/$everything",
+    (2, "$sign"): "DiagnosticReport/[id]/$sign",
 }
