@@ -32,6 +32,8 @@ def address_of_path(segments: list[str]) -> Address:
     bulk = _bulk(kind, rest)
     if bulk is not None:
         return bulk
+    if segments == ["$recall"]:
+        return Address("$recall", "DiagnosticReport")  # whose scopes hold for what it lists
     if kind.startswith("$"):
         raise Refusal(501, "not-supported", "this operation is not served")
     if kind not in STORED:
@@ -77,4 +79,5 @@ _SHAPES = {
     (2, "$events"): "Subscription/[id]/$events",
     (2, "$export"): "Group/[id]/$export",
     (2, "$everything"): "Patient/[id]/$everything",
+    (2, "$sign"): "DiagnosticReport/[id]/$sign",
 }

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from gateway.flow.client_assertion import ALGORITHMS
 from gateway.formats.fhir.capability import Capabilities, capability_statement
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource
+from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_definition
 from gateway.servers.web.fhir.address import STORED
 from gateway.servers.web.fhir.exchange import XML_MEDIA_TYPE, Answer
 from gateway.servers.web.fhir.interaction import OURS_ALONE, Interaction
@@ -20,6 +21,16 @@ Routed = Mapping[str, Mapping[str, Interaction]]
 def capabilities(services: WebServices, routed: Routed) -> Answer:
     """`routed` is the table of interactions: shape of an address and method to what runs."""
     return Answer(200, capability_statement(able(services, routed)))
+
+
+def is_definition(segments: list[str]) -> bool:
+    """Whether the address is that of an operation which is ours alone."""
+    return segments[:1] == ["OperationDefinition"] and len(segments) == 2 and segments[1] in OWN_OPERATIONS
+
+
+def definition(services: WebServices, name: str) -> Answer:
+    """The OperationDefinition at the address that the statement names."""
+    return Answer(200, operation_definition(services.fhir_base, name))
 
 
 def able(services: WebServices, routed: Routed) -> Capabilities:

@@ -43,12 +43,16 @@ def _audited_as(name: str) -> Action:
 
 @dataclass(frozen=True)
 class Interaction:
-    """A reading one has `run`, a writing one `asked`. No permission: what it contains is authorised piece by piece."""
+    """A reading one has `run`, a writing one `asked`. No permission: what it contains is authorised piece by piece.
+
+    What `commits` writes in a transaction of its own, and so cannot be part of another one.
+    """
 
     name: str
     permission: Permission | None
     run: Handler | None = None
     asked: Callable[[FhirRequest], Asked] | None = None
+    commits: bool = False
 
     def perform(self, services: WebServices, client: Client, request: FhirRequest) -> Outcome:
         """In a thread: may the client, and the interaction itself."""

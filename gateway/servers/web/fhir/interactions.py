@@ -15,7 +15,9 @@ from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import read
+from gateway.servers.web.fhir.recall import recall
 from gateway.servers.web.fhir.search import search
+from gateway.servers.web.fhir.sign import sign
 from gateway.servers.web.fhir.subscription_status import events, status
 from gateway.servers.web.fhir.update import update
 from gateway.servers.web.fhir.validate import validate
@@ -58,6 +60,8 @@ _HISTORY = {
 }
 _EVERYTHING = Interaction("everything", "r", everything)
 _VALIDATE = Interaction("validate", "r", validate)
+_RECALL = Interaction("recall", "s", recall)
+_SIGN = Interaction("sign", "u", sign, commits=True)
 
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[base]": {"POST": Interaction("transaction", None, _bundle)},
@@ -80,6 +84,8 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[type]/[id]/$validate": {"POST": _VALIDATE},
     "Subscription/[id]/$status": {"GET": Interaction("status", "r", status)},
     "Subscription/[id]/$events": {"GET": Interaction("events", "r", events)},
+    "$recall": {"GET": _RECALL, "HEAD": _RECALL, "POST": _RECALL},
+    "DiagnosticReport/[id]/$sign": {"POST": _SIGN},
     "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }
