@@ -179,6 +179,10 @@ class Models(Protocol):
         """
         ...
 
+    def retire(self, model_id: str) -> bool:
+        """A recall: no work is planned for it any more, and a corrected version may become active by itself."""
+        ...
+
     def decide(self, model_id: str, state: Literal["shadow", "retired"]) -> bool:
         """A person lets it run without being reported, or not at all; False where it is in that state already."""
         ...

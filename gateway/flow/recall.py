@@ -115,7 +115,7 @@ class RecallModel:
         with self.database.begin(actor) as unit:
             model = unit.models.get(model_id)
             recall = unit.recalls.add(Recall(model.id, model.name, model.version, said, self.now(), actor))
-            unit.models.decide(model.id, "retired")
+            unit.models.retire(model.id)
             unit.commit()
         return recall
 

@@ -119,8 +119,11 @@ class Reidentify:
 
 
 def _newest_of(unit: UnitOfWork, patient: str) -> Study:
-    """The study that was received last, whose identity is the newest that the vault has of the patient."""
+    """The study that was received last, whose identity is the newest that the vault has of the patient.
+
+    A patient's record counts where there are no images: until it is first analysed it has no identity of its own.
+    """
     studies = [unit.studies.get(study_id) for study_id in unit.studies.ids_by_patient(patient)]
     if not studies:
         raise Missing("no patient or study of this gateway has this pseudonym")
-    return max(studies, key=lambda study: study.last_received_at)
+    return max(studies, key=lambda study: (study.kind == "images", study.last_received_at))

@@ -62,6 +62,15 @@ class SqlModels:
         self._decide(model)
         return True
 
+    def retire(self, model_id: str) -> bool:
+        self._transaction.serialize(MODEL_LOCK)
+        model = self.get(model_id)
+        if model.state == "retired":
+            return False
+        self._set_state(model.id, "retired")
+        self._transaction.record("model:retire", model.id, name=model.name, version=model.version, was=model.state)
+        return True
+
     def decide(self, model_id: str, state: Literal["shadow", "retired"]) -> bool:
         self._transaction.serialize(MODEL_LOCK)
         model = self.get(model_id)

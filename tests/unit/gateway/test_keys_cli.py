@@ -95,7 +95,7 @@ def test_rotate_and_retire_through_the_command_line(run: Run, tmp_path: Path) ->
     before = {str(row["purpose"]): str(row["key"]) for row in status(run)}
     code, out, _ = run("keys", "rotate")
     assert code == 0
-    assert out.count("is current") == 5
+    assert out.count("is current") == 6
     after = {str(row["key"]): row for row in status(run)}
     assert (after[before["objects"]]["state"], after[before["objects"]]["rows"]) == ("former", 0)
     for purpose in ("objects", "identity", "tokens", "deposit-private"):
@@ -220,7 +220,7 @@ def test_shred_asks_and_erases(run: Run, tmp_path: Path) -> None:
     assert run(*words, stdin=f"{WHO}\n")[0] == 2
     code, out, _ = run(*words, "--yes", stdin=f"{WHO}\n")
     assert code == 0
-    assert "1 studies, 1 objects, 1 sealed files" in out
+    assert "1 studies, 1 objects, sealed files under 1 names" in out
     assert "rotate" in out
     assert run(*words, "--yes", stdin=f"{WHO}\n")[0] == 1
     assert run("keys", "shred", "--patient", "X", "--reason", " ", "--yes")[0] == 2
