@@ -21,7 +21,8 @@ from gateway.servers.web.body import query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate, remembered
-from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
+from gateway.servers.web.fhir.bulk import BULK_FILE
+from gateway.servers.web.fhir.capabilities import capabilities, definition, is_definition, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, prefers_lenient, refused, wants_xml
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.interactions import INTERACTIONS, find
@@ -37,6 +38,11 @@ _COMMIT_SECONDS = 60.0
 PREFIX = "/fhir"
 BODIES = 64  # requests whose bodies are in memory at one time
 _SENT = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type")
+_OPEN = {
+    "metadata": "capabilities",
+    ".well-known": "smart-configuration",
+    "OperationDefinition": "operation-definition",
+}
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -68,8 +74,8 @@ class FhirEndpoint:
 
     async def _answer(self, request: Request) -> Response:
         segments = [part for part in request.scope["path"].removeprefix(PREFIX).split("/") if part]
-        if segments in (["metadata"], [".well-known", "smart-configuration"]):
-            return self._open_document(request, segments[0])
+        if segments in (["metadata"], [".well-known", "smart-configuration"]) or is_definition(segments):
+            return self._open_document(request, segments)
         address = address_of_path(segments)
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": ", ".join((*INTERACTIONS[address.shape], "OPTIONS"))})
@@ -88,7 +94,7 @@ class FhirEndpoint:
             else:
                 run = threads.bundle if address.shape == "[base]" else threads.work
                 answer = await self._settled(await run(self._run, request, interaction, asked, client))
-            if wants_xml(request, asked.fields):
+            if interaction.name != BULK_FILE and wants_xml(request, asked.fields):
                 return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
         return answer.response(head=request.method == "HEAD")
 
@@ -112,7 +118,8 @@ class FhirEndpoint:
         """In a thread: who asks, may he, and the interaction itself."""
         client = client or authenticate(self._services, request)
         name_request(request, f"fhir.{interaction.name} {asked.kind}".rstrip(), f"client:{client.name}")
-        wants_xml(request, asked.fields)  # 406 before anything is done
+        if interaction.name != BULK_FILE:
+            wants_xml(request, asked.fields)  # 406 before anything is done
         return interaction.perform(self._services, client, asked)
 
     async def _settled(self, outcome: Outcome) -> Answer:
@@ -155,16 +162,17 @@ class FhirEndpoint:
             body=body,
         )
 
-    def _open_document(self, request: Request, name: str) -> Response:
-        name_request(request, "fhir.capabilities" if name == "metadata" else "fhir.smart-configuration")
+    def _open_document(self, request: Request, segments: list[str]) -> Response:
+        name_request(request, f"fhir.{_OPEN[segments[0]]}")
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
         if request.method not in ("GET", "HEAD"):
             raise wrong_method(("GET", "HEAD", "OPTIONS"))
-        if name != "metadata":
+        if segments[0] == ".well-known":
             return JSONResponse(smart_configuration(self._services))
         xml = wants_xml(request, query_fields(request))
-        return capabilities(self._services, INTERACTIONS).response(head=request.method == "HEAD", xml=xml)
+        said = definition(self._services, segments[1]) if len(segments) > 1 else None
+        return (said or capabilities(self._services, INTERACTIONS)).response(head=request.method == "HEAD", xml=xml)
 
 
 def _prefers_xml(request: Request) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from html import unescape
 
 import pytest
 from unit.gateway.formats.fhir.write_record_golden import BASE_URL, GOLDEN, ORGANIZATION, document, golden_texts
@@ -55,10 +56,11 @@ def test_the_plan_is_a_proposal() -> None:
     assert "Because: finding diabetes-risk=diabetes" in said
     assert "Guideline: USPSTF, 2021" in said
     assert "Caution: Not where diabetes is known." in said
+    assert "No medical review of these rules is known" in plan["note"][0]["text"]
 
 
 def test_the_printed_page_says_it_all() -> None:
     """Probabilities, phenotype, advice and proposal stand on the page for people."""
-    page = printed_report(document(), ORGANIZATION, "unsigned")
+    page = unescape(printed_report(document(), ORGANIZATION))
     for said in ("a patient's record", "0.3721", "Poor Metabolizer", "Avoid clopidogrel", "HbA1c"):
         assert said in page
