@@ -285,7 +285,7 @@ class SweepSettings(Section):
 
 class PrivacySettings(Section):
     openings_per_hour: int = Field(3000, ge=1, le=100_000_000)
-    """Identities of studies that one FHIR client or one person in the console may read in an hour."""
+    """Patients whose identity one FHIR client or one person in the console may read in an hour."""
     reidentifications_per_hour: int = Field(20, ge=1, le=10_000)
     """Pseudonyms that one person may have led back to a patient in an hour."""
 

@@ -147,6 +147,7 @@ class AuthorizeApp:
                 unit.audit.record("client:reject", client.id, f"client:{client.name}", reason=f"{kind}-replay")
             unit.commit()
         if not first or person is None or not person.active:
+            self.access.known.forget()
             raise CodeRefused("this was used before; everything that came of it has ended")
         return grant
 

@@ -21,6 +21,7 @@ from gateway.flow import client_certificate, secret_hash
 from gateway.flow.attempts import Attempts, TooManyAttempts
 from gateway.flow.client_assertion import AssertionRefused, ClientAssertions, issuer_of
 from gateway.flow.client_certificate import PeerCertificate
+from gateway.flow.known_grants import Holder, KnownGrants
 from gateway.flow.scopes import of_context
 from gateway.flow.verified_secrets import VerifiedSecrets
 from gateway.ports import Database
@@ -55,6 +56,7 @@ class GrantAccess:
     attempts: Attempts = field(default_factory=Attempts)
     stale_tokens: Attempts = field(default_factory=Attempts)
     verified: VerifiedSecrets = field(default_factory=VerifiedSecrets)
+    known: KnownGrants = field(default_factory=KnownGrants)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def authenticate(self, shown: Presented, address: str) -> Client:
@@ -125,6 +127,10 @@ class GrantAccess:
 
     def bearer(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller:
         """The client that holds the token, with the scopes of the token and the person it acts for."""
+        found = self.remembered(token, address, certificate)
+        if found is not None:
+            return found
+        era = self.known.era
         with self.database.read() as unit:
             grant = unit.access.grant(digest(token), self.now()) if len(token) <= LONGEST_TOKEN else None
             grant = grant if grant is not None and grant.kind == "token" else None
@@ -132,11 +138,21 @@ class GrantAccess:
             person = unit.access.person(grant.person) if grant and grant.person else None
         reason = self._objection(grant, client, person, address, certificate)
         if grant is not None and client is not None and not reason:
-            return Caller.of(replace(client, scopes=grant.scopes), address, "", person)
+            holder = Holder(grant, Caller.of(replace(client, scopes=grant.scopes), "", "", person), person)
+            self.known.keep(holder, era)
+            return replace(holder.client, address=address)
         with suppress(TooManyAttempts):  # a flood of stale tokens is refused, but not written down one by one
             self.stale_tokens.begin("bearer", address)
             self.note("client:reject", client, address, reason=reason)
         raise NotAuthenticated("the access token is unknown, has expired, or is bound to another certificate")
+
+    def remembered(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller | None:
+        """The same without asking the database; None where it must be asked."""
+        held = self.known.find(digest(token)) if len(token) <= LONGEST_TOKEN else None
+        if held is None or held.grant.expires_at <= self.now():
+            return None
+        objection = self._objection(held.grant, held.client, held.person, address, certificate)
+        return None if objection else replace(held.client, address=address)
 
     def _objection(
         self,

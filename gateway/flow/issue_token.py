@@ -70,6 +70,7 @@ class IssueToken:
                 unit.access.drop_chain(grant.chain)
             unit.audit.record("client:revoke", client.id, f"client:{client.name}", kind=grant.kind)
             unit.commit()
+        self.access.known.forget()
 
 
 def _is_of(grant: Grant, client: Client, kinds: tuple[GrantKind, ...]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, exists, func, insert, select, update
+from sqlalchemy import Select, and_, bindparam, exists, func, insert, select, update
 
 from gateway.domain.errors import Missing
 from gateway.domain.ids import StudyId
@@ -18,12 +18,22 @@ from gateway.domain.record import RecordInput
 from gateway.domain.study import Study, record_id
 from gateway.storage import tables
 from gateway.storage.arrivals import STUDY_COLUMNS, lock_study, reopen
+from gateway.storage.prepared import Prepared, insert_new
 from gateway.storage.record_tables import record_input, vault_record_basis
 from gateway.storage.transaction import Transaction
 
 _study, _input = tables.study.c, record_input.c
 _COLUMNS = (_input.id, _input.study_id, _input.revision, _input.model_id, _input.blob_key, _input.size, _input.digest)
 _TICK = timedelta(microseconds=1)
+_LIVES = Prepared(
+    select(tables.patient.c.erased_at)
+    .where(tables.patient.c.pseudonym == bindparam("of_patient"))
+    .with_for_update(read=True)
+)
+_NEW = insert_new(tables.study)
+_TOUCH = Prepared(
+    update(tables.study).where(_study.id == bindparam("of_id")), sets=("last_received_at", "settle_at", "again_at")
+)
 
 
 class SqlRecords:
@@ -34,7 +44,7 @@ class SqlRecords:
         """False for a patient that is erased or unknown: nothing follows from what is written about nobody."""
         if not self._lives(patient):
             return False
-        if self._transaction.insert_new(tables.study, _new(patient, settle_at, at)):
+        if self._transaction.run(_NEW, _new(patient, settle_at, at)) == 1:
             self._transaction.record("study:create", record_id(patient), patient=patient, kind="record")
         return self.touch_known(patient, settle_at, at)
 
@@ -45,8 +55,8 @@ class SqlRecords:
         reopen(self._transaction, study)
         # grows with every change even where the clock does not, because it guards `settle`
         later = max(at, study.last_received_at + _TICK)
-        changes = {"last_received_at": later, "settle_at": settle_at, "again_at": None}
-        self._transaction.execute(update(tables.study).where(_study.id == study.id), changes)
+        changes = {"of_id": study.id, "last_received_at": later, "settle_at": settle_at, "again_at": None}
+        self._transaction.run(_TOUCH, changes)
         return True
 
     def due(self, now: datetime, limit: int) -> list[Study]:
@@ -105,9 +115,8 @@ class SqlRecords:
 
     def _lives(self, patient: str) -> bool:
         """Holds the patient until the transaction ends, so that an erasure waits."""
-        one = select(tables.patient.c.erased_at).where(tables.patient.c.pseudonym == patient).with_for_update(read=True)
-        row = self._transaction.first(one)
-        return row is not None and row.erased_at is None
+        row = self._transaction.row(_LIVES, {"of_patient": patient})
+        return row is not None and row[0] is None
 
 
 def _new(patient: str, settle_at: datetime, at: datetime) -> dict[str, object]:

@@ -9,11 +9,12 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.formats.fhir.outcome import issue
 from gateway.servers.web.console.routes import console_routes
 from gateway.servers.web.fhir.capabilities import smart_configuration
-from gateway.servers.web.fhir.endpoint import FhirEndpoint
+from gateway.servers.web.fhir.endpoint import PREFIX, FhirEndpoint
 from gateway.servers.web.fhir.exchange import Answer
 from gateway.servers.web.health import Health
 from gateway.servers.web.request_log import RequestLog, name_request
@@ -41,13 +42,26 @@ def create_app(services: WebServices) -> Starlette:
             Route("/auth/introspect", tokens.introspect, methods=_ANY_METHOD),
             Route("/auth/revoke", tokens.revoke, methods=_ANY_METHOD),
             Route("/.well-known/smart-configuration", smart),
-            Route("/fhir", fhir.__call__, methods=_ANY_METHOD),
-            Route("/fhir/{path:path}", fhir.__call__, methods=_ANY_METHOD),
             *console_routes(services),
         ],
-        middleware=[Middleware(RequestLog, https=services.settings.base_url.startswith("https:"))],
+        middleware=[
+            Middleware(RequestLog, https=services.settings.base_url.startswith("https:")),
+            Middleware(FhirFirst, fhir=fhir),
+        ],
         exception_handlers={404: _nothing_here, 405: _wrong_method, Exception: _crash},
     )
+
+
+class FhirFirst:
+    """ASGI middleware: what is for the FHIR endpoint goes there, past the routes of everything else."""
+
+    def __init__(self, app: ASGIApp, fhir: ASGIApp) -> None:
+        self._app, self._fhir = app, fhir
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        is_fhir = scope["type"] == "http" and (path == PREFIX or path.startswith(f"{PREFIX}/"))
+        await (self._fhir if is_fhir else self._app)(scope, receive, send)
 
 
 async def _to_console(request: Request) -> Response:

@@ -6,7 +6,6 @@ write lock while it decrypts and renders; this way the lock is held for the rows
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -54,14 +53,13 @@ class NotedAudit:
         for entry in self.entries:
             unit.audit.record(entry.event, entry.subject_id, entry.actor, **entry.details)
 
-    def openings(self) -> dict[str, int]:
-        """Of how many studies each actor has had the identity opened."""
-        opened = {
-            (entry.actor, entry.subject_id, entry.details.get("study"))  # a report opens identity and UIDs apart
-            for entry in self.entries
-            if entry.event == "identity:open"
-        }
-        return dict(Counter(actor for actor, _, _ in opened))
+    def openings(self) -> dict[str, set[str]]:
+        """Of which patients each actor has had the identity opened."""
+        opened: dict[str, set[str]] = {}
+        for entry in self.entries:
+            if entry.event == "identity:open":
+                opened.setdefault(entry.actor, set()).add(entry.subject_id)
+        return opened
 
     def head(self) -> tuple[int, bytes]:
         return self._trail.head()

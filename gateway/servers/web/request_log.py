@@ -11,7 +11,6 @@ import re
 import time
 import uuid
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,7 +51,8 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp, https: bool = False) -> None:
         self._app = app
-        self._headers = EVERY_ANSWER | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
+        every = EVERY_ANSWER | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in every.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,10 +66,9 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = number
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                given = {name for name, _ in message["headers"]}
+                own = [one for one in self._headers if one[0] not in given]
+                message["headers"] = [*message["headers"], (b"x-request-id", number.encode()), *own]
             await send(message)
 
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from gateway.flow.decide_held import DecideHeld
 from gateway.flow.grant_access import GrantAccess
 from gateway.flow.issue_token import IssueToken
 from gateway.flow.key_sets import Fetch, KeySets
-from gateway.flow.opening_quota import TooManyOpenings, hour_of
+from gateway.flow.opening_quota import OpeningQuota, TooManyOpenings
 from gateway.flow.read_reports import ReadReports
 from gateway.flow.record.store import Record
 from gateway.flow.reidentify import Reidentify
@@ -100,6 +100,10 @@ class WebServices:
         return RequestRate(self.settings.web.address_rate)
 
     @cached_property
+    def openings(self) -> OpeningQuota:
+        return OpeningQuota(self.settings.privacy.openings_per_hour)
+
+    @cached_property
     def held(self) -> DecideHeld:
         return DecideHeld(self.database, self.reports.blobs, self.clock)
 
@@ -139,10 +143,27 @@ class WebServices:
     def write_down(self, unit: UnitOfWork, noted: NotedReading) -> TooManyOpenings | None:
         """The audit rows, and what was opened against its actor's quota, into a unit that commits.
 
-        Where the quota is used up, what was read must not leave the process: that is what is returned.
+        Where the quota is used up, what was read must not leave the process: that is what is returned. Where it is
+        not, `shown` is to be called once the unit has committed.
         """
         noted.audit.copy_to(unit)
-        return self._spent(unit, noted)
+        for actor, patients in noted.audit.openings().items():
+            spent = self.spend(unit, actor, patients)
+            if spent is not None:
+                return spent
+        return None
+
+    def shown(self, noted: NotedReading) -> None:
+        for actor, patients in noted.audit.openings().items():
+            self.openings.keep(actor, patients, self.clock())
+
+    def spend(self, unit: UnitOfWork, actor: str, patients: Collection[str]) -> TooManyOpenings | None:
+        """Counts patients against their reader's quota; a refusal is written down."""
+        now = self.clock()
+        if self.openings.take(unit, actor, patients, now):
+            return None
+        unit.audit.record("identity:refuse", actor, actor, reason="quota", patients_asked=len(patients))
+        return TooManyOpenings(now)
 
     def _write_down(self, noted: NotedReading) -> None:
         if not noted.audit.entries:
@@ -150,11 +171,4 @@ class WebServices:
         spent = self.commits.submit(lambda unit: self.write_down(unit, noted))
         if spent is not None:
             raise spent
-
-    def _spent(self, unit: UnitOfWork, noted: NotedReading) -> TooManyOpenings | None:
-        now = self.clock()
-        for actor, count in noted.audit.openings().items():
-            if not unit.quotas.take(f"open:{actor}", hour_of(now), count, self.settings.privacy.openings_per_hour):
-                unit.audit.record("identity:refuse", actor, actor, reason="quota", studies=count)
-                return TooManyOpenings(now)
-        return None
+        self.shown(noted)

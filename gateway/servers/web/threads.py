@@ -16,7 +16,6 @@ T = TypeVar("T")
 WORK_THREADS = 2
 SIGN_IN_THREADS = 4
 BUNDLE_THREADS = 4  # the entries of a batch wait for their commits one after the other
-BODIES = 64  # requests whose bodies are in memory at one time
 
 
 class Threads:
@@ -26,7 +25,6 @@ class Threads:
         self._work = CapacityLimiter(WORK_THREADS)
         self._sign_in = CapacityLimiter(SIGN_IN_THREADS)
         self._bundle = CapacityLimiter(BUNDLE_THREADS)
-        self.bodies = CapacityLimiter(BODIES)
 
     async def work(self, run: Callable[..., T], *arguments: object) -> T:
         return await anyio.to_thread.run_sync(run, *arguments, limiter=self._work)

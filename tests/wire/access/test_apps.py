@@ -13,6 +13,7 @@ import pytest
 from authlib.common.security import generate_token
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from harness.gateway_process import wait_for
 from wire.access.place import Place
 from wire.fhir_rest.hospital import PASSWORD, SECRET
 
@@ -213,7 +214,7 @@ def test_the_role_bounds_the_app(place: Place) -> None:
 
 
 def test_a_person_who_has_gone_takes_the_token_along(place: Place) -> None:
-    """When a person is made inactive, what apps hold in his name ends with the next request."""
+    """When a person is made inactive, what apps hold in his name ends: in this process once it asks again."""
     from sqlalchemy import update
 
     from gateway.storage.tables import person
@@ -227,7 +228,7 @@ def test_a_person_who_has_gone_takes_the_token_along(place: Place) -> None:
         with place.hospital.database.begin("test") as unit:
             unit._transaction.execute(update(person).where(person.c.name == "leaver").values(active=False))
             unit.commit()
-        assert app.get(f"{place.fhir}/Device").status_code == 401
+        wait_for(lambda: app.get(f"{place.fhir}/Device").status_code == 401, 20, "the token to end")
         with place.http() as http:
             form = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"], "client_id": "viewer"}
             assert http.post("/auth/token", data=form).json()["error"] == "invalid_grant"

@@ -26,21 +26,23 @@ class Place:
     hospital: Hospital
     base: str
     study: Study
+    other: Study
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("identity")
     hospital = open_hospital(folder / "home", sqlite_template)
-    study_id, *_ = cleared_studies(hospital, folder / "in", patients(1), instances=1, settled=False)
-    hospital.analyse(StudyId(study_id))
+    studies = cleared_studies(hospital, folder / "in", patients(2), instances=1, settled=False)
+    for study_id in studies:
+        hospital.analyse(StudyId(study_id))
     hospital.add_client("ehr")
     for name, role in (("o.fficer", "privacy-officer"), ("a.physician", "physician"), ("root", "admin")):
         hospital.add_person(name, role)
     with hospital.database.read() as unit:
-        study = unit.studies.get(StudyId(study_id))
+        study, other = (unit.studies.get(StudyId(study_id)) for study_id in studies)
     with serving(hospital.services) as base:
-        yield Place(hospital, base, study)
+        yield Place(hospital, base, study, other)
     hospital.database.close()
 
 
@@ -134,45 +136,53 @@ def limited(place: Place, most: int) -> Iterator[str]:
         yield base
 
 
-def test_a_client_has_a_share_of_identities_for_each_hour(place: Place) -> None:
-    """Reads within the share are answered; then 429 with an OperationOutcome and no patient, audited as a refusal."""
+def reports(place: Place) -> list[str]:
+    """Paths of one report each of the two patients."""
+    found = httpx.get(f"{place.base}/fhir/DiagnosticReport", auth=("ehr", SECRET), timeout=20).json()
+    by_patient = {each["resource"]["subject"]["reference"]: each["resource"]["id"] for each in found["entry"]}
+    return [f"/fhir/DiagnosticReport/{own_id}" for own_id in by_patient.values()]
+
+
+def test_a_client_has_a_share_of_patients_for_each_hour(place: Place) -> None:
+    """One patient is read as often as asked; one too many gets 429 with an OperationOutcome, audited as a refusal."""
+    first, second = reports(place)
     place.hospital.add_client("greedy")
-    with limited(place, 2) as base, httpx.Client(base_url=base, auth=("greedy", SECRET), timeout=20) as http:
-        found = http.get("/fhir/DiagnosticReport")
-        assert found.status_code == 200
-        read = f"/fhir/DiagnosticReport/{found.json()['entry'][0]['resource']['id']}"
-        assert http.get(read).status_code == 200
-        refused = http.get(read)
+    with limited(place, 1) as base, httpx.Client(base_url=base, auth=("greedy", SECRET), timeout=20) as http:
+        assert [http.get(first).status_code for _ in range(3)] == [200, 200, 200]
+        refused = http.get(second)
         assert refused.status_code == 429
         assert refused.json()["issue"][0]["code"] == "throttled"
         assert 0 < int(refused.headers["retry-after"]) <= 3601
-        assert "MRN-0-77182" not in refused.text
+        assert "77182" not in refused.text
+        assert http.get("/fhir/DiagnosticReport").status_code == 429
+        assert http.get(first).status_code == 200
         assert http.get("/fhir/metadata").status_code == 200
         assert http.get("/fhir/Device").status_code == 200
     row = place.hospital.events("identity:refuse")[0]
     assert (row.actor, row.details["reason"]) == ("client:greedy", "quota")
     with limited(place, 2) as base:
-        assert httpx.get(f"{base}{read}", auth=("ehr", SECRET)).status_code == 200
+        assert httpx.get(f"{base}{second}", auth=("ehr", SECRET)).status_code == 200
 
 
 def test_the_share_is_one_for_all_processes(place: Place) -> None:
     """A second server on the same database goes on counting where the first one stopped."""
     place.hospital.add_client("twofold")
     answers = []
-    for _ in range(2):
-        with limited(place, 3) as base, httpx.Client(base_url=base, auth=("twofold", SECRET), timeout=20) as http:
-            answers += [http.get("/fhir/DiagnosticReport").status_code for _ in range(2)]
-    assert answers == [200, 200, 200, 429]
+    for path in reports(place):
+        with limited(place, 1) as base, httpx.Client(base_url=base, auth=("twofold", SECRET), timeout=20) as http:
+            answers += [http.get(path).status_code for _ in range(2)]
+    assert answers == [200, 200, 429, 429]
 
 
 def test_a_person_in_the_console_has_a_share_too(place: Place) -> None:
-    """Study pages show identity until the share is used up; then the page says so."""
+    """Study pages show identity until the share of patients is used up; then the page says so."""
     with limited(place, 1) as base:
         elsewhere = dataclasses.replace(place, base=base)
         with browser(elsewhere, "root") as client:
-            assert "MRN-0-77182" in client.get(f"/console/studies/{place.study.id}").text
-            refused = client.get(f"/console/studies/{place.study.id}")
+            for _ in range(2):
+                assert "MRN-0-77182" in client.get(f"/console/studies/{place.study.id}").text
+            refused = client.get(f"/console/studies/{place.other.id}")
             assert refused.status_code == 429
-            assert "too many identities" in refused.text
-            assert "MRN-0-77182" not in refused.text
+            assert "too many patients" in refused.text
+            assert "77182" not in refused.text
             assert client.get("/console/studies").status_code == 200

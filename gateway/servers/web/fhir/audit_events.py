@@ -27,6 +27,7 @@ from gateway.servers.web.fhir.date_range import DateRange
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest
 from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
+from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.fhir.search_request import SearchRequest, search_request
 from gateway.servers.web.fhir.token_value import ID, TokenValue, alternatives, reference, token
 from gateway.servers.web.services import WebServices
@@ -36,18 +37,24 @@ MOST_COUNTED = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def read_audit_event(services: WebServices, client: Client, request: FhirRequest) -> Answer:
+def read_audit_event(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """Missing (404) where the trail has no such row."""
+    with services.database.read() as unit:
+        return read_audit_event_in(services, client, request, unit)
+
+
+def read_audit_event_in(services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
+    """The same in a unit that reads for others too."""
     number = _seq(request.id)
-    if number is None:
+    rows = unit.audit.search(AuditQuery(seqs=(number,)), limit=1) if number is not None else []
+    if not rows:
         raise Missing("no such resource")
-    with services.reading() as unit:
-        rows = unit.audit.search(AuditQuery(seqs=(number,)), limit=1)
-        if not rows:
-            raise Missing("no such resource")
-        note_interaction(unit, client, "read", TYPE, request.id)
-    organization = services.settings.gateway.organization
-    return Answer(200, audit_event(rows[0], services.fhir_base, organization), modified=rows[0].at)
+    shown = audit_event(rows[0], services.fhir_base, services.settings.gateway.organization)
+    answer = Answer(200, shown, modified=rows[0].at)
+    return Pending(
+        lambda written: note_interaction(written, client, "read", TYPE, request.id),
+        lambda _: answer,
+    )
 
 
 def search_audit_events(services: WebServices, client: Client, request: FhirRequest) -> Answer:

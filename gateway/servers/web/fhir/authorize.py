@@ -24,6 +24,18 @@ def authenticate(services: WebServices, request: Request) -> Caller:
     return replace(found, request=request_number(request))
 
 
+def remembered(services: WebServices, request: Request) -> Caller | None:
+    """The same for a bearer token that was looked up a moment ago; None where asking takes a thread."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    found = services.access.remembered(value.strip(), address_of(request), certificate_of(request))
+    if found is None:
+        return None
+    services.client_rate.take(found.id)
+    return replace(found, request=request_number(request))
+
+
 def _holder(services: WebServices, request: Request) -> Caller:
     header = request.headers.get("authorization", "")
     scheme, _, value = header.partition(" ")

@@ -12,6 +12,7 @@ from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Erased, Fault, GatewayError, Unavailable
@@ -19,13 +20,14 @@ from gateway.flow.record.write import Overtaken
 from gateway.servers.web.body import query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
-from gateway.servers.web.fhir.authorize import authenticate
+from gateway.servers.web.fhir.authorize import authenticate, remembered
 from gateway.servers.web.fhir.bulk import BULK_FILE
 from gateway.servers.web.fhir.capabilities import capabilities, definition, is_definition, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, prefers_lenient, refused, wants_xml
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.interactions import INTERACTIONS, find
 from gateway.servers.web.fhir.pending import Again, Outcome, Pending
+from gateway.servers.web.group_reads import GroupReads
 from gateway.servers.web.refusal import wrong_method
 from gateway.servers.web.request_log import name_request
 from gateway.servers.web.services import WebServices
@@ -33,6 +35,8 @@ from gateway.servers.web.services import WebServices
 log = logging.getLogger(__name__)
 _MAX_FORM_BYTES = 64 * 1024  # four times a query: what is too long for GET is what POST _search is for
 _COMMIT_SECONDS = 60.0
+PREFIX = "/fhir"
+BODIES = 64  # requests whose bodies are in memory at one time
 _SENT = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type")
 _OPEN = {
     "metadata": "capabilities",
@@ -47,8 +51,14 @@ class FhirEndpoint:
 
     def __init__(self, services: WebServices) -> None:
         self._services = services
+        self._reads = GroupReads(services.database, services.commits)
+        self._bodies = asyncio.Semaphore(BODIES)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._said(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def _said(self, request: Request) -> Response:
         name_request(request, "fhir.none")
         try:
             self._services.address_rate.take(address_of(request))
@@ -63,7 +73,7 @@ class FhirEndpoint:
         return said.response(head=request.method == "HEAD", xml=_prefers_xml(request))
 
     async def _answer(self, request: Request) -> Response:
-        segments = [part for part in request.path_params.get("path", "").split("/") if part]
+        segments = [part for part in request.scope["path"].removeprefix(PREFIX).split("/") if part]
         if segments in (["metadata"], [".well-known", "smart-configuration"]) or is_definition(segments):
             return self._open_document(request, segments)
         address = address_of_path(segments)
@@ -71,18 +81,38 @@ class FhirEndpoint:
             return Response(status_code=204, headers={"Allow": ", ".join((*INTERACTIONS[address.shape], "OPTIONS"))})
         interaction = find(address.shape, request.method)
         name_request(request, f"fhir.{interaction.name} {address.type}".rstrip())
-        client = None
-        if request.headers.get("authorization", "")[:6].lower() == "basic ":  # may cost scrypt
-            client = await self._services.threads.sign_in(authenticate, self._services, request)
-        async with self._services.threads.bodies:
+        threads = self._services.threads
+        client: Client | None = remembered(self._services, request)
+        if client is None and request.headers.get("authorization", "")[:6].lower() == "basic ":  # may cost scrypt
+            client = await threads.sign_in(authenticate, self._services, request)
+        async with self._bodies:
             asked = await self._asked(request, interaction, address)
-            threads = self._services.threads
-            run = threads.bundle if address.shape == "[base]" else threads.work
-            outcome = await run(self._run, request, interaction, asked, client)
-            answer = await self._settled(outcome)
+            if interaction.read_in is not None:
+                if client is None:
+                    client = await threads.work(authenticate, self._services, request)
+                answer = await self._read(request, interaction, asked, client)
+            else:
+                run = threads.bundle if address.shape == "[base]" else threads.work
+                answer = await self._settled(await run(self._run, request, interaction, asked, client))
             if interaction.name != BULK_FILE and wants_xml(request, asked.fields):
                 return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
         return answer.response(head=request.method == "HEAD")
+
+    async def _read(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client) -> Answer:
+        """One resource, together with what others read at this moment."""
+        name_request(request, f"fhir.{interaction.name} {asked.kind}", f"client:{client.name}")
+        wants_xml(request, asked.fields)  # 406 before anything is done
+        services = self._services
+        try:
+            outcome, committed = await self._reads.read(
+                lambda unit: interaction.perform_in(services, client, asked, unit), _COMMIT_SECONDS
+            )
+        except TimeoutError:
+            raise Unavailable("the database has not answered in time") from None
+        if isinstance(outcome, Pending):
+            said = outcome.then(committed)
+            return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
+        return outcome
 
     def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Outcome:
         """In a thread: who asks, may he, and the interaction itself."""
@@ -118,7 +148,7 @@ class FhirEndpoint:
             fields += await read_form(request, _MAX_FORM_BYTES)
         elif request.method in _WITH_BODY:
             body = await read_body(request, self._services.settings.web.max_resource_bytes)
-        else:
+        elif "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
             await read_body(request, 0)  # a GET has no body; one with a body is refused before it is read
         return FhirRequest(
             interaction=interaction.name,

@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Forbidden
+from gateway.domain.errors import Fault, Forbidden, GatewayError
 from gateway.flow.record.asked import Asked
 from gateway.flow.scopes import Permission
+from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.authorize import authorize
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
-from gateway.servers.web.fhir.pending import Outcome, writing
+from gateway.servers.web.fhir.pending import Outcome, refusal, writing
 from gateway.servers.web.fhir.subscribe import admitted
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 Handler = Callable[[WebServices, Client, FhirRequest], Outcome]
+ReadIn = Callable[[WebServices, Client, FhirRequest, UnitOfWork], Outcome]
 OURS_ALONE = frozenset({"AuditEvent"})
 
 
@@ -45,12 +47,14 @@ def _audited_as(name: str) -> Action:
 class Interaction:
     """A reading one has `run`, a writing one `asked`. No permission: what it contains is authorised piece by piece.
 
-    What `commits` writes in a transaction of its own, and so cannot be part of another one.
+    One that reads a single resource has `read_in` as well: it can share its unit of work with others. What `commits`
+    writes in a transaction of its own, and so cannot be part of another one.
     """
 
     name: str
     permission: Permission | None
     run: Handler | None = None
+    read_in: ReadIn | None = None
     asked: Callable[[FhirRequest], Asked] | None = None
     commits: bool = False
 
@@ -62,6 +66,16 @@ class Interaction:
                 return self.run(services, client, request)
             asked = [self.write(services, client, request)]
             return writing(services, client, asked, lambda written: told(services, request, written[0]))
+
+    def perform_in(self, services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
+        """The same in a unit that reads for others too; what the client may not have is written down in the commit."""
+        if self.read_in is None:
+            raise Fault("this interaction needs a unit of its own")
+        try:
+            self.allow(client, request)
+            return self.read_in(services, client, request, unit)
+        except GatewayError as error:
+            return refusal(error, client, _audited_as(self.name), request.kind, request.id)
 
     def allow(self, client: Client, request: FhirRequest) -> None:
         """Forbidden (403) where no scope covers it; Refusal (405) for what only the gateway writes."""

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
+from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir import bulk
-from gateway.servers.web.fhir.audit_events import TYPE, read_audit_event, search_audit_events
+from gateway.servers.web.fhir.audit_events import (
+    TYPE,
+    read_audit_event,
+    read_audit_event_in,
+    search_audit_events,
+)
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
@@ -14,14 +20,14 @@ from gateway.servers.web.fhir.history import history
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
-from gateway.servers.web.fhir.read import read
+from gateway.servers.web.fhir.read import read, read_in
 from gateway.servers.web.fhir.recall import recall
 from gateway.servers.web.fhir.search import search
 from gateway.servers.web.fhir.sign import sign
 from gateway.servers.web.fhir.subscription_status import events, status
 from gateway.servers.web.fhir.update import update
 from gateway.servers.web.fhir.validate import validate
-from gateway.servers.web.fhir.vread import vread
+from gateway.servers.web.fhir.vread import vread, vread_in
 from gateway.servers.web.refusal import wrong_method
 from gateway.servers.web.services import WebServices
 
@@ -47,8 +53,12 @@ def _search(services: WebServices, client: Client, request: FhirRequest) -> Outc
     return (search_audit_events if request.kind == TYPE else search)(services, client, request)
 
 
-_READ = Interaction("read", "r", _read)
-_VREAD = Interaction("vread", "r", vread)
+def _read_in(services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
+    return (read_audit_event_in if request.kind == TYPE else read_in)(services, client, request, unit)
+
+
+_READ = Interaction("read", "r", _read, _read_in)
+_VREAD = Interaction("vread", "r", vread, vread_in)
 _SEARCH = Interaction("search-type", "s", _search)
 _CREATE = Interaction("create", "c", asked=create)
 _UPDATE = Interaction("update", "u", asked=update)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from gateway.domain.access import Caller, Client
 from gateway.domain.errors import Category, GatewayError
+from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
 from gateway.ports import UnitOfWork
 from gateway.servers.web.services import WebServices
@@ -37,10 +38,12 @@ def note_interaction(
     count: int | None = None,
     operation: str = "",
     outcome: Outcome = "0",
+    purpose: Purpose | None = None,
 ) -> None:
     """Records `fhir:<action>` in `unit`, to be durable with what was done or before what was read leaves.
 
-    `patients` are pseudonyms of those in whose record the resource lies; `found` the ids that a search gave.
+    `patients` are pseudonyms of those in whose record the resource lies; `found` the ids that a search gave. With a
+    `purpose` the row also says that their record was opened for it, as `identity:open` does elsewhere (law 4).
     """
     caller = client if isinstance(client, Caller) else Caller.of(client, "", "")
     told: dict[str, str | int | list[str] | None] = {
@@ -55,6 +58,7 @@ def note_interaction(
         "found": None if found is None else list(found)[:MOST_LISTED],
         "count": count,
         "operation": operation or None,
+        "purpose": purpose,
     }
     kept = {name: value for name, value in told.items() if value is not None}
     unit.audit.record(f"fhir:{action}", own_id or kind, caller.actor, **kept)
@@ -74,11 +78,11 @@ def refusals_noted(services: WebServices, client: Client, action: Action, kind: 
     except GatewayError as error:
         outcome: Outcome = "8" if error.category in _OURS else "4"
         with services.database.begin("web") as unit:
-            note_interaction(unit, client, action, kind, _ours(unit, kind, own_id), outcome=outcome)
+            note_interaction(unit, client, action, kind, ours(unit, kind, own_id), outcome=outcome)
             unit.commit()
         raise
 
 
-def _ours(unit: UnitOfWork, kind: str, own_id: str) -> str:
+def ours(unit: UnitOfWork, kind: str, own_id: str) -> str:
     """The id where there is such a resource: what a client makes up might be a patient's number."""
     return own_id if own_id and unit.resources.find(kind, own_id) is not None else ""

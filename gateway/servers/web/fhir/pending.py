@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Conflict, Erased
+from gateway.domain.errors import Category, Conflict, Erased, GatewayError
 from gateway.domain.resource import StoredVersion
 from gateway.flow.record.asked import Asked, Did, Plan, Written
 from gateway.flow.record.store import PLANNED_OUTSIDE
 from gateway.flow.record.write import Overtaken
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.exchange import Answer, actor_of
-from gateway.servers.web.fhir.note_interaction import Action, note_interaction, patients_of
+from gateway.servers.web.fhir.note_interaction import Action, note_interaction, ours, patients_of
 from gateway.servers.web.services import WebServices
 
+OF_THE_CLIENT = frozenset({Category.INVALID, Category.FORBIDDEN, Category.MISSING})
+"""Refusals after which a unit that has read can go on reading."""
 _TRIES = 8
 _ACTIONS: dict[str, Action] = {"created": "create", "updated": "update", "deleted": "delete"}
 
@@ -86,6 +88,20 @@ def writing(
 def _nothing(plan: Plan) -> list[Written]:
     """Where every condition has found what was to be made, there is nothing to commit."""
     return [Written("nothing", step.was, step.body) for step in plan.steps]
+
+
+def refusal(error: GatewayError, client: Client, action: Action, kind: str, own_id: str) -> Pending:
+    """Raises the error once its row in the trail is durable. What is not the client's doing goes on at once."""
+    if error.category not in OF_THE_CLIENT:
+        raise error
+
+    def write(unit: UnitOfWork) -> None:
+        note_interaction(unit, client, action, kind, ours(unit, kind, own_id), outcome="4")
+
+    def then(_: None) -> Answer:
+        raise error
+
+    return Pending(write, then)
 
 
 def settled(services: WebServices, outcome: Outcome) -> Answer:

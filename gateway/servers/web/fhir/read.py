@@ -4,40 +4,65 @@ from __future__ import annotations
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Deleted, Missing
+from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, not_modified, version_headers
 from gateway.servers.web.fhir.note_interaction import Action, note_interaction, patients_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
-from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.services import WebServices
 
 
 def read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """Missing (404) where there never was such a resource, Deleted (410) where it is gone."""
     with services.database.read() as unit:
-        stored = unit.resources.find(request.kind, request.id)
-        if stored is None:
-            raise Missing("no such resource")
-        return shown(services, client, request, unit, stored)
+        return read_in(services, client, request, unit)
+
+
+def read_in(services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
+    """The same in a unit that reads for others too."""
+    stored = unit.resources.find(request.kind, request.id)
+    if stored is None:
+        raise Missing("no such resource")
+    return shown(services, client, request, unit, stored)
 
 
 def shown(
     services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork, stored: StoredVersion
 ) -> Outcome:
-    """One version as it was written, once its opening is in the audit trail; 304 where the client has it already."""
+    """One version as it was written, once its opening is in the audit trail; 304 where the client has it already.
+
+    One row tells of both, the interaction and the opening: `fhir:read` with its `purpose`.
+    """
     if stored.is_deleted:
         raise Deleted("this resource is deleted")
     known = not_modified(stored, request)
     if known is not None:
         return known
-    noted = NotedReading(unit)
-    (body,) = services.record.opened(noted, [stored], "read", actor_of(client))
+    answer = Answer(200, None, version_headers(stored), services.record.opened.unseen(unit, stored), stored.at)
     action: Action = "vread" if request.interaction == "vread" else "read"
-    patients = patients_of(services, [stored])
-    note_interaction(noted, client, action, stored.type, stored.id, version=stored.version, patients=patients)
-    answer = Answer(200, None, version_headers(stored), body, stored.at)
-    return Pending(lambda written: services.write_down(written, noted), lambda spent: unless(spent, answer))
+    patients, actor = patients_of(services, [stored]), actor_of(client)
+    purpose: Purpose | None = "read" if patients else None
+
+    def write(written: UnitOfWork) -> Exception | None:
+        note_interaction(
+            written,
+            client,
+            action,
+            stored.type,
+            stored.id,
+            version=stored.version,
+            patients=patients,
+            purpose=purpose,
+        )
+        return services.spend(written, actor, patients)
+
+    def then(spent: Exception | None) -> Answer:
+        said = unless(spent, answer)
+        services.openings.keep(actor, patients, services.clock())
+        return said
+
+    return Pending(write, then)
 
 
 def unless(spent: Exception | None, answer: Answer) -> Answer:

@@ -63,7 +63,13 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
         f"{services.fhir_base}/{query.kind}", _self_url(services, request, links, query), links, query, page
     )
     answer = Answer(200, bundle)
-    return Pending(lambda written: services.write_down(written, noted), lambda spent: unless(spent, answer))
+
+    def then(spent: Exception | None) -> Answer:
+        said = unless(spent, answer)
+        services.shown(noted)
+        return said
+
+    return Pending(lambda written: services.write_down(written, noted), then)
 
 
 def _asked(links: SearchLinks, fields: Fields) -> tuple[Fields, Position | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Missing
+from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import shown
@@ -14,8 +15,13 @@ _LONGEST = 9
 
 def vread(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """The resource as it stood at that version; Deleted (410) where that version is its deletion."""
+    with services.database.read() as unit:
+        return vread_in(services, client, request, unit)
+
+
+def vread_in(services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
+    """The same in a unit that reads for others too."""
     if not request.version.isascii() or not request.version.isdigit() or len(request.version) > _LONGEST:
         raise Missing("no such version")
-    with services.database.read() as unit:
-        stored = unit.resources.version(request.kind, request.id, int(request.version))
-        return shown(services, client, request, unit, stored)
+    stored = unit.resources.version(request.kind, request.id, int(request.version))
+    return shown(services, client, request, unit, stored)
