@@ -72,7 +72,7 @@ PEERS: dict[str, Callable[[], bool]] = {
     "cuda": _has_cuda,
     "mlserver": lambda: bool(os.environ.get("DXGATE_TEST_MLSERVER")),
     "node": lambda: bool(shutil.which("node") and NODE_CLIENTS.joinpath("node_modules", "fhir-kit-client").exists()),
-    "sekmet": lambda: SEKMET.exists(),
+    "sekmet": SEKMET.exists,
     "redis": _has_any("redis-server", "valkey-server"),
     "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }
