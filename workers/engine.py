@@ -25,6 +25,7 @@ from gateway.domain.study import Priority
 from models import registry
 from models.manifest import ImageManifest, RulesManifest
 from models.package import TRUST, Package, trusted_keys
+from models.promotion import start_of
 from models.runtime.decoding import Decode, decode_here
 from models.runtime.graph import Graph
 from models.runtime.plan import PlanRules
@@ -185,7 +186,7 @@ def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
         card_sha256=told["card_sha256"],
         card=told["card"],
         provider=told["provider"],
-        state="active" if activate else "draft",
+        state=start_of(told["name"], told["version"], activate=activate),
         announced_at=datetime.now(UTC),
         needs=needs_of(session.package.manifest, session if isinstance(session, RulesTable) else None),
     )

@@ -31,7 +31,7 @@ class ComposeReport:
         """The report with its new version; None while tasks are open."""
         planned = unit.tasks.of_study(study.id, study.revision)
         tasks = [task for task in planned if task.state != "withdrawn" and not task.shadow]
-        if not tasks or any(task.state in OPEN_TASK_STATES for task in tasks):
+        if not tasks or _is_open(tasks):
             return None
         content = self._content(unit, study, tasks)
         report = unit.reports.register(study, at)
@@ -39,11 +39,19 @@ class ComposeReport:
         if (report.status, event) not in REPORT.moves:
             unit.studies.move(study.id, "analysing", "report")
             return None  # signed already: what is newer waits for the physician, the machine changes nothing
+        is_news = content.findings or study.kind != "record" or report.status not in ("registered", "cancelled")
         report = unit.reports.write(report, event, study.revision, content, at)
         unit.studies.move(study.id, "analysing", "report")
-        unit.deliveries.plan(report, (RECORD, *self.destinations), at)
-        unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
+        # that a record lacks something is for who wrote it and looks here, not for every destination
+        unit.deliveries.plan(report, (RECORD, *self.destinations) if is_news else (RECORD,), at)
+        if study.kind != "record" or not _is_open(planned):
+            unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
         return report
+
+    def after_shadow(self, unit: UnitOfWork, study: Study, at: datetime) -> None:
+        """A record is looked at again when its last task has ended: that withdraws what is open, shadows too."""
+        if study.kind == "record" and not _is_open(unit.tasks.of_study(study.id, study.revision)):
+            unit.records.touch_known(study.patient, at, at)
 
     def _content(self, unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> ReportContent:
         reported = {task.id for task in tasks}
@@ -55,6 +63,10 @@ class ComposeReport:
             if task.state in ("refused", "failed")
         )
         return ReportContent(findings, not_analysed, conclusion(findings, not_analysed))
+
+
+def _is_open(tasks: Sequence[Task]) -> bool:
+    return any(task.state in OPEN_TASK_STATES for task in tasks)
 
 
 def conclusion(findings: Sequence[Finding], not_analysed: Sequence[NotAnalysed]) -> str:

@@ -23,7 +23,7 @@ from gateway.domain.study import Instance, Study
 from gateway.domain.task import Task, attempts_since_retry
 from gateway.flow.compose import ComposeReport
 from gateway.formats import record_document
-from gateway.ports import BlobStore, Database, Inference, ObjectSeal
+from gateway.ports import BlobStore, Database, Inference, ObjectSeal, UnitOfWork
 
 Outcome = Literal["done", "refused", "failed", "released", "not ours"]
 FIRST_PAUSE = timedelta(seconds=1)  # before the second attempt; it doubles with each
@@ -127,10 +127,14 @@ class RunTask:
             study = unit.studies.lock(task.study_id)
             if not unit.tasks.finish(task, finding):
                 return "not ours"
-            if not task.shadow:  # nothing waits for a model in the shadow
-                self.compose(unit, study, self.now())
+            self._follow(unit, study, task)
             unit.commit()
         return "done"
+
+    def _follow(self, unit: UnitOfWork, study: Study, task: Task) -> None:
+        """No report waits for a model in the shadow."""
+        follow = self.compose.after_shadow if task.shadow else self.compose
+        follow(unit, study, self.now())
 
     def _end(self, task: Task, event: Literal["refuse", "fail", "release"], reason: str) -> Outcome:
         tried = attempts_since_retry(task)
@@ -140,8 +144,8 @@ class RunTask:
             study = unit.studies.lock(task.study_id)
             if not unit.tasks.end(task, event, reason, until=self.now() + FIRST_PAUSE * (1 << min(tried, 10))):
                 return "not ours"
-            if event != "release" and not task.shadow:
-                self.compose(unit, study, self.now())
+            if event != "release":
+                self._follow(unit, study, task)
             unit.commit()
         outcomes: dict[str, Outcome] = {"refuse": "refused", "fail": "failed", "release": "released"}
         return outcomes[event]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, func, insert, select, update
+from sqlalchemy import Select, and_, exists, func, insert, select, update
 
 from gateway.domain.errors import Missing
 from gateway.domain.ids import StudyId
@@ -82,9 +82,16 @@ class SqlRecords:
         return RecordInput(*row)
 
     def last_digests(self, study_id: StudyId) -> dict[str, bytes]:
+        """What was withdrawn before it had an answer counts as never gathered, so that it is planned anew."""
         newest = select(func.max(_input.revision)).where(_input.study_id == study_id).scalar_subquery()
+        planned = exists().where(
+            tables.task.c.study_id == _input.study_id,
+            tables.task.c.revision == _input.revision,
+            tables.task.c.model_id == _input.model_id,
+            tables.task.c.state != "withdrawn",
+        )
         mine: Select[tuple[str, bytes]] = select(_input.model_id, _input.digest).where(
-            _input.study_id == study_id, _input.revision == newest
+            _input.study_id == study_id, _input.revision == newest, planned
         )
         return {row.model_id: bytes(row.digest) for row in self._transaction.all(mine)}
 

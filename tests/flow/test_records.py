@@ -103,13 +103,33 @@ def test_a_worker_sees_no_identity(database: SqlDatabase, tmp_path: Path) -> Non
     assert "is for ages 20 to 85 years" in clinic.content().conclusion
 
 
-def test_a_record_that_is_not_complete_is_not_analysed(database: SqlDatabase, tmp_path: Path) -> None:
-    """Without what a model must know nothing is planned, and with it the record is analysed."""
+def test_a_record_that_is_not_complete_is_refused_with_reasons(database: SqlDatabase, tmp_path: Path) -> None:
+    """What is lacking stands in a cancelled report, in the store alone; with it the record is analysed."""
     clinic = Clinic(database, tmp_path, ("diabetes-risk",))
     clinic.write(*LABS)  # nobody's age or sex
-    assert (clinic.settle(), clinic.study.state) == (0, "settled")
+    assert clinic.settle() == 1
+    assert clinic.run() == {"diabetes-risk": "refused"}
+    assert "Not scored without: Age, Sex" in clinic.content().conclusion
+    with database.read() as unit:
+        report = unit.reports.get(report_id(clinic.study_id))
+        assert report.status == "cancelled"
+        assert {one.destination for one in unit.deliveries.of_report(report.id)} == {"record"}
     clinic.write(person())
     assert clinic.settle() == 1
+    assert clinic.run() == {"diabetes-risk": "done"}
+    with database.read() as unit:
+        last = unit.reports.get(report_id(clinic.study_id)).version
+        sent = [one.destination for one in unit.deliveries.of_report(report.id) if one.version == last]
+    assert sorted(sent) == ["ehr", "record"]
+
+
+def test_a_record_that_no_model_reads_is_left_alone(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """A person without a value, and a drug without a genotype, are nothing to report about."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk", "pgx-rules"))
+    concept = {"text": "Clopidogrel 75 mg oral tablet"}
+    drug = {"resourceType": "MedicationStatement", "id": "m", "status": "active", "medicationCodeableConcept": concept}
+    clinic.write(person(), drug)
+    assert (clinic.settle(), clinic.study.state) == (0, "settled")
 
 
 def test_nothing_new_is_not_analysed_again(database: SqlDatabase, tmp_path: Path) -> None:
@@ -268,3 +288,27 @@ def test_findings_and_values_become_a_plan(sqlite_database: SqlDatabase, tmp_pat
     assert {"diabetes-test", "pressure-systolic", "obesity"} <= set(rules)
     assert "finding diabetes-risk=diabetes" in [one["text"] for one in rules["diabetes-test"]["reasonCode"]]
     assert "US Preventive Services Task Force" in rules["diabetes-test"]["description"]
+
+
+def test_a_shadow_on_records_gets_its_turn(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """A report does not wait for it, and the look that follows a report does not take its task away."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk", "treatment-plan"), shadows=("treatment-plan",))
+    clinic.write(person(), quantity("bmi", "39156-5", 36.0, "kg/m2", YESTERDAY), *LABS[1:])
+    clinic.settle()
+    assert clinic.run() == {"diabetes-risk": "done", "treatment-plan": "done"}
+    assert [one.made_by.model_name for one in clinic.content().findings] == ["diabetes-risk"]
+    assert clinic.settle() == 2  # what was reported is a new fact for the rules
+    assert clinic.run() == {"diabetes-risk": "done", "treatment-plan": "done"}
+    assert (clinic.settle(), clinic.study.state) == (0, "reported")
+    assert rendered(clinic).of_type("CarePlan") == []
+
+
+def test_a_write_while_models_run_loses_no_analysis(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """Tasks that a later write withdrew are planned again, though no input of theirs has changed."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk",))
+    clinic.write(person(), *LABS)
+    assert clinic.settle() == 1
+    clinic.write(quantity("old", "39156-5", 20.0, "kg/m2", AT - timedelta(days=30)))
+    assert clinic.settle() == 1
+    assert clinic.run() == {"diabetes-risk": "done"}
+    assert (clinic.settle(), clinic.study.state) == (0, "reported")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
@@ -41,7 +41,8 @@ def loaded() -> Loaded:
 
 
 def quantity(own_id: str, code: str, value: float, unit: str, at: datetime) -> Resource:
-    return observation(own_id, code, at, valueQuantity={"value": value, "code": unit, "unit": unit})
+    said = {"value": value, "system": "http://unitsofmeasure.org", "code": unit, "unit": unit}
+    return observation(own_id, code, at, valueQuantity=said)
 
 
 def worded(own_id: str, code: str, word: str, at: datetime, system: str = LOINC) -> Resource:
@@ -84,11 +85,12 @@ def open_resource(unit: UnitOfWork, stored: StoredVersion) -> Mapping[str, Any]:
 
 @dataclass
 class Clinic:
-    """Time stands still at `now` until the test moves it. Only the models named are announced."""
+    """Time stands still at `now` until the test moves it. Only the models named are announced, as active."""
 
     database: SqlDatabase
     folder: Path
     models: tuple[str, ...]
+    shadows: tuple[str, ...] = ()
     now: datetime = AT
     patient: str = field(default_factory=lambda: patient_row("one").pseudonym)
 
@@ -99,7 +101,7 @@ class Clinic:
             unit.identities.add_patient(patient_row("one"))
             for one in loaded().served:
                 if one.name in self.models:
-                    unit.models.announce(one)
+                    unit.models.announce(replace(one, state="shadow" if one.name in self.shadows else "active"))
             unit.commit()
 
     def clock(self) -> datetime:

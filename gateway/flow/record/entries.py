@@ -20,7 +20,8 @@ READ = frozenset(
 )
 FAMILY = "family:"  # before the system of a code that a relative has
 _AI = "AIAST"
-MOST_PARTS = 64  # components of one observation, codings of one concept
+MOST_PARTS = 64  # codings of one concept, conditions of one relative
+MOST_COMPONENTS = 512  # of one observation: a panel of genes is one
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _observation(resource: Resource) -> Iterator[Entry]:
         or period.get("start")
         or resource.get("issued")
     )
-    for part in (resource, *(resource.get("component") or ())[:MOST_PARTS]):
+    for part in (resource, *(resource.get("component") or ())[:MOST_COMPONENTS]):
         value, unit = _value(part)
         if value is not None:
             yield Entry(codes(part.get("code")), value, unit, at, _source(resource), resource)

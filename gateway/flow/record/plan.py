@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.domain.errors import Deleted, Forbidden, GatewayError, Invalid, Missing, Unmet
@@ -66,8 +66,8 @@ class PlanWrites:
         owners = self._owners(unit, targets, resources, found)
         at = self.now()
         steps = [
-            self._step(unit, target, resource, owners.get(target.name), at, ours=ours)
-            for target, resource in zip(targets, resources, strict=True)
+            self._step(unit, target, resource, owners.get(target.name), (at, new_key), ours=ours)
+            for target, resource, new_key in zip(targets, resources, _new_keys(at, len(targets)), strict=True)
         ]
         return Plan(steps, [condition for condition in conditions if condition is not None])
 
@@ -192,10 +192,12 @@ class PlanWrites:
         target: Target,
         resource: Resource | None,
         owner: PatientRecord | None,
-        at: datetime,
+        born: tuple[datetime, int],
         *,
         ours: bool,
     ) -> Step:
+        """`born`: the time of the write, and the key of what is new."""
+        at, new_key = born
         asked, was = target.asked, target.was
         if target.idle:
             return Step(asked, was, None, self.opened.unseen(unit, was) if was is not None and was.sealed else b"")
@@ -205,13 +207,18 @@ class PlanWrites:
             return Step(asked, was, gone, previous=previous)
         if resource is None or owner is None:
             raise Missing("there is no such resource")
-        version, key = (was.version + 1, was.key) if was is not None else (1, resource_key(at))
+        version, key = (was.version + 1, was.key) if was is not None else (1, new_key)
         moment = _moment(at, was)
         resource["meta"] = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": instant(moment)}
         body = encode_json(resource)
         sealed = seal_body(owner, asked.kind, target.id, version, body)
         now = StoredVersion(key, asked.kind, target.id, version, asked.method, moment, owner.pseudonym, sealed, ours)
         return Step(asked, was, now, body, resource, previous)
+
+
+def _new_keys(at: datetime, count: int) -> list[int]:
+    """A microsecond for each, or the keys of a large transaction would meet by chance: few of their bits are random."""
+    return [resource_key(at + timedelta(microseconds=place)) for place in range(count)]
 
 
 def _moment(at: datetime, was: StoredVersion | None) -> datetime:

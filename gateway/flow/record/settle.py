@@ -62,7 +62,7 @@ class SettleRecords:
             known = unit.records.last_digests(study.id)
             facts = _facts(unit, study)
         made = [(model, gather(resources, model.needs, self.now(), facts)) for model in models if model.needs]
-        ready = [(model, one) for model, one in made if one.is_complete]
+        ready = [(model, one) for model, one in made if one.is_complete] or _lacking(made)
         again = min((one.again_at for _, one in made if one.again_at and not one.missing), default=None)
         kept = [self._kept(study, model, one) for model, one in ready]
         is_new = {one.model_id: one.digest for one, _, _ in kept} != known
@@ -120,6 +120,11 @@ class SettleRecords:
                 break
             after = page[-1].key
         return found
+
+
+def _lacking(made: Sequence[tuple[ServedModel, Gathered]]) -> list[tuple[ServedModel, Gathered]]:
+    """Where no model is complete, those that some value is for: they refuse, and the report tells what is lacking."""
+    return [(model, one) for model, one in made if one.basis and model.needs and model.needs.kind == "record"]
 
 
 def _as_it_was(unit: UnitOfWork, study: Study) -> None:

@@ -15,7 +15,11 @@ from gateway.formats.fhir.record_observation import basis, labelled
 from gateway.formats.fhir.text import line, paragraphs
 from gateway.ports import ReportDocument
 
-TITLE = "Proposal by published rules; a physician decides each item"
+TITLE = "Research: proposal by unreviewed rules; a physician decides each item"
+UNREVIEWED = (
+    "Research use only. No medical review of these rules is known to the gateway: their thresholds may not be those of "
+    "the guideline that they name. Nothing is ordered; read the guideline itself before anything follows from this."
+)
 RULE = "urn:dxgate:plan-rule"
 
 
@@ -36,6 +40,7 @@ def care_plan(finding: Finding, document: ReportDocument, base_url: str) -> Reso
         author=device_reference(finding.made_by),
         supportingInfo=[*basis(finding, document), reference("Observation", finding.id)],
         activity=[{"detail": _detail(one)} for one in answer.proposals],
+        note=[{"text": UNREVIEWED}],
     )
 
 

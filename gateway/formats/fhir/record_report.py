@@ -7,7 +7,10 @@ No ImagingStudy, no study date; the report names its RiskAssessment by the exten
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from gateway.domain.finding import Finding
+from gateway.domain.ids import FindingId, derive_id
 from gateway.formats.fhir import coding as codes
 from gateway.formats.fhir.care_plan import care_plan
 from gateway.formats.fhir.detected_issue import detected_issues, phenotype_observations
@@ -25,7 +28,8 @@ CATEGORIES = [codes.concept(f"{codes.THO}/v2-0074", "OTH", "Other")]
 def record_resources(document: ReportDocument, organization_name: str, base_url: str) -> list[Resource]:
     """Observations, risks, issues and plans of every finding."""
     found: list[Resource] = []
-    for finding in document.version.content.findings if document.version.content else ():
+    for one in document.version.content.findings if document.version.content else ():
+        finding = _standing(one, document)
         found.append(record_observation(finding, document, organization_name, base_url))
         if finding.answer and finding.answer.labels:
             found.append(risk_assessment(finding, document, base_url))
@@ -34,6 +38,12 @@ def record_resources(document: ReportDocument, organization_name: str, base_url:
         if finding.answer and finding.answer.proposals:
             found.append(care_plan(finding, document, base_url))
     return found
+
+
+def _standing(finding: Finding, document: ReportDocument) -> Finding:
+    """One resource for each model and record, so that what is said anew is a version of what it replaces."""
+    own = derive_id("record-finding", document.study.id, finding.made_by.model_id)
+    return replace(finding, id=FindingId(own))
 
 
 def of_record(report: Resource, resources: Sequence[Resource], document: ReportDocument) -> Resource:
@@ -61,6 +71,11 @@ def provenance_of_record(made: Resource, resources: Sequence[Resource], document
     gathered = [{"role": "source", "what": {"reference": each}} for each in sources]
     report = made["target"][0]
     return {**made, "target": [report, *map(_named, resources)], "entity": [*entities, *gathered] or made["entity"]}
+
+
+def review_of_record(made: Resource, resources: Sequence[Resource]) -> Resource:
+    """The Provenance of a physician's decision, which is about every resource of the record's report."""
+    return {**made, "target": [made["target"][0], *map(_named, resources)]}
 
 
 def _is_study(entity: Resource) -> bool:

@@ -22,7 +22,7 @@ from gateway.formats.fhir.patient import patient
 from gateway.formats.fhir.practitioner import practitioners
 from gateway.formats.fhir.provenance import provenance
 from gateway.formats.fhir.recall_notice import recall_notices
-from gateway.formats.fhir.record_report import of_record, provenance_of_record, record_resources
+from gateway.formats.fhir.record_report import of_record, provenance_of_record, record_resources, review_of_record
 from gateway.formats.fhir.review_provenance import review_provenances
 from gateway.ports import ReportDocument
 
@@ -88,7 +88,8 @@ def _record(document: ReportDocument, base_url: str, organization_name: str) -> 
     yield from made
     yield from _models(findings, document, base_url, organization_name)
     yield provenance_of_record(provenance(document, organization_name, base_url), made, document)
-    yield from review_provenances(document, organization_name, base_url)
+    for reviewed in review_provenances(document, organization_name, base_url):
+        yield review_of_record(reviewed, made)
     yield from recall_notices(document, organization_name, base_url)
 
 

@@ -45,8 +45,8 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
         services.started,
         interactions={kind: _OF_THE_TRAIL if kind in OURS_ALONE else sorted(codes) for kind in STORED},
         system=sorted({*of_system, *(["batch"] if "transaction" in of_system else [])}),
-        operations={kind: sorted(operations | _of_one_type(routed, kind)) for kind in STORED},
-        system_operations=[shape[1:] for shape in routed if shape.startswith("$")],
+        operations={kind: sorted(operations | _of_one_type(routed, kind)) for kind in STORED}
+        | {"": _of_the_system(routed)},
         formats=("json", MEDIA_TYPE, "xml", XML_MEDIA_TYPE),
         patch_formats=_PATCHES if "patch" in codes else (),
     )
@@ -54,6 +54,10 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
 
 def _of_one_type(routed: Routed, kind: str) -> set[str]:
     return {shape.rpartition("$")[2] for shape in routed if "$" in shape and shape.startswith(f"{kind}/")}
+
+
+def _of_the_system(routed: Routed) -> list[str]:
+    return sorted(shape[1:] for shape in routed if shape.startswith("$") and "/" not in shape)
 
 
 _OF_THE_TRAIL = ("read", "search-type")

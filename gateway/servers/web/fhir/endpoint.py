@@ -20,6 +20,7 @@ from gateway.servers.web.body import query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate
+from gateway.servers.web.fhir.bulk import BULK_FILE
 from gateway.servers.web.fhir.capabilities import capabilities, definition, is_definition, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, prefers_lenient, refused, wants_xml
 from gateway.servers.web.fhir.interaction import Interaction
@@ -79,7 +80,7 @@ class FhirEndpoint:
             run = threads.bundle if address.shape == "[base]" else threads.work
             outcome = await run(self._run, request, interaction, asked, client)
             answer = await self._settled(outcome)
-            if wants_xml(request, asked.fields):
+            if interaction.name != BULK_FILE and wants_xml(request, asked.fields):
                 return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
         return answer.response(head=request.method == "HEAD")
 
@@ -87,7 +88,8 @@ class FhirEndpoint:
         """In a thread: who asks, may he, and the interaction itself."""
         client = client or authenticate(self._services, request)
         name_request(request, f"fhir.{interaction.name} {asked.kind}".rstrip(), f"client:{client.name}")
-        wants_xml(request, asked.fields)  # 406 before anything is done
+        if interaction.name != BULK_FILE:
+            wants_xml(request, asked.fields)  # 406 before anything is done
         return interaction.perform(self._services, client, asked)
 
     async def _settled(self, outcome: Outcome) -> Answer:

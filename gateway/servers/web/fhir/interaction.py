@@ -13,6 +13,7 @@ from gateway.servers.web.fhir.authorize import authorize
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
 from gateway.servers.web.fhir.pending import Outcome, writing
+from gateway.servers.web.fhir.subscribe import admitted
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -59,7 +60,7 @@ class Interaction:
             self.allow(client, request)
             if self.run is not None:
                 return self.run(services, client, request)
-            asked = [self.write(request)]
+            asked = [self.write(services, client, request)]
             return writing(services, client, asked, lambda written: told(services, request, written[0]))
 
     def allow(self, client: Client, request: FhirRequest) -> None:
@@ -74,8 +75,8 @@ class Interaction:
                 error.place = request.place
                 raise
 
-    def write(self, request: FhirRequest) -> Asked:
-        """What a writing interaction asks of the store."""
+    def write(self, services: WebServices, client: Client, request: FhirRequest) -> Asked:
+        """What a writing interaction asks of the store, as far as the client may have it so."""
         if self.asked is None:
             raise Refusal(405, "not-supported", f"a {self.name} writes nothing")
-        return self.asked(request)
+        return admitted(services, client, self.asked(request))

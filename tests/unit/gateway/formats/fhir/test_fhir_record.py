@@ -56,6 +56,7 @@ def test_the_plan_is_a_proposal() -> None:
     assert "Because: finding diabetes-risk=diabetes" in said
     assert "Guideline: USPSTF, 2021" in said
     assert "Caution: Not where diabetes is known." in said
+    assert "No medical review of these rules is known" in plan["note"][0]["text"]
 
 
 def test_the_printed_page_says_it_all() -> None:

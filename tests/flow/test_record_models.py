@@ -1,0 +1,267 @@
+"""Patients' records drive models end to end: a FHIR client in front, web, sweeper and Celery worker, FHIR behind.
+
+One gateway as its users start it; every pack on records is fed by transactions alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from harness import records
+from harness.gateway_process import GatewayProcess, wait_for
+from harness.planted_run import nothing_in
+from harness.records import LACKING, RISKS, STAY, TUMOUR, Person
+from harness.send import send_folder
+from harness.studies import PLANTED, planted_study
+from harness.traces import broker_memory, needles
+
+from gateway import config, wiring
+from gateway.domain.study import Study
+
+PASSWORD = "a long password for tests"
+NOW = datetime.now(UTC).replace(microsecond=0)
+YESTERDAY = NOW - timedelta(days=1)
+Resource = dict[str, Any]
+
+
+@dataclass
+class Ward:
+    """A running gateway, a client that may write, and the Patient of each who was posted."""
+
+    gateway: GatewayProcess
+    http: httpx.Client
+    patients: dict[str, str] = field(default_factory=dict)
+
+    def post(self, person: Person, resources: list[Resource]) -> None:
+        answer = self.http.post("", json=records.transaction(person, resources))
+        assert answer.status_code == 200, answer.text[:2000]
+        place = answer.json()["entry"][0]["response"]["location"]
+        self.patients[person.number] = re.search(r"Patient/[^/]+", place)[0]  # type: ignore[index]
+
+    def search(self, kind: str, **parameters: str) -> list[Resource]:
+        answer = self.http.get(kind, params={"_count": "100", **parameters})
+        assert answer.status_code == 200, answer.text[:2000]
+        entries = answer.json().get("entry", [])
+        return [each["resource"] for each in entries if each["resource"]["resourceType"] == kind]
+
+    def of(self, person: Person, kind: str) -> list[Resource]:
+        """Found by the patient, once a report about the record is stored."""
+        self.report(person)
+        return self.search(kind, patient=self.patients[person.number])
+
+    def report(self, person: Person) -> Resource:
+        return self.reported(self.patients[person.number])
+
+    def reported(self, patient: str, kind: str = "record-analysis", at_least: int = 1) -> Resource:
+        def found() -> Resource | None:
+            reports = self.search("DiagnosticReport", patient=patient)
+            mine = [one for one in reports if kind in json.dumps(one["code"])]
+            ready = [one for one in mine if int(one["meta"]["versionId"]) >= at_least and one["status"] != "registered"]
+            return ready[0] if ready else None
+
+        return dict(wait_for(found, 60, f"a report about {kind}"))
+
+    def risks(self, person: Person) -> dict[str, Resource]:
+        """RiskAssessments by the model that made them."""
+        return {one["method"]["text"].split()[0]: one for one in self.of(person, "RiskAssessment")}
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    folder = tmp_path_factory.mktemp("records")
+    (folder / "delivered").mkdir()
+    destination = [{"name": "archive", "kind": "folder", "url": str(folder / "delivered")}]
+    told = {"DXGATE_DESTINATIONS": json.dumps(destination), "DXGATE_GATEWAY_LOG_LEVEL": "debug"}
+    gateway = GatewayProcess(folder / "home", told).start()
+    try:
+        gateway.command("model", "promote", "treatment-plan", "1.0.0", "--to", "active")
+        with httpx.Client(base_url=f"{gateway.fhir_url}/", headers=_signed_in(gateway), timeout=30) as http:
+            opened = Ward(gateway, http)
+            opened.post(RISKS, records.risks(YESTERDAY))
+            opened.post(STAY, records.stay(NOW - timedelta(hours=60)))
+            opened.post(TUMOUR, records.tumour(YESTERDAY))
+            opened.post(LACKING, records.lacking(YESTERDAY))
+            yield opened
+    finally:
+        gateway.stop()
+
+
+def _signed_in(gateway: GatewayProcess) -> dict[str, str]:
+    told = json.loads(gateway.command("client", "add", "fhir", "writer", "--scope", "system/*.cruds", "--json"))
+    form = {"grant_type": "client_credentials"}
+    answer = httpx.post(f"{gateway.base_url}/auth/token", data=form, auth=("writer", told["secret"]))
+    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+
+def test_values_of_a_record_become_risk_assessments(ward: Ward) -> None:
+    """A transaction of results, conditions and findings is answered by every model on such records, as preliminary."""
+    risks = ward.risks(RISKS)
+    assert set(risks) == {"diabetes-risk", "chd-risk", "incident-diabetes", "heart-disease", "lung-nodule"}
+    for risk in risks.values():
+        assert risk["status"] == "preliminary"
+        assert abs(sum(float(one["probabilityDecimal"]) for one in risk["prediction"]) - 1) < 1e-3
+        assert risk["basis"]
+    report = ward.report(RISKS)
+    assert report["status"] == "preliminary"
+    linked = {one.get("valueReference", {}).get("reference") for one in report["extension"]}
+    assert {f"RiskAssessment/{one['id']}" for one in risks.values()} <= linked
+
+
+def test_a_stay_becomes_a_risk(ward: Ward) -> None:
+    """Vital signs and laboratory values of two days of intensive care reach the model on series."""
+    risks = ward.risks(STAY)
+    assert float(risks["icu-deterioration-gru"]["prediction"][0]["probabilityDecimal"]) > 0.2
+
+
+def test_findings_and_genes_of_a_tumour_are_answered(ward: Ward) -> None:
+    """A radiologist's words and the expression of a panel lead to two answers; what is in the shadow gives none."""
+    risks = ward.risks(TUMOUR)
+    assert set(risks) == {"mammography-findings", "tumour-er-status"}
+    likely = max(risks["mammography-findings"]["prediction"], key=lambda one: float(one["probabilityDecimal"]))
+    assert likely["outcome"]["coding"][0]["display"] == "Malignant neoplasm of breast"
+
+
+def test_a_genotype_becomes_phenotype_and_advice(ward: Ward) -> None:
+    """A poor metabolizer who takes clopidogrel: a phenotype Observation, and a DetectedIssue with the advice."""
+    (issue,) = ward.of(RISKS, "DetectedIssue")
+    assert issue["code"]["text"] == "Pharmacogenomic advice: clopidogrel"
+    assert "Avoid" in issue["mitigation"][0]["action"]["text"]
+    said = [json.dumps(one) for one in ward.of(RISKS, "Observation")]
+    assert any("gene-phenotype" in one and "Poor Metabolizer" in one for one in said)
+
+
+def test_a_plan_names_what_made_each_rule_speak(ward: Ward) -> None:
+    """Findings and values lead to a draft CarePlan, whose items name finding or value; it says that nobody reviewed."""
+
+    def whole() -> list[Resource]:
+        return [one for one in ward.of(RISKS, "CarePlan") if "finding" in json.dumps(one)]
+
+    (plan,) = wait_for(whole, 60, "a plan that builds on findings")
+    assert (plan["status"], plan["intent"]) == ("draft", "proposal")
+    because = {
+        one["detail"]["code"]["coding"][0]["code"]: [each["text"] for each in one["detail"]["reasonCode"]]
+        for one in plan["activity"]
+    }
+    assert {"obesity", "tobacco", "pressure-systolic", "diabetes-confirm", "diabetes-test"} <= set(because)
+    assert "finding diabetes-risk=diabetes" in because["diabetes-test"]
+    assert "No medical review of these rules is known" in plan["note"][0]["text"]
+    sources = {one["reference"] for one in plan["supportingInfo"]}
+    (body_mass,) = ward.search("Observation", patient=ward.patients[RISKS.number], code="http://loinc.org|39156-5")
+    assert f"Observation/{body_mass['id']}" in sources
+
+
+def test_a_plan_sees_what_was_found_in_an_image(ward: Ward, tmp_path: Path) -> None:
+    """Of a patient with images and values, the finding of the ultrasound model makes a rule of the plan speak."""
+    planted_study(tmp_path / "in", PLANTED[0], 2)
+    send_folder(ward.gateway.dicom_port, tmp_path / "in")
+
+    def of_images() -> list[Resource]:
+        found = ward.search("DiagnosticReport", identifier=PLANTED[0].accession)
+        return [one for one in found if one["status"] != "registered"]
+
+    (image,) = wait_for(of_images, 60, "the report about images")
+    patient = str(image["subject"]["reference"])
+    values = [records.quantity("bmi", "39156-5", 33.0, "kg/m2", YESTERDAY)]
+    assert ward.http.post("", json=records.transaction(patient, values)).status_code == 200
+    ward.reported(patient)
+    (plan,) = ward.search("CarePlan", patient=patient)
+    rules = {one["detail"]["code"]["coding"][0]["code"]: one["detail"] for one in plan["activity"]}
+    assert set(rules) == {"breast-ultrasound-tissue", "obesity"}
+    assert rules["breast-ultrasound-tissue"]["reasonCode"][0]["text"] == "finding breast-us-malignancy=malignant"
+
+
+def test_a_record_that_lacks_values_is_refused_with_reasons(ward: Ward) -> None:
+    """The sender finds a cancelled report that names, for each model that its values are for, what is lacking."""
+    report = ward.report(LACKING)
+    assert report["status"] == "cancelled"
+    assert "Not scored" in report["conclusion"]
+    assert ward.of(LACKING, "RiskAssessment") == []
+
+
+def test_no_identity_of_a_record_leaves_the_vault(ward: Ward) -> None:
+    """Files, database, log at level debug, broker and what a worker can open hold no word of the posted persons."""
+    people = (RISKS, STAY, TUMOUR, LACKING)
+    for person in people:
+        ward.report(person)
+    sought = needles([word for person in people for word in person.words if word != person.born])
+    home = ward.gateway.home
+    for path in ward.gateway.files():
+        nothing_in(path.name, path.read_bytes(), sought)
+    (socket,) = home.rglob("*.sock")
+    memory = broker_memory(socket)
+    assert memory
+    nothing_in("the broker", memory, sought)
+    inputs = _inputs(home)
+    assert len(inputs) >= 9
+    ids = [place.partition("/")[2] for place in ward.patients.values()]
+    born = needles([person.born for person in people] + [YESTERDAY.date().isoformat(), *ids])
+    for content in inputs:
+        nothing_in("what a worker is given", content, sought | born)
+
+
+def _inputs(home: Path) -> list[bytes]:
+    """Every gathered document, opened with the worker's keys."""
+    settings = config.load({"DXGATE_GATEWAY_HOME": str(home)}).settings
+    database = wiring.database(settings)
+    seal, blobs = wiring.object_seal(settings, database), wiring.blobs(settings)
+    with database.read() as unit:
+        studies: list[Study] = [one for one in unit.studies.newest(50) if one.kind == "record"]
+        rows = [
+            (study.patient, unit.records.input(study.id, revision, model))
+            for study in studies
+            for revision in range(1, study.revision + 1)
+            for model in unit.records.basis(study.id, revision)
+        ]
+    opened = [(row, seal.open(patient, row.blob_key, blobs.get(row.blob_key))) for patient, row in rows]
+    database.close()
+    assert all(hashlib.sha256(content).digest() == row.digest for row, content in opened)
+    return [content for _, content in opened]
+
+
+def test_a_signed_report_of_a_record_is_delivered(ward: Ward) -> None:
+    """A physician signs in the console; the final version stands in the store and lies at the destination."""
+    before = ward.report(TUMOUR)
+    _sign(ward, before["id"])
+
+    def final() -> Resource | None:
+        now = ward.report(TUMOUR)
+        return now if now["status"] == "final" else None
+
+    report = wait_for(final, 30, "the final report in the store")
+    assert report["resultsInterpreter"]
+    assert {one["status"] for one in ward.of(TUMOUR, "RiskAssessment")} == {"final"}
+    folder = ward.gateway.home.parent / "delivered"
+
+    def delivered() -> list[str]:
+        texts = [path.read_text("utf-8") for path in folder.glob("*.json")]
+        return [text for text in texts if report["id"] in text and TUMOUR.family in text and '"final"' in text]
+
+    assert wait_for(delivered, 30, "the signed report at the destination")
+
+
+def _sign(ward: Ward, number: str) -> None:
+    gateway = ward.gateway
+    gateway.command(
+        "person", "add", "rita", "--role", "physician", "--display-name", "Dr. Rita Reader", "--password-stdin",
+        stdin=f"{PASSWORD}\n",
+    )  # fmt: skip
+    with httpx.Client(base_url=gateway.base_url, follow_redirects=True, timeout=30) as browser:
+        login = re.search(r'name="token" value="([0-9a-f]{64})"', browser.get("/console/login").text)
+        assert login is not None
+        browser.post("/console/login", data={"name": "rita", "password": PASSWORD, "token": login[1]})
+        page = browser.get(f"/console/reports/{number}").text
+        assert TUMOUR.family in page
+        form = dict(re.findall(r'name="(token|version)" value="([^"]+)"', page.partition('id="decide"')[2]))
+        text = re.search(r'name="conclusion"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
+        assert text is not None
+        words = {"conclusion": text[1], "reason": "", "outcome": "accept"}
+        assert browser.post(f"/console/reports/{number}", data=form | words).status_code == 200

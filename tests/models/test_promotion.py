@@ -1,0 +1,68 @@
+"""Which packs start active: a signature alone is no evaluation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from harness.clinic import loaded
+
+from gateway.domain.errors import Fault
+from models.promotion import held_back, parsed, start_of
+from models.registry import BUILT_IN, find
+
+RULE = '[[held_back]]\nname = "a"\nversion = "1.0.0"\nstart = "{start}"\nwhy = "{why}"\n'
+
+
+def test_what_is_held_back_is_announced_in_the_shadow() -> None:
+    """A worker announces tumour-recurrence and treatment-plan in the shadow, and every other built-in pack active."""
+    states = {one.name: one.state for one in loaded().served}
+    assert {name for name, state in states.items() if state == "shadow"} == {"tumour-recurrence", "treatment-plan"}
+    assert {state for name, state in states.items() if (name, "1.0.0") not in held_back()} == {"active"}
+
+
+def test_a_model_no_better_than_chance_does_not_start_active() -> None:
+    """The interval of the AUC of every pack that starts active lies above one half."""
+    measured = 0
+    for path in sorted(BUILT_IN.glob("*/evaluation.json")):
+        told = json.loads(path.read_text("utf-8"))
+        low = _low(told["test"].get("auc"))
+        if low is not None and start_of(told["model"], told["version"], activate=True) == "active":
+            measured += 1
+            assert low > 0.5, told["model"]
+    assert measured >= 8
+
+
+def _low(told: dict[str, Any] | None) -> float | None:
+    """The lower bound of the interval; None for rules, which have no AUC."""
+    return float(told["ci95"][0]) if told else None
+
+
+def test_rules_are_about_packs_that_exist() -> None:
+    """Each rule names a version that is built in, so that none is left behind unseen."""
+    known = {(one.manifest.name, one.manifest.version) for one in find()[0]}
+    assert set(held_back()) <= known
+
+
+def test_another_version_is_not_held_back() -> None:
+    """A better version, or a hospital's own, starts as any signed pack; and nothing starts where activation is off."""
+    assert start_of("tumour-recurrence", "1.1.0", activate=True) == "active"
+    assert start_of("tumour-recurrence", "1.0.0", activate=True) == "shadow"
+    assert start_of("diabetes-risk", "1.0.0", activate=False) == "draft"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        RULE.format(start="active", why="so"),
+        RULE.format(start="shadow", why=""),
+        RULE.format(start="shadow", why="so") * 2,
+        '[[held_back]]\nname = "a"\n',
+    ],
+    ids=["start", "why", "twice", "lacking"],
+)
+def test_a_rule_that_is_not_whole_is_a_fault(text: str) -> None:
+    """An unknown start, no reason, two rules for one version, or a missing key."""
+    with pytest.raises(Fault):
+        parsed(text)
