@@ -102,7 +102,7 @@ $(SEKMET_STAMP): requirements/sekmet.txt
 	@var/sekmet/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/sekmet.txt
 	@touch $@
 
-ehr-sekmet: venv-dev $(SEKMET_STAMP) ## a foreign EHR works with a served gateway: its scenarios, an order, our report
+ehr-sekmet: venv-dev $(SEKMET_STAMP) ## a foreign EHR works with a served gateway: its scenarios
 	$(BIN)/python -m pytest -q tests/wire/fhir_clients/test_sekmet.py
 
 fhir-storm: venv-dev ## the web process killed at random while transactions arrive, on both databases: all or nothing

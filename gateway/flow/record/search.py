@@ -23,6 +23,7 @@ MAX_LOOKED_AT = 500  # candidates opened for one page; a rarer match gives a sho
 MAX_SETTLED = 1000  # resources that one link of a chain may lead over, where each has to be opened
 MAX_COUNTED = 1_000_000
 MAX_INCLUDED = 1000
+_ANY_KEY = (1 << 63) - 1
 MAX_ROUNDS = 5  # of _include:iterate
 Open = Callable[[StoredVersion], bytes]
 MayRead = Callable[[str], bool]
@@ -142,6 +143,8 @@ class _Search:
         after: Place | None,
         limit: int,
         order: Sequence[Order] | None = None,
+        *,
+        until: int | None = None,
     ) -> _Batch:
         """The next candidates, opened."""
         found = self._unit.resource_index.page(
@@ -149,7 +152,7 @@ class _Search:
             criteria,
             self._query.order if order is None else order,
             limit=limit,
-            until=self._position.until,
+            until=self._position.until if until is None else until,
             after=after,
         )
         self._open([place.key for place in found])
@@ -179,11 +182,11 @@ class _Search:
         return Among(tuple(self._all(kind, inner))) if is_lossy(inner) else inner
 
     def _all(self, kind: str, criterion: Criterion) -> Iterator[int]:
-        """Keys of all resources that fit, each opened and asked."""
+        """Keys of all resources that fit, each opened and asked; also those newer than what is searched for."""
         after: Place | None = None
         looked_at = 0
         while True:
-            batch = self._next(kind, [criterion], after, 200, order=())
+            batch = self._next(kind, [criterion], after, 200, order=(), until=_ANY_KEY)
             yield from (place.key for place in batch.places if self._fits(place.key, [criterion]))
             if batch.is_last:
                 return

@@ -285,3 +285,14 @@ def test_everything_of_a_patient(ehr: Writer) -> None:
     assert ehr.send("GET", f"{path}?_since=2999-01-01").json().get("entry") is None
     assert ehr.send("GET", f"{path}?start=2020").status_code == 400
     assert ehr.send("GET", "Patient/nobody-here/$everything").status_code == 404
+
+
+def test_a_chain_leads_to_what_is_newer(ehr: Writer) -> None:
+    """A resource is found by the name of a patient who was written after it, with the patient beside it."""
+    older = ehr.create({name: one for name, one in observation("").items() if name != "subject"})
+    newer = ehr.create(patient("newer", name=[{"family": "Winterbottom"}]))
+    led = older | {"subject": {"reference": f"Patient/{newer['id']}"}}
+    assert ehr.send("PUT", f"Observation/{older['id']}", led).status_code == 200
+    with_patient = "subject:Patient.family=Winterbottom&_include=Observation:subject"
+    found = ehr.send("GET", f"Observation?{with_patient}").json()
+    assert [each["resource"]["id"] for each in found["entry"]] == [older["id"], newer["id"]]

@@ -23,6 +23,7 @@ from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.date_range import parse
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -65,7 +66,10 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
         bodies = services.record.opened(unit, page, "read", actor_of(client))
         beside = _beside(services, unit, client, bodies, {one.name for one in page})
         others = services.record.opened(unit, beside, "read", actor_of(client))
-        unit.audit.record("resource:search", patient.id, actor_of(client), type="$everything", count=len(page))
+        whose = patients_of(services, [patient])
+        note_interaction(
+            unit, client, "operation", "Patient", patient.id, patients=whose, count=len(page), operation="everything"
+        )
     entries = [_entry(services, one, body, "match") for one, body in zip(page, bodies, strict=True)]
     entries += [_entry(services, one, body, "include") for one, body in zip(beside, others, strict=True)]
     address = f"{services.fhir_base}/Patient/{request.id}/$everything"
