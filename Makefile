@@ -8,13 +8,15 @@ CPU_STAMP := .venv/.installed-cpu
 DEV_STAMP := .venv/.installed-dev
 TRAIN_STAMP := .venv-train/.installed
 JUDGE_STAMP := var/judges/.installed
+NODE_STAMP := var/fhir_clients/.installed
+SEKMET_STAMP := var/sekmet/.installed
 JUDGED ?= tests/unit/gateway/formats/fhir/golden
 OUT ?= models/packs
 SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs help imports judge-fhir lint lock rotate-storm test train typecheck venv venv-dev
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock node-clients rotate-storm test train typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +87,26 @@ $(JUDGE_STAMP): requirements/judges.txt
 
 judge-fhir: $(JUDGE_STAMP) ## three foreign validators judge the FHIR we emit: JUDGED="folders or files"
 	var/judges/bin/python deploy/tools/judge_fhir.py $(JUDGED)
+
+# The test copies the scripts beside node_modules, because Node looks for packages from where a script lies.
+$(NODE_STAMP): tests/wire/fhir_clients/package-lock.json
+	@mkdir -p var/fhir_clients
+	@cp tests/wire/fhir_clients/package*.json var/fhir_clients/
+	@cd var/fhir_clients && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+node-clients: $(NODE_STAMP) ## FHIR clients for JavaScript, so that their tests are not skipped; needs node and npm
+
+$(SEKMET_STAMP): requirements/sekmet.txt
+	$(PYTHON) -m venv var/sekmet
+	@var/sekmet/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/sekmet.txt
+	@touch $@
+
+ehr-sekmet: venv-dev $(SEKMET_STAMP) ## a foreign EHR works with a served gateway: its scenarios, an order, our report
+	$(BIN)/python -m pytest -q tests/wire/fhir_clients/test_sekmet.py
+
+fhir-storm: venv-dev ## the web process killed at random while transactions arrive, on both databases: all or nothing
+	DXGATE_TEST_STORM_ROUNDS=20 $(BIN)/python -m pytest --timeout=1800 tests/flow/test_fhir_storm.py
 
 bench-cpu: venv-dev ## images per second of a worker beside a bare ONNX Runtime loop, and a large pack, on the CPU
 	$(BIN)/python deploy/bench/bench_inference.py --device cpu

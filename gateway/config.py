@@ -290,6 +290,28 @@ class PrivacySettings(Section):
     """Pseudonyms that one person may have led back to a patient in an hour."""
 
 
+class SubscriptionSettings(Section):
+    private_networks: tuple[str, ...] = ()
+    """Private networks, as address/bits, that notifications may go to; loopback is one of them: 127.0.0.0/8."""
+    allow_http: bool = False
+    """Send notifications to http endpoints too; without it http is for loopback addresses alone."""
+    timeout_seconds: float = Field(10.0, gt=0, le=120)
+    """Time that one notification may take; a Subscription may ask for less."""
+    retry_seconds: float = Field(5.0, gt=0, le=600)
+    """First pause after a notification that failed; it doubles up to ten minutes."""
+    keep_days: int = Field(30, ge=1, le=3650)
+    """Days for which events that were told of can still be asked for by $events."""
+
+
+class BulkSettings(Section):
+    keep_hours: float = Field(24.0, gt=0, le=24 * 30)
+    """Hours for which the files of a bulk job can be fetched once it is done."""
+    import_hosts: tuple[str, ...] = ()
+    """Hosts, as name or name:port, from which $import may fetch lines by https (http: loopback); none: uploads only."""
+    max_input_bytes: int = Field(32 << 20, ge=1 << 16, le=256 << 20)
+    """Largest input that $import fetches; an upload is bounded by web.max_resource_bytes."""
+
+
 class DestinationSettings(Section):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
     """Name by which reports, the console and the audit call this destination."""
@@ -350,6 +372,8 @@ class Settings(Section):
     pixels: PixelSettings = PixelSettings()
     sweep: SweepSettings = SweepSettings()
     privacy: PrivacySettings = PrivacySettings()
+    subscriptions: SubscriptionSettings = SubscriptionSettings()
+    bulk: BulkSettings = BulkSettings()
     destinations: tuple[DestinationSettings, ...] = ()
     """Where finished reports are sent."""
 

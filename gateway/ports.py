@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
 from gateway.domain.audit import AuditQuery, AuditRow
+from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
 from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
@@ -28,6 +29,7 @@ from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.review import Review
 from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
+from gateway.domain.subscription import Event, Subscriber
 from gateway.domain.task import Task
 
 T = TypeVar("T")
@@ -578,6 +580,110 @@ class Watcher(Protocol):
     def __call__(self, unit: UnitOfWork, changes: Sequence[Change]) -> None: ...
 
 
+class Subscriptions(Protocol):
+    """Subscriptions as rows beside their resources, and the events that they are to be told of."""
+
+    def watched(self, now: datetime) -> list[tuple[str, int, int]]:
+        """Id, key and version of every subscription that is neither off nor at its end."""
+        ...
+
+    def get(self, own_id: str) -> Subscriber | None: ...
+
+    def add(self, subscriber: Subscriber) -> None: ...
+
+    def follow(self, own_id: str, changes: Mapping[str, Any]) -> bool:
+        """Columns that follow the resource."""
+        ...
+
+    def forget(self, own_id: str) -> None:
+        """With all its events."""
+        ...
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Without a number: the next claim gives them theirs."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[Subscriber]:
+        """Those that nobody holds and that have a handshake, events, a heartbeat or their end before them."""
+        ...
+
+    def claim(self, waiting: Subscriber, now: datetime, lease_until: datetime) -> Subscriber | None:
+        """The subscription with the next attempt and all its events numbered; None where another was first."""
+        ...
+
+    def progress(self, held: Subscriber, changes: Mapping[str, Any]) -> bool:
+        """Guarded by the attempt; False where it is no longer ours."""
+        ...
+
+    def events(self, own_id: str, after: int, until: int, limit: int) -> list[Event]:
+        """Numbers above `after` and up to `until`, in order."""
+        ...
+
+    def drop_sent(self, before: datetime) -> int:
+        """Forgets events that were told of and are older."""
+        ...
+
+    def count(self) -> int:
+        """How many there are that are not off."""
+        ...
+
+
+class BulkJobs(Protocol):
+    """Bulk exports and imports, and their files; every change of an open job is guarded by its attempt."""
+
+    def add(self, job: BulkJob) -> None: ...
+
+    def get(self, job_id: str) -> BulkJob | None: ...
+
+    def count_open(self, client: str) -> int: ...
+
+    def due(self, now: datetime, limit: int) -> list[BulkJob]:
+        """Open jobs that nobody holds, the oldest first."""
+        ...
+
+    def claim(self, job: BulkJob, lease_until: datetime) -> BulkJob | None: ...
+
+    def progress(self, job: BulkJob, changes: Mapping[str, Any]) -> bool:
+        """False where the job is not open any more or another holds it."""
+        ...
+
+    def end(self, job_id: str, state: str) -> bool:
+        """Cancelled or expired, whoever holds it."""
+        ...
+
+    def past(self, now: datetime, limit: int) -> list[BulkJob]:
+        """Jobs whose files are to go."""
+        ...
+
+    def remove(self, job_id: str) -> None:
+        """With the rows of its files."""
+        ...
+
+    def files(self, job_id: str) -> list[BulkFile]: ...
+
+    def add_file(self, file: BulkFile) -> None: ...
+
+    def drop_file(self, file: BulkFile) -> None: ...
+
+
+class BulkSource(Protocol):
+    """Where lines to import come from."""
+
+    def fetch(self, url: str) -> bytes:
+        """Forbidden for a host that is not allowed, Invalid for too much, Unavailable where it does not answer."""
+        ...
+
+
+class Hook(Protocol):
+    """Sends one request to an endpoint that a client has named."""
+
+    def send(
+        self, method: str, url: str, body: bytes | None, headers: Sequence[tuple[str, str]], seconds: float
+    ) -> None:
+        """Unavailable unless it was accepted; Forbidden where the address may not be reached."""
+        ...
+
+
 class Records(Protocol):
     """Patients' records, each a study of kind `record`, and what was gathered from them for models (decision 10)."""
 
@@ -738,6 +844,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def records(self) -> Records: ...
     @property
     def resource_index(self) -> ResourceIndex: ...
+    @property
+    def subscriptions(self) -> Subscriptions: ...
+    @property
+    def bulk_jobs(self) -> BulkJobs: ...
     @property
     def access(self) -> Access: ...
     @property

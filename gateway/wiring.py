@@ -35,6 +35,8 @@ from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
     from gateway.domain.access import Role
+    from gateway.flow.bulk.files import BulkFiles
+    from gateway.flow.bulk.run_jobs import ClearJobs, RunJobs
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
     from gateway.flow.deliver import DeliverReports
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from gateway.flow.review import ReviewReport
     from gateway.flow.rotate_keys import RotateKeys
     from gateway.flow.sign_in_elsewhere import SignInElsewhere
+    from gateway.flow.subscribe.forget import ForgetEvents
+    from gateway.flow.subscribe.notify import SendNotifications
     from gateway.flow.verify_reviews import VerifyReviews
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
@@ -62,6 +66,7 @@ log = logging.getLogger(__name__)
 _rings: dict[tuple[Path, KeySettings, tuple[str, ...]], LiveRing] = {}
 _opening = threading.Lock()
 _ORPHANS_PAUSE = 86_400.0
+_FORGET_PAUSE = 3600.0
 _ERASE_PAUSE = 30.0  # seconds between two looks for erasures that were cut short
 _REQUESTS = 4  # that one attempt at a delivery may spend its whole time on; after a crash it is tried again then
 _SWEEP_NICENESS = 5  # who waits for an answer comes before what is done about it afterwards
@@ -247,13 +252,14 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     from gateway.flow.record.store import Record
     from gateway.flow.record.watch import WatchRecords
     from gateway.flow.record.write import WriteResources
+    from gateway.flow.subscribe.watch import WatchSubscriptions
 
     base = settings.fhir_base_url
     opened = OpenResources(of_vault)
 
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
     watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
-    return Record(plan, WriteResources((keep_index, watch)), opened)
+    return Record(plan, WriteResources((keep_index, watch, WatchSubscriptions(opened, base))), opened)
 
 
 def settle_records(settings: Settings, opened: Database) -> SettleRecords:
@@ -282,6 +288,59 @@ def file_reports(settings: Settings, opened: Database) -> DeliverReports:
     )
     pause, lease = timedelta(seconds=1), timedelta(seconds=60)
     return DeliverReports(opened, reports, Destination(RECORD, own, pause, lease))
+
+
+def send_notifications(settings: Settings, opened: Database) -> SendNotifications:
+    """To the endpoints of subscriptions."""
+    from gateway.flow.subscribe.address_rules import AddressRules
+    from gateway.flow.subscribe.notify import SendNotifications
+    from gateway.outlets.rest_hook import RestHook
+
+    told = settings.subscriptions
+    return SendNotifications(
+        database=opened,
+        record=record(settings, vault(settings, opened)),
+        hook=RestHook(AddressRules.of(told.allow_http, told.private_networks)),
+        base=settings.fhir_base_url,
+        first_pause=timedelta(seconds=told.retry_seconds),
+        timeout=told.timeout_seconds,
+    )
+
+
+def bulk_files(settings: Settings, opened: Database) -> BulkFiles:
+    from gateway.flow.bulk.files import BulkFiles
+
+    return BulkFiles(vault(settings, opened), blobs(settings))
+
+
+def run_jobs(settings: Settings, opened: Database) -> RunJobs:
+    """Bulk exports and imports."""
+    from gateway.flow.bulk.export import RunExport
+    from gateway.flow.bulk.import_lines import RunImport
+    from gateway.flow.bulk.run_jobs import RunJobs
+    from gateway.outlets.bulk_source import HttpBulkSource
+
+    files, bulk = bulk_files(settings, opened), settings.bulk
+    of_vault = files.vault
+    store, source = record(settings, of_vault), HttpBulkSource(bulk.import_hosts, bulk.max_input_bytes)
+    return RunJobs(
+        opened,
+        RunExport(opened, store, files, settings.fhir_base_url),
+        RunImport(opened, store, files, source),
+        timedelta(hours=bulk.keep_hours),
+    )
+
+
+def clear_jobs(settings: Settings, opened: Database) -> ClearJobs:
+    from gateway.flow.bulk.run_jobs import ClearJobs
+
+    return ClearJobs(opened, bulk_files(settings, opened))
+
+
+def forget_events(settings: Settings, opened: Database) -> ForgetEvents:
+    from gateway.flow.subscribe.forget import ForgetEvents
+
+    return ForgetEvents(opened, timedelta(days=settings.subscriptions.keep_days))
 
 
 def access(settings: Settings, opened: Database) -> GrantAccess:
@@ -453,6 +512,7 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
 
 def serve_web(settings: Settings, stop: threading.Event) -> None:
     """The FHIR endpoint and the console."""
+    from gateway.outlets.bulk_source import check_source
     from gateway.servers.web.serve import run
     from gateway.servers.web.services import WebServices
 
@@ -474,6 +534,7 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         fetch_keys=key_set_fetch(settings),
         elsewhere=sign_in_elsewhere(settings, opened),
         check_audit=lambda: _check_chain(settings, opened),
+        check_source=lambda url: check_source(url, settings.bulk.import_hosts),
         review=review(settings, opened, reports),
     )
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
@@ -526,6 +587,10 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     ]
     reports = read_reports(settings, opened)
     chores.append(Chore("file", file_reports(settings, opened), pause))
+    chores.append(Chore("notify", send_notifications(settings, opened), pause, full=sys.maxsize, rest=_REST))
+    chores.append(Chore("bulk", run_jobs(settings, opened), pause, rest=_REST))
+    chores.append(Chore("bulk-clear", clear_jobs(settings, opened), _ERASE_PAUSE))
+    chores.append(Chore("forget-events", forget_events(settings, opened), _FORGET_PAUSE))
     for told in settings.destinations:
         destination = Destination(
             name=told.name,

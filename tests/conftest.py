@@ -30,6 +30,10 @@ AUDIT_KEY = AuditKey("test-1", b"k" * 32)
 INDEX = IndexSettings(lambda label: hashlib.sha256(label.encode()).digest(), "https://gateway.example/fhir")
 
 
+NODE_CLIENTS = Path(__file__).parents[1] / "var" / "fhir_clients"
+SEKMET = Path(__file__).parents[1] / "var" / "sekmet" / "bin" / "sekmet"
+
+
 def _postgresql_bin() -> Path | None:
     """Debian's programs, else those of the wheel; PostgreSQL refuses root, and no other user may enter root's wheel."""
     named = shutil.which("initdb")
@@ -67,6 +71,8 @@ PEERS: dict[str, Callable[[], bool]] = {
     "imagecodecs": lambda: bool(importlib.util.find_spec("imagecodecs")),
     "cuda": _has_cuda,
     "mlserver": lambda: bool(os.environ.get("DXGATE_TEST_MLSERVER")),
+    "node": lambda: bool(shutil.which("node") and NODE_CLIENTS.joinpath("node_modules", "fhir-kit-client").exists()),
+    "sekmet": SEKMET.exists,
     "redis": _has_any("redis-server", "valkey-server"),
     "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }

@@ -20,6 +20,7 @@ from gateway.domain.sealed_files import PIXEL_FILES, heat_map, pixel_file
 from gateway.domain.study import Study
 from gateway.storage import tables
 from gateway.storage.arrivals import STUDY_COLUMNS
+from gateway.storage.bulk_tables import vault_bulk_file, vault_bulk_job
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
 from gateway.storage.record_tables import record_input, vault_record_basis
 from gateway.storage.transaction import Transaction
@@ -31,9 +32,13 @@ NAMING_COLUMNS = (
     _instance.blob_key,
     _instance.removed_pixels_key,
     tables.pixel_task.c.preview_key,
+    vault_bulk_file.c.blob_key,
     record_input.c.blob_key,
 )
 """Every column that names a file of the blob store; a test holds this against the tables."""
+_job = vault_bulk_job.c
+_HOLDS_RECORDS = _job.state.in_(("accepted", "done", "failed")) & ((_job.kind == "export") | (_job.state != "accepted"))
+"""Bulk jobs whose files may hold the patient; an import that is under way is the sender's own word."""
 _PAGE = 500  # keys in one query
 
 
@@ -62,6 +67,9 @@ class SqlErasures:
         self._transaction.execute(update(tables.study).where(_study.patient == pseudonym).values(unnamed))
         self._transaction.execute(delete(of_patient).where(of_patient.c.pseudonym == pseudonym))
         self._destroy_resources(pseudonym)
+        self._transaction.execute(
+            update(vault_bulk_job).where(_HOLDS_RECORDS).values(state="expired", lease_until=None)
+        )
         emptied = update(tables.patient).where(_patient.pseudonym == pseudonym)
         self._transaction.execute(emptied.values(wrapped_object_key=b"", erased_at=at))
         return gone

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from gateway.storage import fhir_tables, index_tables, record_tables, review_tables
+from gateway.storage import bulk_tables, fhir_tables, index_tables, record_tables, review_tables, subscription_tables
 from gateway.storage.tables import metadata
 
-__all__ = ["fhir_tables", "index_tables", "metadata", "record_tables", "review_tables"]
+__all__ = [
+    "bulk_tables",
+    "fhir_tables",
+    "index_tables",
+    "metadata",
+    "record_tables",
+    "review_tables",
+    "subscription_tables",
+]

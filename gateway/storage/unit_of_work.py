@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 from gateway.domain.errors import Fault
 from gateway.storage.access import SqlAccess
 from gateway.storage.audit_trail import AuditKey, SqlAuditTrail
+from gateway.storage.bulk_jobs import SqlBulkJobs
 from gateway.storage.clearances import SqlClearances
 from gateway.storage.deliveries import SqlDeliveries
 from gateway.storage.erasures import SqlErasures
@@ -35,6 +36,7 @@ from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
 from gateway.storage.reviews import SqlReviews
 from gateway.storage.studies import SqlStudies
+from gateway.storage.subscriptions import SqlSubscriptions
 from gateway.storage.tasks import SqlTasks
 from gateway.storage.transaction import Transaction
 from gateway.storage.write_lock import NoLock, WriteLock
@@ -192,6 +194,14 @@ class SqlUnitOfWork:
     @cached_property
     def resource_index(self) -> SqlResourceIndex:
         return SqlResourceIndex(self._transaction, self._index)
+
+    @cached_property
+    def subscriptions(self) -> SqlSubscriptions:
+        return SqlSubscriptions(self._transaction)
+
+    @cached_property
+    def bulk_jobs(self) -> SqlBulkJobs:
+        return SqlBulkJobs(self._transaction)
 
     @cached_property
     def access(self) -> SqlAccess:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
@@ -14,15 +16,16 @@ from harness.studies import PLANTED
 from wire.fhir_rest.hospital import Hospital, add_study, open_hospital
 
 from gateway import wiring
-from gateway.domain.access import Person
-from gateway.domain.errors import Conflict, Invalid, Missing
-from gateway.domain.ids import ModelId, StudyId
+from gateway.domain.access import Caller, Person
+from gateway.domain.errors import Conflict, Forbidden, Invalid, Missing, Unmet
+from gateway.domain.ids import ClientId, ModelId, StudyId
 from gateway.domain.report import Report, report_id
 from gateway.flow.recall import RecallModel
 from gateway.flow.review import Decision
 from gateway.formats.fhir.bundle import transaction
 from gateway.formats.fhir.element import encode
 from gateway.formats.fhir.render import render
+from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.recall import recall
 from gateway.servers.web.fhir.sign import sign
 from gateway.servers.web.refusal import Refusal
@@ -43,6 +46,10 @@ class Recall:
     def report(self, study: StudyId) -> Report:
         with self.hospital.database.read() as unit:
             return unit.reports.get(report_id(study))
+
+    def client(self, name: str, person: Person | None = None) -> Caller:
+        now = datetime.now(UTC)
+        return Caller(ClientId("1"), "fhir", name, None, ("user/*.cruds",), (), True, now, person=person)
 
     def announce_better(self) -> None:
         with self.hospital.database.begin("worker-1") as unit:
@@ -177,12 +184,21 @@ def test_a_recall_says_why(case: Recall) -> None:
 
 def test_the_list_over_fhir_names_pseudonyms_alone(case: Recall) -> None:
     """$recall answers with Parameters that the standard knows, and is audited."""
-    answer = recall(case.hospital.services, "breast-ultrasound", "1.0.0", "client:quality")
+    query = (("model", "breast-ultrasound"), ("version", "1.0.0"))
+    answer = recall(case.hospital.services, case.client("quality"), _request("", fields=query))
     assert answer.resource is not None
     get_fhir_model_class("Parameters").model_validate_json(encode(answer.resource))
     assert len([each for each in answer.resource["parameter"] if each["name"] == "report"]) == 2
     assert b"Quillfeather" not in encode(answer.resource)
-    assert case.hospital.events("resource:search")[0].details["reports"] == 2
+    (noted,) = case.hospital.events("fhir:operation")
+    assert (noted.details["operation"], noted.details["count"]) == ("recall", 2)
+    assert [noted.actor, len(noted.details["patients"])] == ["client:quality", 2]
+
+
+def _request(own_id: str, asked: dict[str, object] | None = None, if_match: str = "", **more: Any) -> FhirRequest:
+    headers = {"if-match": if_match} if if_match else {}
+    told = {"interaction": "", "kind": "DiagnosticReport", "version": "", "fields": (), "lenient": False}
+    return FhirRequest(id=own_id, headers=headers, resource=asked, **told | {"by_post": False} | more)
 
 
 def _asked(**values: str) -> dict[str, object]:
@@ -194,15 +210,18 @@ def _asked(**values: str) -> dict[str, object]:
 def test_signing_over_fhir_is_the_same_step(case: Recall) -> None:
     """$sign accepts for the present version alone and answers with the new one's ETag."""
     services, number = case.hospital.services, report_id(case.waiting)
-    for if_match, status in ((None, 400), ('W/"1"', 412)):
-        with pytest.raises(Refusal) as caught:
-            sign(services, case.doctor, number, _asked(outcome="accept"), if_match)
-        assert caught.value.status == status
-    answer = sign(services, case.doctor, number, _asked(outcome="accept", conclusion="Benign."), 'W/"2"')
+    app = case.client("viewer", case.doctor)
+    with pytest.raises(Refusal, match="If-Match"):
+        sign(services, app, _request(number, _asked(outcome="accept")))
+    with pytest.raises(Unmet):
+        sign(services, app, _request(number, _asked(outcome="accept"), 'W/"1"'))
+    with pytest.raises(Forbidden, match="acts for no person"):
+        sign(services, case.client("viewer"), _request(number, _asked(outcome="accept"), 'W/"2"'))
+    answer = sign(services, app, _request(number, _asked(outcome="accept", conclusion="Benign."), 'W/"2"'))
     assert (answer.status, answer.headers["ETag"]) == (200, 'W/"3"')
     assert case.report(case.waiting).status == "final"
     with pytest.raises(Invalid, match="needs a reason"):
-        sign(services, case.doctor, number, _asked(outcome="retract"), 'W/"3"')
+        sign(services, app, _request(number, _asked(outcome="retract"), 'W/"3"'))
 
 
 WRONG: list[dict[str, object]] = [
@@ -221,8 +240,9 @@ WRONG: list[dict[str, object]] = [
 def test_wrong_input_of_sign_is_refused(case: Recall) -> None:
     """What is not in the operation's definition changes nothing."""
     for asked in WRONG:
+        request = _request(report_id(case.waiting), asked, 'W/"2"')
         with pytest.raises(Refusal) as caught:
-            sign(case.hospital.services, case.doctor, report_id(case.waiting), asked, 'W/"2"')
+            sign(case.hospital.services, case.client("viewer", case.doctor), request)
         assert caught.value.status == 400
     assert case.report(case.waiting).status == "preliminary"
 

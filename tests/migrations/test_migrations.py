@@ -18,11 +18,13 @@ from harness.rows import AT, arrival, content, finding, planned_task, receive, r
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
+from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import BlobKey, ClientId, PersonId
 from gateway.domain.recall import Recall
 from gateway.domain.record import RecordInput
 from gateway.domain.resource import Change, StoredVersion, resource_key
+from gateway.domain.subscription import Event, Subscriber
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
 from gateway.storage.migrate import current, downgrade, head, script_folder, upgrade
@@ -79,6 +81,10 @@ def _fill(url: str) -> None:
         unit.resource_index.put(
             [Change(*each, None) for each in zip((stored, device), indexed_everywhere(), strict=True)]
         )
+        unit.bulk_jobs.add(BulkJob("j", "export", "ehr", "accepted", 0, 0, b"s", AT, AT, None, AT, None))
+        unit.bulk_jobs.add_file(BulkFile(BlobKey("b"), "j", 0, "output", "Patient", 1, None))
+        unit.subscriptions.add(Subscriber("s", 1, 1, "requested", False, b"e", 0, 0, 0, 0, AT, None, None, None, None))
+        unit.subscriptions.add_events([Event("e", "s", None, AT, 0, "PUT", "Patient", "p", 1)])
         unit.access.add_client(Client(ClientId("c"), "fhir", "ehr", None, (), (), True, AT))
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))

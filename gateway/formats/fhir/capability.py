@@ -15,8 +15,11 @@ from gateway.formats.fhir.audit_search import AUDIT_EVENT
 from gateway.formats.fhir.audit_search import Parameter as OwnParameter
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
+from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_address
+from gateway.formats.fhir.operations import definition, topics
 from gateway.formats.fhir.search.parameters import parameters
 from gateway.formats.fhir.search.query import include_values, reverse_include_values
+from gateway.formats.fhir.subscription.topics import PROFILE as SUBSCRIPTION_PROFILE
 
 FHIR_VERSION = "4.0.1"
 PROFILES: Mapping[str, tuple[str, ...]] = {
@@ -25,8 +28,8 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "Device": (profile("AI-Device"),),
     "DocumentReference": (profile("AI-ModelCard"),),
     "Provenance": (profile("AI-Provenance"),),
+    "Subscription": (SUBSCRIPTION_PROFILE,),
 }
-_OPERATIONS = "http://hl7.org/fhir/OperationDefinition"
 _SYSTEM_LEVEL = frozenset({"transaction", "batch", "search-system", "history-system"})
 _HIDDEN = "By its beginning, three letters or more, or :exact; names are indexed as keyed hashes."
 _HIDDEN_DATE = "By day, month or year; indexed as keyed hashes."
@@ -57,6 +60,7 @@ def capability_statement(able: Capabilities) -> Resource:
         security=able.security or _security(),
         resource=[_resource(able, kind) for kind in sorted(able.interactions)],
         interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
+        operation=[_operation(able, "", name) for name in able.operations.get("", ())],
     )
     return element(
         resourceType="CapabilityStatement",
@@ -86,6 +90,7 @@ def _resource(able: Capabilities, kind: str) -> Resource:
     searches = "search-type" in codes
     in_store = searches and kind != AUDIT_EVENT.type
     return element(
+        extension=topics(able.base_url) if kind == "Subscription" else [],
         type=kind,
         supportedProfile=list(PROFILES.get(kind, ())),
         interaction=[{"code": code} for code in codes],
@@ -102,7 +107,7 @@ def _resource(able: Capabilities, kind: str) -> Resource:
         if in_store
         else [],
         searchParam=_parameters(kind) if searches else [],
-        operation=[_operation(name) for name in able.operations.get(kind, ())],
+        operation=[_operation(able, kind, name) for name in able.operations.get(kind, ())],
     )
 
 
@@ -132,6 +137,6 @@ def _parameter(parameter: Parameter) -> Resource:
     return element(name=parameter.code, definition=parameter.url, type=parameter.kind, documentation=said)
 
 
-def _operation(name: str) -> Resource:
-    level = "Patient" if name == "everything" else "Resource"
-    return {"name": name, "definition": f"{_OPERATIONS}/{level}-{name}"}
+def _operation(able: Capabilities, kind: str, name: str) -> Resource:
+    own = name in OWN_OPERATIONS
+    return {"name": name, "definition": operation_address(able.base_url, name) if own else definition(kind, name)}

@@ -15,6 +15,7 @@ from gateway.domain.errors import Fault
 from gateway.ports import (
     Access,
     AuditTrail,
+    BulkJobs,
     Clearances,
     Deliveries,
     Erasures,
@@ -30,6 +31,7 @@ from gateway.ports import (
     Resources,
     Reviews,
     Studies,
+    Subscriptions,
     Tasks,
     UnitOfWork,
 )
@@ -154,6 +156,14 @@ class NotedReading:
     @property
     def resource_index(self) -> ResourceIndex:
         return self._unit.resource_index
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        return self._unit.subscriptions
+
+    @property
+    def bulk_jobs(self) -> BulkJobs:
+        return self._unit.bulk_jobs
 
     @property
     def access(self) -> Access:

@@ -45,6 +45,7 @@ class ChainCheck:
 class WebServices:
     """`page_key` (32 bytes) seals paging links and signs forms.
 
+    `check_source` refuses an address from which nothing may be imported.
     `fetch_keys` gives the key set at an address; `elsewhere` lets people sign in through an identity provider.
     `check_audit` verifies the whole chain; without it the console checks only that the rows it shows are linked.
     Without `review` nobody decides about reports here.
@@ -61,6 +62,7 @@ class WebServices:
     fetch_keys: Fetch
     elsewhere: SignInElsewhere | None = None
     check_audit: Callable[[], ChainCheck] | None = None
+    check_source: Callable[[str], None] = lambda _: None
     review: ReviewReport | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 

@@ -169,10 +169,12 @@ def received_object(path: Path) -> ReceivedObject:
     )
 
 
-def open_hospital(home: Path, template: Path, **web: Any) -> Hospital:
+def open_hospital(home: Path, template: Path, subscriptions: dict[str, Any] | None = None, **web: Any) -> Hospital:
     """Fresh keys and database, one active model, no study."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings = config.load({"DXGATE_GATEWAY_HOME": str(home)}, web={"port": 0, **web}).settings
+    settings = config.load(
+        {"DXGATE_GATEWAY_HOME": str(home)}, web={"port": 0, **web}, subscriptions=subscriptions or {}
+    ).settings
     keyring.create(settings.key_folder)
     shutil.copy(template, home / "dxgate.sqlite")
     os.chmod(home / "dxgate.sqlite", 0o600)

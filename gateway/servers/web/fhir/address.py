@@ -29,6 +29,11 @@ def address_of_path(segments: list[str]) -> Address:
     if segments in ([], ["_history"]):
         return Address("[base]" if not segments else "_history")
     kind, *rest = segments
+    bulk = _bulk(kind, rest)
+    if bulk is not None:
+        return bulk
+    if segments == ["$recall"]:
+        return Address("$recall", "DiagnosticReport")  # whose scopes hold for what it lists
     if kind.startswith("$"):
         raise Refusal(501, "not-supported", "this operation is not served")
     if kind not in STORED:
@@ -41,12 +46,23 @@ def address_of_path(segments: list[str]) -> Address:
     raise Missing("there is nothing at this address; an id has 1 to 64 letters, digits, - and .")
 
 
+def _bulk(kind: str, rest: list[str]) -> Address | None:
+    """Operations of bulk data, and the jobs that they begin."""
+    if kind in ("$export", "$import") and not rest:
+        return Address(kind)
+    if (kind, rest) == ("Patient", ["$export"]):
+        return Address("Patient/$export", kind)
+    if kind == "$job" and len(rest) in (1, 2) and all(ID.fullmatch(one) for one in rest):
+        return Address("$job/[id]" + "/[file]" * (len(rest) - 1), "", rest[0], rest[-1] if len(rest) > 1 else "")
+    return None
+
+
 def _of_type(kind: str, rest: list[str]) -> Address | None:
     """Shapes in which a word stands where an id could stand come first: no word has an id's form."""
     if rest and not ID.fullmatch(rest[0]):
         return Address(f"[type]/{rest[0]}", kind) if rest in _WORDS else None
     shape = _SHAPES.get((len(rest), rest[1] if len(rest) > 1 else ""))
-    if shape is None or (shape.startswith("Patient/") and kind != "Patient"):
+    if shape is None or ("[type]" not in shape and not shape.startswith(f"{kind}/")):
         return None
     version = rest[2] if len(rest) > 2 else ""
     return Address(shape, kind, rest[0] if rest else "", version) if ID.fullmatch(version or "0") else None
@@ -59,5 +75,9 @@ _SHAPES = {
     (2, "_history"): "[type]/[id]/_history",
     (3, "_history"): "[type]/[id]/_history/[vid]",
     (2, "$validate"): "[type]/[id]/$validate",
+    (2, "$status"): "Subscription/[id]/$status",
+    (2, "$events"): "Subscription/[id]/$events",
+    (2, "$export"): "Group/[id]/$export",
     (2, "$everything"): "Patient/[id]/$everything",
+    (2, "$sign"): "DiagnosticReport/[id]/$sign",
 }

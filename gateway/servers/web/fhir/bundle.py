@@ -74,7 +74,10 @@ def _transaction(services: WebServices, client: Client, request: FhirRequest, en
         one.interaction.allow(client, one.request)
         if one.interaction.asked is None and one.interaction.permission is None:
             raise refused("not-supported", "a Bundle inside a Bundle is not carried out", one.request.place)
-    asked = [entries[place].interaction.write(entries[place].request) for place in writes]
+        if one.interaction.commits:
+            text = f"${one.interaction.name} is no part of a transaction: ask for it by itself, or in a batch"
+            raise refused("not-supported", text, one.request.place)
+    asked = [entries[place].interaction.write(services, client, entries[place].request) for place in writes]
 
     def answer(written: list[Written]) -> Answer | Again:
         said = {place: _said(services, request, one) for place, one in zip(writes, written, strict=True)}

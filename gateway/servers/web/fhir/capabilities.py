@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from gateway.flow.client_assertion import ALGORITHMS
 from gateway.formats.fhir.capability import Capabilities, capability_statement
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource
+from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_definition
 from gateway.servers.web.fhir.address import STORED
 from gateway.servers.web.fhir.exchange import XML_MEDIA_TYPE, Answer
 from gateway.servers.web.fhir.interaction import OURS_ALONE, Interaction
@@ -22,6 +23,16 @@ def capabilities(services: WebServices, routed: Routed) -> Answer:
     return Answer(200, capability_statement(able(services, routed)))
 
 
+def is_definition(segments: list[str]) -> bool:
+    """Whether the address is that of an operation which is ours alone."""
+    return segments[:1] == ["OperationDefinition"] and len(segments) == 2 and segments[1] in OWN_OPERATIONS
+
+
+def definition(services: WebServices, name: str) -> Answer:
+    """The OperationDefinition at the address that the statement names."""
+    return Answer(200, operation_definition(services.fhir_base, name))
+
+
 def able(services: WebServices, routed: Routed) -> Capabilities:
     """What the table says that we can do, type by type."""
     of_types = [one for shape, methods in routed.items() if shape.startswith("[type]") for one in methods.values()]
@@ -34,7 +45,8 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
         services.started,
         interactions={kind: _OF_THE_TRAIL if kind in OURS_ALONE else sorted(codes) for kind in STORED},
         system=sorted({*of_system, *(["batch"] if "transaction" in of_system else [])}),
-        operations={kind: sorted(operations | _of_one_type(routed, kind)) for kind in STORED},
+        operations={kind: sorted(operations | _of_one_type(routed, kind)) for kind in STORED}
+        | {"": _of_the_system(routed)},
         formats=("json", MEDIA_TYPE, "xml", XML_MEDIA_TYPE),
         patch_formats=_PATCHES if "patch" in codes else (),
     )
@@ -42,6 +54,10 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
 
 def _of_one_type(routed: Routed, kind: str) -> set[str]:
     return {shape.rpartition("$")[2] for shape in routed if "$" in shape and shape.startswith(f"{kind}/")}
+
+
+def _of_the_system(routed: Routed) -> list[str]:
+    return sorted(shape[1:] for shape in routed if shape.startswith("$") and "/" not in shape)
 
 
 _OF_THE_TRAIL = ("read", "search-type")

@@ -20,7 +20,8 @@ from gateway.servers.web.body import query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate
-from gateway.servers.web.fhir.capabilities import capabilities, smart_configuration
+from gateway.servers.web.fhir.bulk import BULK_FILE
+from gateway.servers.web.fhir.capabilities import capabilities, definition, is_definition, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, prefers_lenient, refused, wants_xml
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.interactions import INTERACTIONS, find
@@ -33,6 +34,11 @@ log = logging.getLogger(__name__)
 _MAX_FORM_BYTES = 64 * 1024  # four times a query: what is too long for GET is what POST _search is for
 _COMMIT_SECONDS = 60.0
 _SENT = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type")
+_OPEN = {
+    "metadata": "capabilities",
+    ".well-known": "smart-configuration",
+    "OperationDefinition": "operation-definition",
+}
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -58,8 +64,8 @@ class FhirEndpoint:
 
     async def _answer(self, request: Request) -> Response:
         segments = [part for part in request.path_params.get("path", "").split("/") if part]
-        if segments in (["metadata"], [".well-known", "smart-configuration"]):
-            return self._open_document(request, segments[0])
+        if segments in (["metadata"], [".well-known", "smart-configuration"]) or is_definition(segments):
+            return self._open_document(request, segments)
         address = address_of_path(segments)
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": ", ".join((*INTERACTIONS[address.shape], "OPTIONS"))})
@@ -74,7 +80,7 @@ class FhirEndpoint:
             run = threads.bundle if address.shape == "[base]" else threads.work
             outcome = await run(self._run, request, interaction, asked, client)
             answer = await self._settled(outcome)
-            if wants_xml(request, asked.fields):
+            if interaction.name != BULK_FILE and wants_xml(request, asked.fields):
                 return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
         return answer.response(head=request.method == "HEAD")
 
@@ -82,7 +88,8 @@ class FhirEndpoint:
         """In a thread: who asks, may he, and the interaction itself."""
         client = client or authenticate(self._services, request)
         name_request(request, f"fhir.{interaction.name} {asked.kind}".rstrip(), f"client:{client.name}")
-        wants_xml(request, asked.fields)  # 406 before anything is done
+        if interaction.name != BULK_FILE:
+            wants_xml(request, asked.fields)  # 406 before anything is done
         return interaction.perform(self._services, client, asked)
 
     async def _settled(self, outcome: Outcome) -> Answer:
@@ -125,16 +132,17 @@ class FhirEndpoint:
             body=body,
         )
 
-    def _open_document(self, request: Request, name: str) -> Response:
-        name_request(request, "fhir.capabilities" if name == "metadata" else "fhir.smart-configuration")
+    def _open_document(self, request: Request, segments: list[str]) -> Response:
+        name_request(request, f"fhir.{_OPEN[segments[0]]}")
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS"})
         if request.method not in ("GET", "HEAD"):
             raise wrong_method(("GET", "HEAD", "OPTIONS"))
-        if name != "metadata":
+        if segments[0] == ".well-known":
             return JSONResponse(smart_configuration(self._services))
         xml = wants_xml(request, query_fields(request))
-        return capabilities(self._services, INTERACTIONS).response(head=request.method == "HEAD", xml=xml)
+        said = definition(self._services, segments[1]) if len(segments) > 1 else None
+        return (said or capabilities(self._services, INTERACTIONS)).response(head=request.method == "HEAD", xml=xml)
 
 
 def _prefers_xml(request: Request) -> bool:

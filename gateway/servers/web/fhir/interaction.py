@@ -13,6 +13,7 @@ from gateway.servers.web.fhir.authorize import authorize
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
 from gateway.servers.web.fhir.pending import Outcome, writing
+from gateway.servers.web.fhir.subscribe import admitted
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -42,12 +43,16 @@ def _audited_as(name: str) -> Action:
 
 @dataclass(frozen=True)
 class Interaction:
-    """A reading one has `run`, a writing one `asked`. No permission: what it contains is authorised piece by piece."""
+    """A reading one has `run`, a writing one `asked`. No permission: what it contains is authorised piece by piece.
+
+    What `commits` writes in a transaction of its own, and so cannot be part of another one.
+    """
 
     name: str
     permission: Permission | None
     run: Handler | None = None
     asked: Callable[[FhirRequest], Asked] | None = None
+    commits: bool = False
 
     def perform(self, services: WebServices, client: Client, request: FhirRequest) -> Outcome:
         """In a thread: may the client, and the interaction itself."""
@@ -55,7 +60,7 @@ class Interaction:
             self.allow(client, request)
             if self.run is not None:
                 return self.run(services, client, request)
-            asked = [self.write(request)]
+            asked = [self.write(services, client, request)]
             return writing(services, client, asked, lambda written: told(services, request, written[0]))
 
     def allow(self, client: Client, request: FhirRequest) -> None:
@@ -70,8 +75,8 @@ class Interaction:
                 error.place = request.place
                 raise
 
-    def write(self, request: FhirRequest) -> Asked:
-        """What a writing interaction asks of the store."""
+    def write(self, services: WebServices, client: Client, request: FhirRequest) -> Asked:
+        """What a writing interaction asks of the store, as far as the client may have it so."""
         if self.asked is None:
             raise Refusal(405, "not-supported", f"a {self.name} writes nothing")
-        return self.asked(request)
+        return admitted(services, client, self.asked(request))

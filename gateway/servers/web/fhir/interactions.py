@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
+from gateway.servers.web.fhir import bulk
 from gateway.servers.web.fhir.audit_events import TYPE, read_audit_event, search_audit_events
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
@@ -14,7 +15,10 @@ from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import read
+from gateway.servers.web.fhir.recall import recall
 from gateway.servers.web.fhir.search import search
+from gateway.servers.web.fhir.sign import sign
+from gateway.servers.web.fhir.subscription_status import events, status
 from gateway.servers.web.fhir.update import update
 from gateway.servers.web.fhir.validate import validate
 from gateway.servers.web.fhir.vread import vread
@@ -56,10 +60,21 @@ _HISTORY = {
 }
 _EVERYTHING = Interaction("everything", "r", everything)
 _VALIDATE = Interaction("validate", "r", validate)
+_RECALL = Interaction("recall", "s", recall)
+_SIGN = Interaction("sign", "u", sign, commits=True)
 
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[base]": {"POST": Interaction("transaction", None, _bundle)},
     "_history": _HISTORY["system"],
+    "$export": {"GET": Interaction("export", None, bulk.export_system)},
+    "Patient/$export": {"GET": Interaction("export", None, bulk.export_patients)},
+    "Group/[id]/$export": {"GET": Interaction("export", None, bulk.export_group)},
+    "$import": {"POST": Interaction("import", None, bulk.import_lines)},
+    "$job/[id]": {
+        "GET": Interaction("job-status", None, bulk.job_status),
+        "DELETE": Interaction("job-cancel", None, bulk.job_cancel),
+    },
+    "$job/[id]/[file]": {"GET": Interaction(bulk.BULK_FILE, None, bulk.job_file)},
     "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],
@@ -67,6 +82,10 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/[id]/_history": _HISTORY["instance"],
     "[type]/[id]/$validate": {"POST": _VALIDATE},
+    "Subscription/[id]/$status": {"GET": Interaction("status", "r", status)},
+    "Subscription/[id]/$events": {"GET": Interaction("events", "r", events)},
+    "$recall": {"GET": _RECALL, "HEAD": _RECALL, "POST": _RECALL},
+    "DiagnosticReport/[id]/$sign": {"POST": _SIGN},
     "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }

@@ -67,13 +67,15 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
 
 
 def _asked(links: SearchLinks, fields: Fields) -> tuple[Fields, Position | None]:
-    """The parameters themselves, or what a page link stands for."""
+    """The parameters themselves, or what a page link stands for; some clients add the size that they want of it."""
     tokens = [value for name, value in fields if name == PARAMETER]
     if not tokens:
         return fields, None
-    if len(tokens) > 1 or any(name not in (PARAMETER, "_format") for name, _ in fields):
-        raise Invalid("a page link takes no other parameters")
-    return links.open(tokens[0])
+    if len(tokens) > 1 or any(name not in (PARAMETER, "_format", "_count") for name, _ in fields):
+        raise Invalid("a page link takes no other parameters than _count")
+    sealed, position = links.open(tokens[0])
+    counts = tuple((name, value) for name, value in fields if name == "_count")
+    return (*(one for one in sealed if not counts or one[0] != "_count"), *counts), position
 
 
 def _bundle(address: str, self_url: str, links: SearchLinks, query: SearchQuery, page: FoundPage) -> Resource:

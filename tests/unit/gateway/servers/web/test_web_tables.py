@@ -34,7 +34,9 @@ def test_the_statement_follows_the_table_of_interactions(tmp_path: Path, sqlite_
     }
     assert set(claimed.interactions["Patient"]) == routed
     assert claimed.interactions["AuditEvent"] == ("read", "search-type")
-    assert claimed.operations["Patient"] == ["validate"]
+    assert claimed.operations["Patient"] == ["everything", "export", "validate"]
+    assert claimed.operations["Subscription"] == ["events", "status", "validate"]
+    assert claimed.operations[""] == ["export", "import"]
     assert {"batch", "transaction", "history-system"} <= set(claimed.system)
 
 

@@ -1,0 +1,176 @@
+"""export: the resources that a job asks for, page by page into sealed NDJSON files (FHIR Bulk Data Access 2.0).
+
+What the client may read when the export runs bounds what it gets. Every page that is opened is in the audit trail
+before it is in a file. A job that was cut off begins anew: its earlier files go first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from gateway.domain.bulk import BulkFile, BulkJob
+from gateway.domain.criterion import Criterion, Place
+from gateway.domain.errors import Busy, Deleted, Forbidden, Missing
+from gateway.domain.resource import StoredVersion, resource_key
+from gateway.flow.bulk.asked import AskedExport, asked_export
+from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
+from gateway.flow.record.references import local_name
+from gateway.flow.record.store import Record
+from gateway.flow.scopes import permits
+from gateway.formats.fhir.search.confirms import confirms
+from gateway.formats.fhir.search.read_wanted import Reading
+from gateway.formats.fhir.subscription.wish import read_search
+from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.ports import Database, UnitOfWork
+
+LEASE: Final = timedelta(seconds=60)
+_PAGE: Final = 200
+MAX_MEMBERS: Final = 10_000
+
+
+@dataclass
+class _Part:
+    """Lines of one type that are not in a file yet."""
+
+    lines: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.size >= MOST_BYTES or len(self.lines) >= MOST_LINES
+
+
+@dataclass(frozen=True)
+class RunExport:
+    """Carries out one claimed job; `base` is this server's own FHIR address."""
+
+    database: Database
+    record: Record
+    files: BulkFiles
+    base: str
+
+    def __call__(self, job: BulkJob, now: datetime) -> int:
+        """How many resources were exported; Busy where the job was cancelled meanwhile."""
+        self._forget_earlier(job)
+        asked = asked_export(self.files.vault.house(), job)
+        done = 0
+        with self.database.read() as unit:
+            client = unit.access.client("fhir", job.client)
+            owners = self._owners(unit, asked)
+        if client is None or not client.active:
+            raise Forbidden("the client that asked is not known any more")
+        for kind in asked.types:
+            if not permits(client.scopes, kind, "r"):
+                raise Forbidden(f"the client may not read {kind} any more")
+            done = self._of_type(job, asked, kind, owners, done)
+        return done
+
+    def _of_type(self, job: BulkJob, asked: AskedExport, kind: str, owners: frozenset[str] | None, done: int) -> int:
+        wanted = [read_search(one, Reading(self.base, job.created_at), "_typeFilter") for one in asked.filters]
+        anyof = [criteria for named, criteria in wanted if named == kind]
+        since = datetime.fromisoformat(asked.since) if asked.since else None
+        part = _Part()
+        for page in self._pages(job, kind):
+            chosen = [one for one in page if _is_wanted(one, asked, owners, since, self._house)]
+            for body in self._opened(job, chosen):
+                if anyof and not any(confirms(parse_json(body), criteria, self.base) for criteria in anyof):
+                    continue
+                part.lines.append(body)
+                part.size += len(body)
+                if part.is_full:
+                    done = self._filed(job, kind, part, done)
+                    part = _Part()
+            self._renew(job)
+        return self._filed(job, kind, part, done) if part.lines else done
+
+    @property
+    def _house(self) -> str:
+        return self.files.vault.house().pseudonym
+
+    def _pages(self, job: BulkJob, kind: str) -> Iterator[list[StoredVersion]]:
+        """All resources of a type that were there when the job was asked for."""
+        criteria: Sequence[Criterion] = ()
+        after: Place | None = None
+        until = resource_key(job.created_at + timedelta(milliseconds=1))
+        while True:
+            with self.database.read() as unit:
+                places = unit.resource_index.page(kind, criteria, (), limit=_PAGE, until=until, after=after)
+                found = unit.resources.of_keys([place.key for place in places])
+            yield [one for one in found if not one.is_deleted]
+            if len(places) < _PAGE:
+                return
+            after = places[-1]
+
+    def _opened(self, job: BulkJob, chosen: Sequence[StoredVersion]) -> list[bytes]:
+        if not chosen:
+            return []
+        actor = f"client:{job.client}"
+        with self.database.begin(actor) as unit:
+            bodies = self.record.opened(unit, chosen, "read", actor)
+            unit.commit()
+        return bodies
+
+    def _filed(self, job: BulkJob, kind: str, part: _Part, done: int) -> int:
+        count = len(part.lines)
+        key = self.files.store(b"\n".join(part.lines) + b"\n")
+        file = BulkFile(key, job.id, done, "output", kind, count, None)
+        actor = f"client:{job.client}"
+        with self.database.begin(actor) as unit:
+            if not unit.bulk_jobs.progress(job, {"step": done + count}):
+                self.files.delete(file)
+                raise Busy("the job was ended")
+            unit.bulk_jobs.add_file(file)
+            unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
+            unit.commit()
+        return done + count
+
+    def _renew(self, job: BulkJob) -> None:
+        with self.database.begin("bulk") as unit:
+            if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
+                raise Busy("the job was ended")
+            unit.commit()
+
+    def _forget_earlier(self, job: BulkJob) -> None:
+        with self.database.read() as unit:
+            earlier = unit.bulk_jobs.files(job.id)
+        for file in earlier:
+            self.files.delete(file)
+            with self.database.begin("bulk") as unit:
+                unit.bulk_jobs.drop_file(file)
+                unit.commit()
+
+    def _owners(self, unit: UnitOfWork, asked: AskedExport) -> frozenset[str] | None:
+        """Whose records a Group's export is about; None where it is not about a Group."""
+        if asked.level != "group":
+            return None
+        stored = unit.resources.find("Group", asked.group)
+        if stored is None:
+            raise Missing("there is no such Group")
+        if stored.is_deleted:
+            raise Deleted("the Group is deleted")
+        members = parse_json(self.record.opened.unseen(unit, stored)).get("member", [])[:MAX_MEMBERS]
+        said = [one.get("entity", {}).get("reference", "") for one in members if not one.get("inactive")]
+        names = [name for one in said if (name := local_name(one, self.base)) is not None and name[0] == "Patient"]
+        return frozenset(one.owner for one in unit.resources.named(names).values() if not one.is_deleted)
+
+
+def lease_end() -> datetime:
+    """Until when a job is held from now on."""
+    return datetime.now(UTC) + LEASE
+
+
+def _is_wanted(
+    stored: StoredVersion,
+    asked: AskedExport,
+    owners: frozenset[str] | None,
+    since: datetime | None,
+    house: str,
+) -> bool:
+    if since is not None and stored.at < since:
+        return False
+    if owners is not None:
+        return stored.owner in owners
+    return asked.level != "patient" or stored.owner != house

@@ -1,0 +1,68 @@
+"""Tables of subscriptions and the events that wait for them: the durable outbox of notifications.
+
+No row holds patient data but the logical id of a resource; no column refers to the resources by foreign key, because
+erasing a patient must never be held up by what was to be told of him.
+"""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from gateway.domain.subscription import SubscriptionState
+from gateway.storage.tables import UtcTime, metadata
+
+
+def _must(kind: Any, name: str, *rest: Any, **options: Any) -> Column[Any]:
+    return Column(name, kind, *rest, nullable=False, **options)
+
+
+vault_subscription = Table(
+    "vault_subscription",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(BigInteger, "key"),
+    _must(Integer, "version"),
+    _must(Text, "state"),
+    _must(Boolean, "greeted"),
+    _must(LargeBinary, "endpoint"),
+    _must(BigInteger, "numbered"),
+    _must(BigInteger, "sent"),
+    _must(Integer, "failures"),
+    _must(Integer, "attempt"),
+    _must(UtcTime, "due_at"),
+    Column("lease_until", UtcTime),
+    Column("heartbeat_at", UtcTime),
+    Column("ends_at", UtcTime),
+    Column("last_error", Text),
+    CheckConstraint(f"state IN {get_args(SubscriptionState)}", name="state"),
+)
+
+vault_subscription_event = Table(
+    "vault_subscription_event",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must(Text, "subscription", ForeignKey("vault_subscription.id")),
+    Column("number", BigInteger),  # given by the sender, so that writers never wait for each other over it
+    _must(UtcTime, "at"),
+    _must(Integer, "part"),  # place among the changes of one transaction
+    _must(Text, "method"),
+    _must(Text, "type"),
+    _must(Text, "focus"),
+    _must(Integer, "version"),
+    UniqueConstraint("subscription", "number"),
+    Index(None, "subscription", "at"),
+)

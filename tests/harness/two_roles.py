@@ -1,0 +1,93 @@
+"""The two roles that a subscription needs, web and sweep, as processes of their own that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from harness.gateway_process import REPOSITORY, free_port, wait_for
+
+ROLES = {"web": ("serve", "web"), "sweep": ("sweep",)}
+
+
+@dataclass
+class TwoRoles:
+    """`settings` are extra environment variables."""
+
+    home: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    http: httpx.Client = field(default_factory=httpx.Client)
+
+    @property
+    def fhir_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/fhir"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("DXGATE_")}
+        own = {"DXGATE_GATEWAY_HOME": str(self.home), "DXGATE_WEB_PORT": str(self.port)}
+        return clean | own | self.settings
+
+    def command(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway.cli", *words],
+            env=self.environment,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    def prepare(self) -> None:
+        """Keys, tables, and a client that may do everything."""
+        self.command("init")
+        self.command("migrate")
+        told = json.loads(self.command("client", "add", "fhir", "ehr", "--scope", "system/*.cruds", "--json"))
+        self.http = httpx.Client(auth=("ehr", told["secret"]), timeout=30)
+
+    def start(self, *roles: str) -> None:
+        for role in roles or ROLES:
+            with (self.home.parent / f"{role}.log").open("ab") as log:
+                self.running[role] = subprocess.Popen(
+                    [sys.executable, "-m", "gateway.cli", *ROLES[role]],
+                    env=self.environment,
+                    cwd=REPOSITORY,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+        wait_for(self._is_up, 60, "the web role to answer")
+
+    def _is_up(self) -> bool:
+        try:
+            return httpx.get(f"{self.fhir_url}/metadata", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def kill(self) -> None:
+        """As a power cut: no role gets to tidy up."""
+        for process in self.running.values():
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        self.running.clear()
+
+    def send(self, method: str, path: str, resource: dict[str, Any] | None = None) -> httpx.Response:
+        headers = {"Content-Type": "application/fhir+json"} if resource is not None else {}
+        return self.http.request(method, f"{self.fhir_url}/{path}", json=resource, headers=headers)
+
+    def create(self, resource: dict[str, Any]) -> dict[str, Any]:
+        answer = self.send("POST", resource["resourceType"], resource)
+        assert answer.status_code == 201, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
