@@ -316,7 +316,7 @@ def test_a_write_while_models_run_loses_no_analysis(sqlite_database: SqlDatabase
 
 
 def test_a_report_without_sources_names_no_study(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
-    """A plan from findings alone is registered: no Provenance leads to an ImagingStudy, for there is none of that id."""
+    """A plan from findings alone is registered: no Provenance leads to an ImagingStudy that is nowhere."""
     clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk",))
     clinic.write(person(), *LABS)
     clinic.settle()
