@@ -175,8 +175,12 @@ def test_a_plan_sees_what_was_found_in_an_image(ward: Ward, tmp_path: Path) -> N
     patient = str(image["subject"]["reference"])
     values = [records.quantity("bmi", "39156-5", 33.0, "kg/m2", YESTERDAY)]
     assert ward.http.post("", json=records.transaction(patient, values)).status_code == 200
-    ward.reported(patient)
-    (plan,) = ward.search("CarePlan", patient=patient)
+
+    def whole() -> list[Resource]:
+        """The plan is made from the image first, and anew with the value."""
+        return [one for one in ward.search("CarePlan", patient=patient) if len(one["activity"]) == 2]
+
+    (plan,) = wait_for(whole, 60, "a plan that builds on image and value")
     rules = {one["detail"]["code"]["coding"][0]["code"]: one["detail"] for one in plan["activity"]}
     assert set(rules) == {"breast-ultrasound-tissue", "obesity"}
     assert rules["breast-ultrasound-tissue"]["reasonCode"][0]["text"] == "finding breast-us-malignancy=malignant"
