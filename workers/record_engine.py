@@ -19,6 +19,7 @@ from models.runtime.rules import INDETERMINATE, Advice, Phenotype, RulesTable
 from models.runtime.series import SeriesPredictor
 from models.runtime.value_session import ValueSession
 
+UNREVIEWED = "No medical review of these rules is known; a physician decides each."
 Answers = RecordPredictor | SeriesPredictor | RulesTable | PlanRules
 
 
@@ -107,7 +108,7 @@ def _proposed(rules: PlanRules, document: InputDocument) -> Prediction:
     return Prediction(
         question=rules.manifest.question,
         decided=None,
-        conclusion="\n".join([f"{rules.manifest.title}: {len(told)} proposals; a physician decides each.", *said]),
+        conclusion="\n".join([f"{rules.manifest.title}: {len(told)} proposals. {UNREVIEWED}", *said]),
         threshold=None,
         images=(),
         provider=rules.provider,

@@ -16,7 +16,7 @@ from gateway.flow.decide_held import DecideHeld
 from gateway.flow.privacy_record import PrivacyRecord, privacy_record
 from gateway.ports import UnitOfWork
 
-STUDY_COLUMNS = ("id", "state", "revision", "priority", "modalities", "instance_count", "last_received_at")
+STUDY_COLUMNS = ("id", "kind", "state", "revision", "priority", "modalities", "instance_count", "last_received_at")
 TASK_COLUMNS = ("id", "model_id", "state", "attempt", "owner", "reason")
 DELIVERY_COLUMNS = ("id", "version", "destination", "state", "attempt", "due_at", "last_error")
 RETRIED_STATES = ("failed", "refused")
@@ -36,8 +36,8 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
     with wiring.database(loaded.settings).read() as unit:
         study = unit.studies.get(StudyId(arguments.id))
-        tasks = unit.tasks.of_study(study.id, study.revision)
         report = _report(unit, study)
+        tasks = _tasks(unit, study, report)
         deliveries = unit.deliveries.of_report(report.id) if report else []
         record = privacy_record(unit, study.id)
     if arguments.json:
@@ -45,7 +45,10 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         return 0
     print_rows([row_of(study)], STUDY_COLUMNS, as_json=False)
     tell("")
-    _tell_privacy(record)
+    if study.kind == "images":
+        _tell_privacy(record)
+    else:
+        tell("a patient's record: models are given named values without identity; there are no images")
     tell("")
     print_rows([row_of(task) for task in tasks], TASK_COLUMNS, as_json=False)
     if report:
@@ -113,6 +116,14 @@ def _counts(counted: Mapping[str, int]) -> str:
 def _privacy(record: PrivacyRecord) -> Row:
     methods = [{"code": code, "meaning": meaning} for code, meaning in record.methods]
     return {**row_of(record), "methods": methods, "not_cleared": [row_of(each) for each in record.not_cleared]}
+
+
+def _tasks(unit: UnitOfWork, study: Study, report: Report | None) -> list[Task]:
+    """Of the present revision; of a record that was looked at and had nothing new, those that its report is from."""
+    found = unit.tasks.of_study(study.id, study.revision)
+    if found or report is None or study.kind == "images":
+        return found
+    return unit.tasks.of_study(study.id, unit.reports.version(report.id, report.version).revision)
 
 
 def _report(unit: UnitOfWork, study: Study) -> Report | None:

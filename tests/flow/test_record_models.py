@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,6 +85,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     gateway = GatewayProcess(folder / "home", told).start()
     try:
         gateway.command("model", "promote", "treatment-plan", "1.0.0", "--to", "active")
+        told_of = ("--role", "physician", "--display-name", "Dr. Rita Reader", "--password-stdin")
+        gateway.command("person", "add", "rita", *told_of, stdin=f"{PASSWORD}\n")
         with httpx.Client(base_url=f"{gateway.fhir_url}/", headers=_signed_in(gateway), timeout=30) as http:
             opened = Ward(gateway, http)
             opened.post(RISKS, records.risks(YESTERDAY))
@@ -172,8 +175,12 @@ def test_a_plan_sees_what_was_found_in_an_image(ward: Ward, tmp_path: Path) -> N
     patient = str(image["subject"]["reference"])
     values = [records.quantity("bmi", "39156-5", 33.0, "kg/m2", YESTERDAY)]
     assert ward.http.post("", json=records.transaction(patient, values)).status_code == 200
-    ward.reported(patient)
-    (plan,) = ward.search("CarePlan", patient=patient)
+
+    def whole() -> list[Resource]:
+        """The plan is made from the image first, and anew with the value."""
+        return [one for one in ward.search("CarePlan", patient=patient) if len(one["activity"]) == 2]
+
+    (plan,) = wait_for(whole, 60, "a plan that builds on image and value")
     rules = {one["detail"]["code"]["coding"][0]["code"]: one["detail"] for one in plan["activity"]}
     assert set(rules) == {"breast-ultrasound-tissue", "obesity"}
     assert rules["breast-ultrasound-tissue"]["reasonCode"][0]["text"] == "finding breast-us-malignancy=malignant"
@@ -249,15 +256,7 @@ def test_a_signed_report_of_a_record_is_delivered(ward: Ward) -> None:
 
 
 def _sign(ward: Ward, number: str) -> None:
-    gateway = ward.gateway
-    gateway.command(
-        "person", "add", "rita", "--role", "physician", "--display-name", "Dr. Rita Reader", "--password-stdin",
-        stdin=f"{PASSWORD}\n",
-    )  # fmt: skip
-    with httpx.Client(base_url=gateway.base_url, follow_redirects=True, timeout=30) as browser:
-        login = re.search(r'name="token" value="([0-9a-f]{64})"', browser.get("/console/login").text)
-        assert login is not None
-        browser.post("/console/login", data={"name": "rita", "password": PASSWORD, "token": login[1]})
+    with _reader(ward) as browser:
         page = browser.get(f"/console/reports/{number}").text
         assert TUMOUR.family in page
         form = dict(re.findall(r'name="(token|version)" value="([^"]+)"', page.partition('id="decide"')[2]))
@@ -265,3 +264,29 @@ def _sign(ward: Ward, number: str) -> None:
         assert text is not None
         words = {"conclusion": text[1], "reason": "", "outcome": "accept"}
         assert browser.post(f"/console/reports/{number}", data=form | words).status_code == 200
+
+
+@contextmanager
+def _reader(ward: Ward) -> Iterator[httpx.Client]:
+    """A physician who has signed in at the console."""
+    with httpx.Client(base_url=ward.gateway.base_url, follow_redirects=True, timeout=30) as browser:
+        login = re.search(r'name="token" value="([0-9a-f]{64})"', browser.get("/console/login").text)
+        assert login is not None
+        browser.post("/console/login", data={"name": "rita", "password": PASSWORD, "token": login[1]})
+        yield browser
+
+
+def test_the_console_shows_records_among_studies(ward: Ward) -> None:
+    """The list calls them by their kind; a record's page tells what rules have found, and has no images."""
+    ward.report(RISKS)
+    with _reader(ward) as browser:
+        text = browser.get("/console/studies").text
+        rows = re.findall(r'href="(/console/studies/[0-9a-f]{32})".*?</tr>', text, re.DOTALL)
+        assert text.count("Patient’s record</td>") >= len(ward.patients)
+        pages = [browser.get(row) for row in rows]
+    assert {page.status_code for page in pages} == {200}
+    (page,) = [one.text for one in pages if "pgx-rules" in one.text]
+    assert "CYP2C19: Poor Metabolizer" in page
+    assert "<dt>Images</dt>" not in page
+    listed = json.loads(ward.gateway.command("study", "list", "--json"))
+    assert sum(one["kind"] == "record" for one in listed) >= len(ward.patients)

@@ -16,6 +16,7 @@ from gateway.flow.read_reports import OpenedReport
 from gateway.formats.fhir.bundle import transaction
 from gateway.formats.fhir.render import RenderedReport, render
 from gateway.storage.database import SqlDatabase
+from gateway.storage.record_tables import vault_record_basis
 
 BASE = "https://gateway.example/fhir"
 YESTERDAY = AT - timedelta(days=1)
@@ -39,11 +40,11 @@ LABS = (
 )
 
 
-def rendered(clinic: Clinic) -> RenderedReport:
-    """The last version of the record's report, as an EHR gets it."""
+def rendered(clinic: Clinic, number: int | None = None) -> RenderedReport:
+    """A version of the record's report, the last one if none is named, as an EHR gets it."""
     with clinic.database.read() as unit:
         report = unit.reports.get(report_id(clinic.study_id))
-        version = unit.reports.version(report.id, report.version)
+        version = unit.reports.version(report.id, number or report.version)
         study: Study = unit.studies.get(clinic.study_id)
         document = OpenedReport(
             report=report,
@@ -312,3 +313,15 @@ def test_a_write_while_models_run_loses_no_analysis(sqlite_database: SqlDatabase
     assert clinic.settle() == 1
     assert clinic.run() == {"diabetes-risk": "done"}
     assert (clinic.settle(), clinic.study.state) == (0, "reported")
+
+
+def test_a_report_without_sources_names_no_study(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """A plan from findings alone is registered: no Provenance leads to an ImagingStudy that is nowhere."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk",))
+    clinic.write(person(), *LABS)
+    clinic.settle()
+    clinic.run()
+    with sqlite_database.begin("test") as unit:
+        unit._transaction.execute(vault_record_basis.update(), {"resources": ()})
+        unit.commit()
+    assert "ImagingStudy" not in str(rendered(clinic, 1).of_type("Provenance"))

@@ -139,11 +139,12 @@ def stay(start: datetime) -> list[Resource]:
 
 
 def tumour(at: datetime) -> list[Resource]:
-    """A radiologist's findings on a mammogram, and the expression of a panel of genes as one Observation."""
+    """A radiologist's findings on a mammogram, and the expression of two panels of genes, each one Observation."""
     no = ("shape_round", "shape_oval", "shape_lobulated", "margin_circumscribed", "margin_obscured", "shape_lymph_node")
     words = {"finding": "mass", "breast_density": "b", "birads": "5", "shape_irregular": "yes"}
     words |= {"margin_spiculated": "yes", **dict.fromkeys(no, "no")}
-    return [*own("mammography-findings", at, **words), *expression("tumour-er-status", at)]
+    panels = [*expression("tumour-er-status", at), *expression("tumour-recurrence", at)]
+    return [*own("mammography-findings", at, **words), *panels]
 
 
 def expression(pack: str, at: datetime) -> list[Resource]:

@@ -41,9 +41,10 @@ def entries(resources: Sequence[Resource]) -> Iterator[Entry]:
     for resource in resources:
         if is_read(resource):
             try:
-                yield from _READERS[resource["resourceType"]](resource)
+                found = list(_READERS[resource["resourceType"]](resource))
             except (AttributeError, KeyError, TypeError, ValueError):
                 continue
+            yield from found
 
 
 def is_read(resource: Resource) -> bool:

@@ -84,6 +84,8 @@ def _read(unit: str) -> tuple[float, tuple[tuple[str, int], ...]] | None:
 
 
 def _part(text: str) -> tuple[float, str, int] | None:
+    if text == "1":
+        return 1.0, "1", 0
     ten = _TEN.fullmatch(text)
     if ten is not None:
         return 10.0 ** int(ten["power"]), "1", 0

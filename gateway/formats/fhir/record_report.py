@@ -70,7 +70,8 @@ def provenance_of_record(made: Resource, resources: Sequence[Resource], document
     sources = dict.fromkeys(each for names in document.basis.values() for each in names)
     gathered = [{"role": "source", "what": {"reference": each}} for each in sources]
     report = made["target"][0]
-    return {**made, "target": [report, *map(_named, resources)], "entity": [*entities, *gathered] or made["entity"]}
+    kept = {name: value for name, value in made.items() if name != "entity"}
+    return element(**kept | {"target": [report, *map(_named, resources)], "entity": [*entities, *gathered] or None})
 
 
 def review_of_record(made: Resource, resources: Sequence[Resource]) -> Resource:

@@ -44,8 +44,10 @@ def studies(visit: Visit) -> View:
 
 def study_row(unit: UnitOfWork, study: Study, models: Mapping[ModelId, ServedModel]) -> StudyRow:
     titles = {str(key): f"{model.name} {model.version}" for key, model in models.items()}
-    tasks = unit.tasks.of_study(study.id, study.revision)
     report = _report(unit, study)
+    tasks = unit.tasks.of_study(study.id, study.revision)
+    if not tasks and report is not None and study.kind == "record":  # looked at again, and nothing was new
+        tasks = unit.tasks.of_study(study.id, unit.reports.version(report.id, report.version).revision)
     counts = unit.clearances.counts(study.id)
     return StudyRow(
         study=study,
