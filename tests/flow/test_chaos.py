@@ -92,11 +92,13 @@ def test_nothing_acknowledged_is_lost_and_every_study_is_reported_exactly_once(
         assert len(killed) >= kills
         assert all(len(one) == INSTANCES for one in acknowledged)
         database = create_engine(f"sqlite:///{gateway.home / 'dxgate.sqlite'}")
-        wait_for(lambda: _count(database, tables.study, tables.study.c.state == "reported") == studies, 240, "reports")
+        images = tables.study.c.kind == "images"
+        reported = tables.study.c.state == "reported"
+        wait_for(lambda: _count(database, tables.study, images, reported) == studies, 240, "reports")
         underway = tables.delivery.c.state.in_(("pending", "sending"))
         wait_for(lambda: _count(database, tables.delivery, underway) == 0, 60, "deliveries")
         assert _count(database, tables.instance) == studies * INSTANCES
-        assert _count(database, tables.study, tables.study.c.kind == "images") == studies
+        assert _count(database, tables.study, images) == studies
         assert _count(database, tables.report, tables.report.c.status == "preliminary") == studies
         revised = sum(_revisions(database))
         assert _count(database, tables.finding) == revised

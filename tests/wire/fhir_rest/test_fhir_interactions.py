@@ -165,7 +165,7 @@ def test_wrong_methods_are_405_with_allow(ward: Ward, path: str, method: str) ->
     assert answer.json()["resourceType"] == "OperationOutcome"
 
 
-@pytest.mark.parametrize("path", ["$export", "Patient/$match", "DiagnosticReport/x/$everything"])
+@pytest.mark.parametrize("path", ["$convert", "Patient/$match", "DiagnosticReport/x/$everything"])
 def test_operations_that_we_lack_are_501(ward: Ward, path: str) -> None:
     """Operations that are not served are named as such."""
     answer = ward.http.post(f"/fhir/{path}", json={})
