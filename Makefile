@@ -16,7 +16,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock node-clients rotate-storm test train typecheck venv venv-dev
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm test train typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -121,6 +121,9 @@ bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable 
 
 chaos: venv-dev ## the long chaos run: SIGKILL at random moments, nothing lost, nothing twice
 	DXGATE_TEST_CHAOS_STUDIES=30 $(BIN)/python -m pytest --timeout=1800 tests/flow/test_chaos.py
+
+lost-notifications: venv-dev ## a subscriber's endpoint away and the gateway killed twice, on both databases
+	DXGATE_TEST_NOTIFICATIONS=all $(BIN)/python -m pytest --timeout=600 tests/flow/test_lost_notifications.py
 
 rotate-storm: venv-dev ## keys rotated and destroyed again and again while objects arrive, on both databases
 	DXGATE_TEST_ROTATE_ROUNDS=20 $(BIN)/python -m pytest --timeout=1800 tests/contract/test_key_rotation.py
