@@ -10,7 +10,6 @@ import uuid
 from typing import NewType
 
 StudyId = NewType("StudyId", str)
-SeriesId = NewType("SeriesId", str)
 InstanceId = NewType("InstanceId", str)
 TaskId = NewType("TaskId", str)
 FindingId = NewType("FindingId", str)

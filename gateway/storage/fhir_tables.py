@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -21,23 +21,18 @@ from sqlalchemy import (
 )
 
 from gateway.domain.resource import Method
-from gateway.storage.tables import UtcTime, metadata
-
-
-def _must(kind: Any, name: str, *rest: Any, **options: Any) -> Column[Any]:
-    return Column(name, kind, *rest, nullable=False, **options)
-
+from gateway.storage.tables import UtcTime, metadata, must
 
 vault_resource = Table(
     "vault_resource",
     metadata,
     Column("key", BigInteger, primary_key=True, autoincrement=False),
-    _must(Text, "type"),
-    _must(Text, "id"),
-    _must(Integer, "version"),  # the current one
-    _must(Text, "owner", ForeignKey("patient.pseudonym"), index=True),
-    _must(UtcTime, "updated_at"),
-    _must(Boolean, "ours", server_default=false()),  # written by the gateway; closed to clients
+    must(Text, "type"),
+    must(Text, "id"),
+    must(Integer, "version"),  # the current one
+    must(Text, "owner", ForeignKey("patient.pseudonym"), index=True),
+    must(UtcTime, "updated_at"),
+    must(Boolean, "ours", server_default=false()),  # written by the gateway; closed to clients
     UniqueConstraint("type", "id"),
     Index(None, "type", "updated_at"),
 )
@@ -47,9 +42,9 @@ vault_resource_version = Table(
     metadata,
     Column("key", BigInteger, ForeignKey("vault_resource.key"), autoincrement=False),
     Column("version", Integer, autoincrement=False),
-    _must(Text, "method"),
-    _must(UtcTime, "at", index=True),
-    _must(LargeBinary, "sealed"),
+    must(Text, "method"),
+    must(UtcTime, "at", index=True),
+    must(LargeBinary, "sealed"),
     PrimaryKeyConstraint("key", "version"),
     CheckConstraint(f"method IN {get_args(Method)}", name="method"),
 )

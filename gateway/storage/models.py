@@ -63,24 +63,13 @@ class SqlModels:
         return True
 
     def retire(self, model_id: str) -> bool:
-        self._transaction.serialize(MODEL_LOCK)
-        model = self.get(model_id)
-        if model.state == "retired":
-            return False
-        self._set_state(model.id, "retired")
-        self._transaction.record("model:retire", model.id, name=model.name, version=model.version, was=model.state)
-        return True
+        return self._take_out(model_id, "retired") is not None
 
     def decide(self, model_id: str, state: Literal["shadow", "retired"]) -> bool:
-        self._transaction.serialize(MODEL_LOCK)
-        model = self.get(model_id)
-        if model.state == state:
-            return False
-        self._set_state(model.id, state)
-        self._decide(model)
-        event = {"shadow": "model:shadow", "retired": "model:retire"}[state]
-        self._transaction.record(event, model.id, name=model.name, version=model.version, was=model.state)
-        return True
+        model = self._take_out(model_id, state)
+        if model is not None:
+            self._decide(model)
+        return model is not None
 
     def previous(self, name: str) -> ServedModel:
         recalled = _model.id.in_(select(recall.c.model_id))
@@ -105,6 +94,17 @@ class SqlModels:
 
     def all(self) -> list[ServedModel]:
         return self._models(select(*_COLUMNS).order_by(_model.name, _model.announced_at, _model.id))
+
+    def _take_out(self, model_id: str, state: Literal["shadow", "retired"]) -> ServedModel | None:
+        """The model as it was; None where it is in that state already."""
+        self._transaction.serialize(MODEL_LOCK)
+        model = self.get(model_id)
+        if model.state == state:
+            return None
+        self._set_state(model.id, state)
+        event = {"shadow": "model:shadow", "retired": "model:retire"}[state]
+        self._transaction.record(event, model.id, name=model.name, version=model.version, was=model.state)
+        return model
 
     def _activate(self, model: ServedModel) -> None:
         others = select(_model.id).where(_model.name == model.name, _model.state == "active")

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
-from gateway.storage.tables import Texts, UtcTime, metadata
-
-
-def _must(kind: Any, name: str, *rest: Any, **options: Any) -> Column[Any]:
-    return Column(name, kind, *rest, nullable=False, **options)
-
+from gateway.storage.tables import Texts, UtcTime, metadata, must
 
 record_input = Table(
     "record_input",
     metadata,
     Column("id", Text, primary_key=True),
-    _must(Text, "study_id", ForeignKey("study.id")),
-    _must(Integer, "revision"),
-    _must(Text, "model_id", ForeignKey("model.id")),
-    _must(Text, "blob_key", unique=True),
-    _must(BigInteger, "size"),
-    _must(LargeBinary, "digest"),
-    _must(UtcTime, "created_at"),
+    must(Text, "study_id", ForeignKey("study.id")),
+    must(Integer, "revision"),
+    must(Text, "model_id", ForeignKey("model.id")),
+    must(Text, "blob_key", unique=True),
+    must(BigInteger, "size"),
+    must(LargeBinary, "digest"),
+    must(UtcTime, "created_at"),
     UniqueConstraint("study_id", "revision", "model_id"),
 )
 
@@ -32,7 +25,7 @@ vault_record_basis = Table(
     "vault_record_basis",
     metadata,
     Column("input_id", Text, ForeignKey("record_input.id"), primary_key=True),
-    _must(Text, "study_id", ForeignKey("study.id")),
-    _must(Texts, "resources"),  # Type/id, in order of gathering
+    must(Text, "study_id", ForeignKey("study.id")),
+    must(Texts, "resources"),  # Type/id, in order of gathering
     Index(None, "study_id"),
 )

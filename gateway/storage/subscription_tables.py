@@ -6,7 +6,7 @@ erasing a patient must never be held up by what was to be told of him.
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 from sqlalchemy import (
     BigInteger,
@@ -23,27 +23,22 @@ from sqlalchemy import (
 )
 
 from gateway.domain.subscription import SubscriptionState
-from gateway.storage.tables import UtcTime, metadata
-
-
-def _must(kind: Any, name: str, *rest: Any, **options: Any) -> Column[Any]:
-    return Column(name, kind, *rest, nullable=False, **options)
-
+from gateway.storage.tables import UtcTime, metadata, must
 
 vault_subscription = Table(
     "vault_subscription",
     metadata,
     Column("id", Text, primary_key=True),
-    _must(BigInteger, "key"),
-    _must(Integer, "version"),
-    _must(Text, "state"),
-    _must(Boolean, "greeted"),
-    _must(LargeBinary, "endpoint"),
-    _must(BigInteger, "numbered"),
-    _must(BigInteger, "sent"),
-    _must(Integer, "failures"),
-    _must(Integer, "attempt"),
-    _must(UtcTime, "due_at"),
+    must(BigInteger, "key"),
+    must(Integer, "version"),
+    must(Text, "state"),
+    must(Boolean, "greeted"),
+    must(LargeBinary, "endpoint"),
+    must(BigInteger, "numbered"),
+    must(BigInteger, "sent"),
+    must(Integer, "failures"),
+    must(Integer, "attempt"),
+    must(UtcTime, "due_at"),
     Column("lease_until", UtcTime),
     Column("heartbeat_at", UtcTime),
     Column("ends_at", UtcTime),
@@ -55,14 +50,14 @@ vault_subscription_event = Table(
     "vault_subscription_event",
     metadata,
     Column("id", Text, primary_key=True),
-    _must(Text, "subscription", ForeignKey("vault_subscription.id")),
+    must(Text, "subscription", ForeignKey("vault_subscription.id")),
     Column("number", BigInteger),  # given by the sender, so that writers never wait for each other over it
-    _must(UtcTime, "at"),
-    _must(Integer, "part"),  # place among the changes of one transaction
-    _must(Text, "method"),
-    _must(Text, "type"),
-    _must(Text, "focus"),
-    _must(Integer, "version"),
+    must(UtcTime, "at"),
+    must(Integer, "part"),  # place among the changes of one transaction
+    must(Text, "method"),
+    must(Text, "type"),
+    must(Text, "focus"),
+    must(Integer, "version"),
     UniqueConstraint("subscription", "number"),
     Index(None, "subscription", "at"),
 )

@@ -5,7 +5,7 @@ The worker does the same when it starts; here a person sees which check failed a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +52,3 @@ def _loaded(package: Package) -> Iterator[Check]:
     error_found: float | None = getattr(session, "golden_error", None)
     if error_found is not None:
         yield Check("golden vectors", True, f"reproduced, largest difference {error_found:.1e}")
-
-
-def first_failure(found: Callable[[], Iterator[Check]]) -> Check | None:
-    """The check that failed, if one did."""
-    return next((check for check in found() if not check.holds), None)

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.domain.record import InputDocument, Needs, Sought, Value, Wanted
+from gateway.domain.ucum import convert
 from gateway.flow.record.entries import Entry, Resource, entries, patient_of, time_of, words
 from gateway.flow.record.genotypes import genotypes
-from gateway.flow.record.ucum import convert
 
 LOINC = "http://loinc.org"
 AGE, SEX = Sought(LOINC, "30525-0"), Sought(LOINC, "76689-9")

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.domain.record import Genotype
 from gateway.flow.record.entries import OBSERVED, Resource, is_read, words
 
-GENOTYPE, PHENOTYPE, GENE, SCORE = "84413-4", "53040-2", "48018-6", "activity-score"
+GENOTYPE, PHENOTYPE, GENE = "84413-4", "53040-2", "48018-6"
 _LOINC = "http://loinc.org"
 _DIPLOTYPE = re.compile(r"[A-Za-z0-9*+.:>_() -]{1,60}/[A-Za-z0-9*+.:>_() -]{1,60}")
 _GENE = re.compile(r"[A-Z][A-Z0-9-]{1,15}")

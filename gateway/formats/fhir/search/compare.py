@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.domain.criterion import AmountWanted, Prefix, SpanWanted
-from gateway.formats.fhir.search.ucum import SYSTEM, canonical, converted
+from gateway.domain.ucum import SYSTEM, canonical, converted
 from gateway.formats.fhir.search.values import Amount
 
 _ABOUT = Decimal("0.1")

@@ -76,12 +76,6 @@ def resource_types() -> frozenset[str]:
     return frozenset(_document()["resources"])
 
 
-@cache
-def patient_compartment() -> Mapping[str, tuple[str, ...]]:
-    """Per supported type the search parameters that put a resource into a patient's compartment; may be empty."""
-    return {kind: tuple(names) for kind, names in _document()["patient_compartment"].items()}
-
-
 def _codes() -> dict[str, Codes]:
     return {
         address: Codes(

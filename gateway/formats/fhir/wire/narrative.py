@@ -52,13 +52,11 @@ _ACTIVE_STYLE: Final = re.compile(r"url\s*\(|expression\s*\(|@|\\|javascript|beh
 _HIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f]")
 
 
-def safe_narrative(xhtml: str) -> bool:
-    """True for a well-formed `<div xmlns=XHTML>` of allowed elements and attributes that says something."""
-    return narrative_fault(xhtml) is None
-
-
 def narrative_fault(xhtml: str) -> str | None:
-    """What is wrong with a narrative; never a piece of it."""
+    """What is wrong with a narrative, never a piece of it.
+
+    None for a well-formed `<div xmlns=XHTML>` of allowed elements and attributes that says something.
+    """
     reader = _Reader()
     parser = expat.ParserCreate()
     parser.buffer_text = True

@@ -6,14 +6,12 @@ an interaction and has its row.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from gateway.domain.access import Client
 from gateway.domain.audit import AUDIT_EVENTS, AuditQuery
 from gateway.domain.errors import Invalid, Missing
-from gateway.domain.ids import ReportId
 from gateway.formats.fhir import audit_event as view
 from gateway.formats.fhir import identifier
 from gateway.formats.fhir.audit_event import audit_event
@@ -26,7 +24,7 @@ from gateway.servers.web.fhir import date_range
 from gateway.servers.web.fhir.date_range import DateRange
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest
 from gateway.servers.web.fhir.note_interaction import note_interaction
-from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
+from gateway.servers.web.fhir.page_link import PARAMETER, page_links
 from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.fhir.search_request import SearchRequest, search_request
 from gateway.servers.web.fhir.token_value import ID, TokenValue, alternatives, reference, token
@@ -34,7 +32,6 @@ from gateway.servers.web.services import WebServices
 
 TYPE: Final = "AuditEvent"
 MOST_COUNTED = 100_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_audit_event(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
@@ -65,13 +62,9 @@ def search_audit_events(services: WebServices, client: Client, request: FhirRequ
 class _Search:
     def __init__(self, services: WebServices, client: Client, request: FhirRequest) -> None:
         self._services, self._client, self._request = services, client, request
-        self._links = PageLinks(services.key("page"))
-        fields, self._position = request.fields, Position()
-        tokens = [value for name, value in fields if name == PARAMETER]
-        if tokens:
-            if any(name not in (PARAMETER, "_format") for name, _ in fields) or len(tokens) > 1:
-                raise Invalid("a page link takes no other parameters")
-            fields, self._position = self._links.open(client.name, TYPE, tokens[0])
+        self._links = page_links(services, client, TYPE)
+        fields, place = self._links.resumed(request.fields)
+        self._before: int | None = place[0] if place else None
         self._asked: SearchRequest = search_request(AUDIT_EVENT, fields, lenient=request.lenient)
 
     def bundle(self) -> Resource:
@@ -82,9 +75,7 @@ class _Search:
             total = unit.audit.count(query, MOST_COUNTED + 1) if asked.only_count else None
             if total is not None and total > MOST_COUNTED:
                 raise Invalid(f"more than {MOST_COUNTED} rows to count; narrow the search")
-            rows = (
-                [] if asked.only_count else unit.audit.search(query, limit=asked.count + 1, before_seq=self._before())
-            )
+            rows = [] if asked.only_count else unit.audit.search(query, limit=asked.count + 1, before_seq=self._before)
             shown = rows[: asked.count]
             note_interaction(
                 unit,
@@ -97,22 +88,19 @@ class _Search:
             )
         events = [audit_event(row, services.fhir_base, organization) for row in shown]
         more = len(rows) > asked.count
-        following = self._link(Position((_EPOCH, ReportId(str(shown[-1].seq))))) if more else None
+        following = self._link(shown[-1].seq) if more else None
         return searchset(
             events, services.fhir_base, self._self_url(), outcomes=asked.warnings(), next_url=following, total=total
         )
 
-    def _before(self) -> int | None:
-        return int(self._position.after[1]) if self._position.after else None
-
     def _self_url(self) -> str:
         base = f"{self._services.fhir_base}/{TYPE}"
-        if self._request.by_post or self._position != Position():
-            return self._link(self._position)
+        if self._request.by_post or self._before is not None:
+            return self._link(self._before)
         return f"{base}?{urlencode(self._asked.fields)}" if self._asked.fields else base
 
-    def _link(self, position: Position) -> str:
-        sealed = self._links.seal(self._client.name, TYPE, self._asked.fields, position)
+    def _link(self, before: int | None) -> str:
+        sealed = self._links.seal(self._asked.fields, [] if before is None else [before])
         return f"{self._services.fhir_base}/{TYPE}?{PARAMETER}={sealed}"
 
 

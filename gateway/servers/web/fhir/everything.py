@@ -13,7 +13,7 @@ from datetime import datetime
 import msgspec
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Deleted, Invalid, Missing
+from gateway.domain.errors import Deleted, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.flow.record.references import local_name, references
 from gateway.flow.scopes import permits
@@ -24,7 +24,7 @@ from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.date_range import parse
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
-from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
+from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
@@ -53,8 +53,8 @@ class _Asked:
 
 def everything(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A searchset; Missing (404) or Deleted (410) for a Patient that is not there."""
-    links, scope = PageLinks(services.key("page")), f"$everything/{request.id}"
-    asked = _asked(links, client, scope, request.fields)
+    links = page_links(services, client, f"$everything/{request.id}")
+    asked = _asked(links, request.fields)
     with services.reading() as unit:
         patient = unit.resources.find("Patient", request.id)
         if patient is None:
@@ -75,31 +75,24 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
     address = f"{services.fhir_base}/Patient/{request.id}/$everything"
     urls = [{"relation": "self", "url": address}]
     if len(found) > asked.count:
-        token = links.seal(client.name, scope, asked.fields, Position(None, page[-1].key))
+        token = links.seal(asked.fields, [page[-1].key])
         urls.append({"relation": "next", "url": f"{address}?{PARAMETER}={token}"})
     total = len(page) if asked.after == 0 and len(found) <= asked.count else None
     return Answer(200, element(resourceType="Bundle", type="searchset", total=total, link=urls, entry=entries))
 
 
-def _asked(links: PageLinks, client: Client, scope: str, fields: Fields) -> _Asked:
-    position = Position()
-    token = field(fields, PARAMETER)
-    if token is not None:
-        if any(name not in (PARAMETER, "_format") for name, _ in fields):
-            raise Invalid("a page link takes no other parameters")
-        fields, position = links.open(client.name, scope, token)
+def _asked(links: PageLinks, fields: Fields) -> _Asked:
+    fields, place = links.resumed(fields)
     for name, _ in fields:
         if name not in _SERVED:
             raise Refusal(400, "not-supported", f"$everything has no parameter {name}", expression=(f"http.{name}",))
     count, since, types = (field(fields, name) for name in ("_count", "_since", "_type"))
-    if count is not None and not (count.isascii() and count.isdigit() and int(count[:9]) > 0):
-        raise Invalid("_count must be one number of 1 or more")
     return _Asked(
         fields,
-        min(int((count or str(DEFAULT_COUNT))[:9]), MAX_COUNT),
+        page_size(count, DEFAULT_COUNT, MAX_COUNT),
         parse(since).start if since is not None else None,
         frozenset(types.split(",")) if types is not None else None,
-        position.shown,
+        place[0] if place else 0,
     )
 
 

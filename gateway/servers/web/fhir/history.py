@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Invalid, Missing
-from gateway.domain.ids import ReportId
 from gateway.domain.resource import StoredVersion
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element, instant
@@ -16,12 +15,13 @@ from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
-from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, Position
+from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SERVED = frozenset({"_count", "_since", "_at", "_format", PARAMETER})
 _STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
 
@@ -32,14 +32,13 @@ class _Asked:
     count: int
     since: datetime | None
     at: DateRange
-    position: Position
+    place: list[int] | None
 
 
 def history(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A history Bundle; Missing (404) for a resource that never was."""
-    links = PageLinks(services.key("page"))
-    scope = f"_history/{request.kind}/{request.id}"
-    asked = _asked(links, client, scope, request.fields)
+    links = page_links(services, client, f"_history/{request.kind}/{request.id}")
+    asked = _asked(links, request.fields)
     with services.reading() as unit:
         found = unit.resources.history(
             kind=request.kind or None,
@@ -48,7 +47,7 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
             until=asked.at.end,
             current_since=asked.at.start,
             limit=asked.count + 1,
-            after=_after(asked.position),
+            after=_after(asked.place),
         )
         if request.id and not found and unit.resources.find(request.kind, request.id) is None:
             raise Missing("no such resource")
@@ -63,49 +62,34 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
     urls = [{"relation": "self", "url": _self_url(services, request)}]
     if len(found) > asked.count:
         last = found[asked.count - 1]
-        place = Position((last.at, ReportId(f"{last.key}.{last.version}")))
-        token = links.seal(client.name, scope, asked.fields, place)
+        token = links.seal(asked.fields, [(last.at - _EPOCH) // timedelta(microseconds=1), last.key, last.version])
         urls.append({"relation": "next", "url": f"{_address(services, request)}?{PARAMETER}={token}"})
-    whole = len(found) <= asked.count and asked.position == Position()
+    whole = len(found) <= asked.count and asked.place is None
     total = len(page) if whole else None
     return Answer(200, element(resourceType="Bundle", type="history", total=total, link=urls, entry=entries))
 
 
-def _asked(links: PageLinks, client: Client, scope: str, fields: Fields) -> _Asked:
-    position = Position()
-    token = field(fields, PARAMETER)
-    if token is not None:
-        if any(name not in (PARAMETER, "_format") for name, _ in fields):
-            raise Invalid("a page link takes no other parameters")
-        fields, position = links.open(client.name, scope, token)
+def _asked(links: PageLinks, fields: Fields) -> _Asked:
+    fields, place = links.resumed(fields)
     for name, _ in fields:
         if name not in _SERVED:
             raise Refusal(400, "not-supported", f"a history has no parameter {name}", expression=(f"http.{name}",))
     since, at = field(fields, "_since"), field(fields, "_at")
     return _Asked(
         fields,
-        _count(field(fields, "_count")),
+        page_size(field(fields, "_count"), DEFAULT_COUNT, MAX_COUNT),
         _instant(since) if since is not None else None,
         parse(at) if at is not None else ANY_TIME,
-        position,
+        place,
     )
 
 
-def _after(position: Position) -> tuple[datetime, int, int] | None:
+def _after(place: list[int] | None) -> tuple[datetime, int, int] | None:
     """The last version of the page before, as the page link keeps it."""
-    if position.after is None:
+    if place is None:
         return None
-    at, named = position.after
-    key, _, version = named.partition(".")
-    return at, int(key), int(version)
-
-
-def _count(told: str | None) -> int:
-    if told is None:
-        return DEFAULT_COUNT
-    if not (told.isascii() and told.isdigit() and int(told[:9]) > 0):
-        raise Invalid("_count must be one number of 1 or more")
-    return min(int(told[:9]), MAX_COUNT)
+    microseconds, key, version = place
+    return _EPOCH + timedelta(microseconds=microseconds), key, version
 
 
 def _instant(told: str) -> datetime:

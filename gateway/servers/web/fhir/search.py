@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Invalid, Unsupported
+from gateway.domain.criterion import Place
+from gateway.domain.errors import Unsupported
 from gateway.flow.record.search import MAX_INCLUDED, FoundPage, Position, SearchResources, Shown
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element
@@ -22,9 +23,9 @@ from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.servers.web.body import Fields
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
+from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links
 from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.fhir.read import unless
-from gateway.servers.web.fhir.search_link import PARAMETER, SearchLinks
 from gateway.servers.web.noted_reading import NotedReading
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -34,7 +35,7 @@ _ANY_KEY = (1 << 63) - 1
 
 def search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """A searchset Bundle; Refusal (400) for parameters that are not served."""
-    links = SearchLinks(services.key("search-page"), client.name, request.kind, services.clock)
+    links = page_links(services, client, request.kind)
     fields, position = _asked(links, request.fields)
     with services.database.read() as unit:
         noted = NotedReading(unit)
@@ -72,23 +73,27 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
     return Pending(lambda written: services.write_down(written, noted), then)
 
 
-def _asked(links: SearchLinks, fields: Fields) -> tuple[Fields, Position | None]:
+def _asked(links: PageLinks, fields: Fields) -> tuple[Fields, Position | None]:
     """The parameters themselves, or what a page link stands for; some clients add the size that they want of it."""
-    tokens = [value for name, value in fields if name == PARAMETER]
-    if not tokens:
-        return fields, None
-    if len(tokens) > 1 or any(name not in (PARAMETER, "_format", "_count") for name, _ in fields):
-        raise Invalid("a page link takes no other parameters than _count")
-    sealed, position = links.open(tokens[0])
+    sealed, place = links.resumed(fields, beside=("_format", "_count"))
+    if place is None:
+        return sealed, None
+    until, after = place
     counts = tuple((name, value) for name, value in fields if name == "_count")
-    return (*(one for one in sealed if not counts or one[0] != "_count"), *counts), position
+    asked = (*(one for one in sealed if not counts or one[0] != "_count"), *counts)
+    return asked, Position(until, Place(tuple(after[0]), after[1]) if after else None)
 
 
-def _bundle(address: str, self_url: str, links: SearchLinks, query: SearchQuery, page: FoundPage) -> Resource:
+def _sealed(links: PageLinks, query: SearchQuery, position: Position) -> str:
+    after = position.after and [list(position.after.values), position.after.key]
+    return links.seal(query.fields, [position.until, after])
+
+
+def _bundle(address: str, self_url: str, links: PageLinks, query: SearchQuery, page: FoundPage) -> Resource:
     base = address.removesuffix(f"/{query.kind}")
     urls = [{"relation": "self", "url": self_url}]
     if page.following is not None:
-        urls.append({"relation": "next", "url": f"{address}?{PARAMETER}={links.seal(query.fields, page.following)}"})
+        urls.append({"relation": "next", "url": f"{address}?{PARAMETER}={_sealed(links, query, page.following)}"})
     entries = [
         *_entries(base, page.matches, "match"),
         *_entries(base, page.included, "include"),
@@ -115,12 +120,12 @@ def _outcomes(query: SearchQuery, page: FoundPage) -> Iterator[Resource]:
         )
 
 
-def _self_url(services: WebServices, request: FhirRequest, links: SearchLinks, query: SearchQuery) -> str:
+def _self_url(services: WebServices, request: FhirRequest, links: PageLinks, query: SearchQuery) -> str:
     """What was searched for. A search by POST kept its parameters out of the URL, and so does its link."""
     address = f"{services.fhir_base}/{query.kind}"
     token = next((value for name, value in request.fields if name == PARAMETER), None)
     if token is None and request.by_post:
-        token = links.seal(query.fields, Position(_ANY_KEY))
+        token = _sealed(links, query, Position(_ANY_KEY))
     if token is not None:
         return f"{address}?{PARAMETER}={token}"
     return f"{address}?{urlencode(query.fields)}" if query.fields else address

@@ -9,11 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.errors import Invalid
-from gateway.domain.ids import ReportId
 from gateway.servers.web.body import parse_fields
 from gateway.servers.web.console.form_token import FormTokens
 from gateway.servers.web.fhir.date_range import parse
-from gateway.servers.web.fhir.page_link import PageLinks, Position
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 
@@ -47,31 +45,6 @@ def test_any_text_is_a_date_or_invalid(text: str) -> None:
         parse(text)
     except Invalid:
         return
-
-
-@given(st.lists(st.tuples(st.text(max_size=20), st.text(max_size=20)), max_size=5), st.integers(0, 1000))
-def test_page_link_comes_back(fields: list[tuple[str, str]], shown: int) -> None:
-    """What a page link was made of comes back, and none of it can be read in it."""
-    links, position = PageLinks(b"k" * 32), Position((NOON, ReportId("abc")), shown)
-    sealed = links.seal("ehr", "Patient", tuple(fields), position)
-    assert links.open("ehr", "Patient", sealed) == (tuple(fields), position)
-
-
-@pytest.mark.parametrize(
-    ("client", "kind", "key"), [("x", "Patient", b"k"), ("ehr", "Device", b"k"), ("ehr", "Patient", b"j")]
-)
-def test_page_link_for_nobody_else(client: str, kind: str, key: bytes) -> None:
-    """Another client, type or key cannot open it."""
-    sealed = PageLinks(b"k" * 32).seal("ehr", "Patient", (("identifier", "ACC-1"),), Position())
-    with pytest.raises(Invalid):
-        PageLinks(key * 32).open(client, kind, sealed)
-
-
-@given(st.text(max_size=200))
-def test_no_text_opens_as_a_page_link(text: str) -> None:
-    """Made-up tokens are Invalid and nothing else."""
-    with pytest.raises(Invalid):
-        PageLinks(b"k" * 32).open("ehr", "Patient", text)
 
 
 @given(st.binary(max_size=300))

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 import gateway.formats.fhir.search as folder
 from gateway.domain.criterion import SpanWanted
 from gateway.domain.errors import Invalid, Unsupported
+from gateway.domain.ucum import canonical
 from gateway.formats.fhir.search.compare import span_fits
 from gateway.formats.fhir.search.extract import extract
 from gateway.formats.fhir.search.hidden_dates import marks_of, marks_wanted
 from gateway.formats.fhir.search.instants import span
 from gateway.formats.fhir.search.spelling import folded, sounds
 from gateway.formats.fhir.search.subset import subset
-from gateway.formats.fhir.search.ucum import canonical
 from gateway.formats.fhir.search.values import Span
 from gateway.formats.fhir.search.wording import split, unescaped
 

@@ -1,13 +1,14 @@
-"""UCUM units to one canonical form, so that 5 mg/dL is found by 0.05 g/L (UCUM 2.1; R4 3.1.1.4.11).
+"""UCUM units to one canonical form: 5 mg/dL is found by 0.05 g/L, and a model gets the unit that it was trained in.
 
-The units that laboratories and wards write; a unit that is not in the table, or on no ratio scale (Cel, pH), is
-compared by its code alone.
+UCUM 2.1; R4 3.1.1.4.11. The units that laboratories and wards write; a unit that is not in the table, or on no ratio
+scale (Cel, pH), is compared by its code alone. What depends on the substance is not turned: mg/dL is no mmol/L, and
+an equivalent or an osmole no mole.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, DecimalException
 from functools import lru_cache
 from typing import NamedTuple
@@ -34,7 +35,7 @@ _UNITS: Mapping[str, tuple[str, str, bool]] = {
     "m[H2O]": ("9806650", "g m-1 s-2", True), "cal": ("4184", "g m2 s-2", True), "Bq": ("1", "s-1", True),
     "Gy": ("1", "m2 s-2", True), "Sv": ("1", "m2 s-2", True), "kat": ("60000000", "U", True),
     "U": ("1", "U", True), "[IU]": ("1", "[iU]", True), "[iU]": ("1", "[iU]", True),
-    "[arb'U]": ("1", "[arb'U]", False), "eq": ("1", "mol", True), "osm": ("1", "mol", True),
+    "[arb'U]": ("1", "[arb'U]", False), "eq": ("1", "eq", True), "osm": ("1", "osm", True),
     "[in_i]": ("0.0254", "m", False), "[ft_i]": ("0.3048", "m", False), "[mi_i]": ("1609.344", "m", False),
     "[lb_av]": ("453.59237", "g", False), "[oz_av]": ("28.349523125", "g", False), "deg": ("1", "deg", False),
     "dB": ("1", "dB", False), "[pH]": ("1", "[pH]", False), "[drp]": ("0.00000005", "m3", False),
@@ -42,6 +43,18 @@ _UNITS: Mapping[str, tuple[str, str, bool]] = {
 }  # fmt: skip
 _COMPONENT = re.compile(r"(?P<unit>10[*^]|\d+(?![*^\d])|%|(?:[A-Za-z]*\[[^\]]*\]|[A-Za-z]+))(?P<power>[+-]?\d+)?")
 _LONGEST = 64
+_MOST_TENS = 30  # 10*12/L counts cells
+_MOST_POWER = 4  # no unit of a laboratory has a higher one
+_TO_CELSIUS: Mapping[str, Callable[[float], float]] = {
+    "Cel": lambda value: value,
+    "[degF]": lambda value: (value - 32) / 1.8,
+    "K": lambda value: value - 273.15,
+}
+_FROM_CELSIUS: Mapping[str, Callable[[float], float]] = {
+    "Cel": lambda value: value,
+    "[degF]": lambda value: value * 1.8 + 32,
+    "K": lambda value: value + 273.15,
+}
 
 
 class Unit(NamedTuple):
@@ -66,7 +79,7 @@ def canonical(code: str) -> Unit | None:
         if found is None:
             return None
         power = sign * int(match["power"] or 1) if match else sign
-        if abs(power) > 30:
+        if abs(power) > (_MOST_TENS if word.startswith("10") else _MOST_POWER):
             return None
         factor = _EXACT.multiply(factor, _EXACT.power(found[0], power))
         for name, own in _dimensions(found[1]):
@@ -81,6 +94,18 @@ def converted(value: Decimal, unit: Unit) -> Decimal | None:
         return _EXACT.multiply(value, unit.factor)
     except DecimalException:
         return None
+
+
+def convert(value: float, unit: str, to: str) -> float | None:
+    """`value` in `to`; None where the two are not of one kind, or one is not in the table."""
+    if unit == to:
+        return value
+    if unit in _FROM_CELSIUS and to in _FROM_CELSIUS:
+        return _FROM_CELSIUS[to](_TO_CELSIUS[unit](value))
+    ours, theirs = canonical(unit), canonical(to)
+    if ours is None or theirs is None or ours.form != theirs.form:
+        return None
+    return value * float(_EXACT.divide(ours.factor, theirs.factor))
 
 
 def _terms(code: str) -> list[tuple[int, str]]:
