@@ -8,6 +8,23 @@ from models.training.value_pack import digest
 from models.training.value_words import Words
 
 FILES = tuple(f"genomics/{name}.parquet" for name in ("gse1992", "gse4335", "gse3143"))
+GEO = (
+    "@misc{geo, author={{NCBI Gene Expression Omnibus}}, title={Series GSE1992, GSE4335, GSE3143}, "
+    "howpublished={https://www.ncbi.nlm.nih.gov/geo/}}"
+)
+
+
+def cohort_sources(folder: Path) -> tuple[dict[str, str], ...]:
+    """The three cohorts as a card names them."""
+    return tuple(
+        {
+            "name": Path(name).stem.upper(),
+            "licence": "public (GEO)",
+            "citation": f"NCBI Gene Expression Omnibus, {Path(name).stem.upper()}.",
+            "sha256": digest(folder / name),
+        }
+        for name in FILES
+    )
 
 
 def words(folder: Path) -> Words:
@@ -51,17 +68,6 @@ def words(folder: Path) -> Words:
         not_known="Performance on RNA sequencing, in biopsies, by origin; effect on care.",
         consent="Published data without names. A site must tell patients as its own law asks.",
         keywords=("breast cancer", "oestrogen receptor", "gene expression", "ranks", "research use only"),
-        bibliography=(
-            "@misc{geo, author={{NCBI Gene Expression Omnibus}}, title={Series GSE1992, GSE4335, GSE3143}, "
-            "howpublished={https://www.ncbi.nlm.nih.gov/geo/}}"
-        ),
-        sources=tuple(
-            {
-                "name": Path(name).stem.upper(),
-                "licence": "public (GEO)",
-                "citation": f"NCBI Gene Expression Omnibus, {Path(name).stem.upper()}.",
-                "sha256": digest(folder / name),
-            }
-            for name in FILES
-        ),
+        bibliography=GEO,
+        sources=cohort_sources(folder),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.training.er_words import FILES
-from models.training.value_pack import digest
+from models.training.er_words import GEO, cohort_sources
 from models.training.value_words import Words
 
 
@@ -54,17 +53,6 @@ def words(folder: Path, rows: int) -> Words:
         not_known="Performance on RNA sequencing, today, by origin; whether it adds to stage and grade.",
         consent="Published data without names. A site must tell patients as its own law asks.",
         keywords=("breast cancer", "recurrence", "gene expression", "ranks", "research use only"),
-        bibliography=(
-            "@misc{geo, author={{NCBI Gene Expression Omnibus}}, title={Series GSE1992, GSE4335, GSE3143}, "
-            "howpublished={https://www.ncbi.nlm.nih.gov/geo/}}"
-        ),
-        sources=tuple(
-            {
-                "name": Path(name).stem.upper(),
-                "licence": "public (GEO)",
-                "citation": f"NCBI Gene Expression Omnibus, {Path(name).stem.upper()}.",
-                "sha256": digest(folder / name),
-            }
-            for name in FILES
-        ),
+        bibliography=GEO,
+        sources=cohort_sources(folder),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gateway.domain.errors import Invalid
+from gateway.formats.fhir.search.instants import span
 
 PREFIXES = ("eq", "ge", "gt", "le", "lt")
-_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?)?)?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,6 @@ class DateRange:
 
     start: datetime | None
     end: datetime | None
-
-    def meets(self, day: str | None) -> bool:
-        """Whether a FHIR date (YYYY-MM-DD) lies inside; an unknown date lies in no range."""
-        if day is None:
-            return False
-        found = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
-        return (self.start is None or found >= self.start) and (self.end is None or found < self.end)
 
 
 ANY_TIME = DateRange(None, None)
@@ -52,33 +45,5 @@ def one_date_only(name: str) -> Invalid:
 
 def _span(text: str) -> tuple[datetime, datetime]:
     """The first instant that the date means and the first that it does not; without a zone, UTC."""
-    match = _DATE.fullmatch(text.replace(" ", "+"))  # an unescaped + in a URL arrives as a space
-    if match is None:
-        raise Invalid("a date is YYYY, YYYY-MM, YYYY-MM-DD or a time with seconds and zone")
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    try:
-        if month is None:
-            return _midnight(int(year), 1, 1), _midnight(int(year) + 1, 1, 1)
-        if day is None:
-            months = int(year) * 12 + int(month)
-            return _midnight(int(year), int(month), 1), _midnight(months // 12, months % 12 + 1, 1)
-        if hour is None:
-            start = _midnight(int(year), int(month), int(day))
-            return start, start + timedelta(days=1)
-        stamp = f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{(fraction or '')[:7]}{zone or 'Z'}"
-        start = datetime.fromisoformat(stamp).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Invalid("a date parameter is not a day of the calendar") from None
-    return start, start + _precision(second, fraction)
-
-
-def _precision(second: str | None, fraction: str | None) -> timedelta:
-    if second is None:
-        return timedelta(minutes=1)
-    if fraction is None:
-        return timedelta(seconds=1)
-    return timedelta(microseconds=10 ** max(0, 7 - min(len(fraction), 7)))
-
-
-def _midnight(year: int, month: int, day: int) -> datetime:
-    return datetime(year, month, day, tzinfo=UTC)
+    low, high = span(text.replace(" ", "+"))  # an unescaped + in a URL arrives as a space
+    return _EPOCH + timedelta(microseconds=low), _EPOCH + timedelta(microseconds=high)
