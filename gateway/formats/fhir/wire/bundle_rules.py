@@ -17,6 +17,8 @@ _COUNTING: Final = frozenset(("searchset", "history"))
 def bundle(node: dict[str, Any]) -> Iterable[Found]:
     """Everything that bdl-* find in a Bundle."""
     kind = node.get("type")
+    if type(kind) is not str:
+        return  # found as a fault of its own; without a type no rule can be chosen
     if "total" in node and kind not in _COUNTING:
         yield "total", "only a searchset or a history has a total (bdl-1)"
     entries = node.get("entry")

@@ -15,7 +15,7 @@ from gateway.formats.fhir.wire.json_form import refuse_deep
 from gateway.formats.fhir.wire.schema import schema_faults, schema_holds
 from gateway.formats.fhir.wire.walk import Walk
 
-_TRANSACTIONS: Final = frozenset(("transaction", "batch"))
+_TRANSACTIONS: Final = ("transaction", "batch")
 
 
 def check(resource: dict[str, Any], *, kind: str | None = None) -> list[Issue]:

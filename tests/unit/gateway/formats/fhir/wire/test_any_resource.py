@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from harness.fhir_examples import examples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.formats.fhir.wire.check import check
@@ -65,6 +65,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return resource  # type: ignore[no-any-return]
 
 
+@example({"resourceType": "Bundle", "type": [], "entry": [{"request": {}}]})
 @settings(max_examples=80)
 @given(mutated())
 def test_check_finds_faults_in_anything(resource: dict[str, Any]) -> None:
