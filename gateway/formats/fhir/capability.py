@@ -31,6 +31,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "Subscription": (SUBSCRIPTION_PROFILE,),
 }
 _SYSTEM_LEVEL = frozenset({"transaction", "batch", "search-system", "history-system"})
+_LATER = "Searches, batches and transactions are answered later where Prefer: respond-async asks for it."
 _HIDDEN = "By its beginning, three letters or more, or :exact; names are indexed as keyed hashes."
 _HIDDEN_DATE = "By day, month or year; indexed as keyed hashes."
 
@@ -57,6 +58,7 @@ def capability_statement(able: Capabilities) -> Resource:
     """The statement for `GET [base]/metadata`."""
     rest = element(
         mode="server",
+        documentation=_LATER if "batch" in able.system else None,
         security=able.security or _security(),
         resource=[_resource(able, kind) for kind in sorted(able.interactions)],
         interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
