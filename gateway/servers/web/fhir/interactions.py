@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
+from gateway.formats.fhir.audit_search import TRAIL
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir import bulk, job
-from gateway.servers.web.fhir.audit_events import (
-    TYPE,
-    read_audit_event,
-    read_audit_event_in,
-    search_audit_events,
-)
+from gateway.servers.web.fhir.audit_events import read_audit_event, read_audit_event_in, search_audit_events
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
@@ -49,17 +45,17 @@ def _bundle(services: WebServices, client: Client, request: FhirRequest) -> Outc
 
 def _read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """The trail has no resources in the store."""
-    return (read_audit_event if request.kind == TYPE else read)(services, client, request)
+    return (read_audit_event if request.kind == TRAIL else read)(services, client, request)
 
 
 def _search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     if prefers_async(request):
         return search_later(services, client, request)
-    return (search_audit_events if request.kind == TYPE else search)(services, client, request)
+    return (search_audit_events if request.kind == TRAIL else search)(services, client, request)
 
 
 def _read_in(services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
-    return (read_audit_event_in if request.kind == TYPE else read_in)(services, client, request, unit)
+    return (read_audit_event_in if request.kind == TRAIL else read_in)(services, client, request, unit)
 
 
 _READ = Interaction("read", "r", _read, _read_in)

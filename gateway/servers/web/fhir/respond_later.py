@@ -9,6 +9,8 @@ from urllib.parse import urlencode
 
 from gateway.domain.access import Caller, Client
 from gateway.flow.bulk.asked import AskedRequest
+from gateway.formats.fhir.audit_search import TRAIL
+from gateway.servers.web.fhir.audit_events import asked_of_trail
 from gateway.servers.web.fhir.bundle import asked_bundle
 from gateway.servers.web.fhir.exchange import FhirRequest, person_of, without_async
 from gateway.servers.web.fhir.job import begun
@@ -26,7 +28,10 @@ def bundle_later(services: WebServices, client: Client, request: FhirRequest) ->
 
 def search_later(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """202 for a search whose parameters are served."""
-    asked_search(services, client, request)
+    if request.kind == TRAIL:
+        asked_of_trail(services, client, request)
+    else:
+        asked_search(services, client, request)
     url = f"{services.fhir_base}/{request.kind}{'/_search' if request.by_post else ''}"
     url += f"?{urlencode(request.fields)}" if request.fields else ""
     shape, method = ("[type]/_search", "POST") if request.by_post else ("[type]", "GET")

@@ -44,7 +44,7 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
         try:
             page = step(noted, query, may_read=lambda kind: permits(client.scopes, kind, "r"), position=position)
         except Unsupported as error:
-            raise _refused(error) from None
+            raise refused_search(error) from None
         shown = [each.stored for each in (*page.matches, *page.included)]
         opened.tell(noted, shown, "search", actor_of(client))
         note_interaction(
@@ -77,10 +77,16 @@ def asked_search(services: WebServices, client: Client, request: FhirRequest) ->
     try:
         return search_query(request.kind, fields, reading, lenient=request.lenient), position
     except Unsupported as error:
-        raise _refused(error) from None
+        raise refused_search(error) from None
 
 
-def _refused(error: Unsupported) -> Refusal:
+def left_out(query: SearchQuery) -> Iterator[Resource]:
+    """What a lenient client must know of its search."""
+    for name, reason in query.dropped:
+        yield issue("not-supported", f"left out: {reason}", (f"http.{name}",), severity="warning")
+
+
+def refused_search(error: Unsupported) -> Refusal:
     return Refusal(400, "not-supported", str(error), expression=(error.place,) if error.place else ())
 
 
@@ -121,8 +127,7 @@ def _entries(base: str, shown: Sequence[Shown], mode: str) -> Iterator[Resource]
 
 def _outcomes(query: SearchQuery, page: FoundPage) -> Iterator[Resource]:
     """What the client must know of this answer."""
-    for name, reason in query.dropped:
-        yield issue("not-supported", f"left out: {reason}", (f"http.{name}",), severity="warning")
+    yield from left_out(query)
     for kind in sorted(page.withheld):
         yield issue("forbidden", f"{kind} is not included: no scope for it", severity="warning")
     if page.is_cut:
