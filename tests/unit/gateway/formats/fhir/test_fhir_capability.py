@@ -45,6 +45,7 @@ def test_the_statement_lists_what_it_was_given() -> None:
         assert {each["name"] for each in said["searchParam"]} == own
     assert LISTED["Patient"]["operation"][0]["definition"].endswith("/OperationDefinition/Resource-validate")
     assert STATEMENT["patchFormat"] == ["application/json-patch+json"]
+    assert "Prefer: respond-async" in STATEMENT["rest"][0]["documentation"]
 
 
 def test_what_only_reads_promises_no_writing() -> None:
