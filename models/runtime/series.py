@@ -125,8 +125,10 @@ def _statics(rule: SeriesInput, statics: Iterable[Reading]) -> Floats | Refusal:
 
 def _too_little(rule: SeriesInput, table: Floats) -> Refusal | None:
     seen = ~np.isnan(table)
-    if int(seen.any(0).sum()) < rule.measured_min:
-        return Refusal("too-little", f"Fewer than {rule.measured_min} of the fields were measured.")
+    measured = [rule.fields[column].title for column in np.flatnonzero(seen.any(0))]
+    if len(measured) < rule.measured_min:
+        only = f" Measured were: {', '.join(measured)}." if measured else ""
+        return Refusal("too-little", f"Fewer than {rule.measured_min} of the fields were measured.{only}")
     filled = np.flatnonzero(seen.any(1))
     if int(filled[-1] - filled[0]) < rule.span_min_bins:
         return Refusal("too-little", "The measurements cover too short a time.")
