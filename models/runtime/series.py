@@ -56,6 +56,14 @@ class SeriesPredictor:
         told = self._left_out(made, float(prob[0, self.manifest.positive_column]))
         return answered(self.session, [float(p) for p in prob[0]], told, made.set_aside)
 
+    def chance(self, readings: Iterable[Reading], statics: Iterable[Reading]) -> float | Refusal:
+        """The probability of the positive label alone: what measuring many stays needs, without explanations."""
+        made = binned(self.manifest.input, readings, statics)
+        if isinstance(made, Refusal):
+            return made
+        prob, _ = self._run(made.values[None], made.statics[None])
+        return float(prob[0, self.manifest.positive_column])
+
     def _run(self, values: Floats, statics: Floats) -> tuple[Floats, Floats]:
         rule = self.manifest.input
         return self.session.run({rule.tensor: values, rule.static_tensor: statics})
