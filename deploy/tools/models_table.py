@@ -46,7 +46,7 @@ AUC, sensitivity and specificity are pooled over the held-out cases at the shipp
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 TAIL = """
-Recipes are in `training/` (`python -m models.training.NAME --data DIR --out models/packs`). A model of somebody else: `deploy/models/bring-your-own.md`. Signatures: `deploy/models/signing.md`.
+Recipes are in `training/` (`python -m models.training.NAME --data DIR --out models/packs`; by several processes: `deploy/models/training.md`). A model of somebody else: `deploy/models/bring-your-own.md`. Signatures: `deploy/models/signing.md`.
 """
 
 

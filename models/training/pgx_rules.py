@@ -44,6 +44,7 @@ from models.training.pgx_words import (
     metrics,
     sources,
 )
+from models.training.rank import say
 from models.training.write_pack import card_xml, write
 
 FILES = ("recommendation", "diplotype", "allele", "equation", "cpic", "gene", "variant")
@@ -240,7 +241,7 @@ def main() -> None:
         "facts.md": facts(found).encode("utf-8"),
     }
     write(args.out / NAME, files | {"manifest.toml": manifest(genes, files, args.data)})
-    print(files["facts.md"].decode("utf-8"), DATE)
+    say(f"{files['facts.md'].decode('utf-8')} {DATE}")
 
 
 if __name__ == "__main__":
