@@ -16,7 +16,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm test train train-smoke typecheck venv venv-dev
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm test train train-smoke typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ bench-cpu: venv-dev ## images per second of a worker beside a bare ONNX Runtime 
 bench-gpu: venv-dev ## the same on a GPU; needs the extra gpu in place of cpu
 	$(BIN)/python deploy/bench/bench_inference.py --device cuda --threads 16 --studies 100
 	$(BIN)/python deploy/bench/bench_large_model.py --device cuda --parameters 20e6 1e9 3e9
+
+bench-start: venv-dev ## seconds from `dxgate up` to ready and memory of all processes; rows for BENCHMARKS.md
+	$(BIN)/python deploy/bench/bench_start.py
 
 bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable report
 	$(BIN)/python deploy/bench/bench_report_latency.py

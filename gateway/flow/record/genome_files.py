@@ -37,6 +37,11 @@ class Heard:
     unread: str = ""
 
 
+def dicts(value: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list; nothing of what is no list."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
 def holds_vcf(resource: Resource) -> bool:
     return next(_attachments(resource), None) is not None
 
@@ -98,11 +103,11 @@ def _attachments(resource: Resource) -> Iterator[Mapping[str, Any]]:
 def _candidates(resource: Resource) -> list[Mapping[str, Any]]:
     kind = resource.get("resourceType")
     if kind == "DocumentReference":
-        found = [one.get("attachment") for one in resource.get("content") or () if isinstance(one, Mapping)]
+        found = [one.get("attachment") for one in dicts(resource.get("content"))]
     elif kind == "Media":
         found = [resource.get("content")]
     elif kind == "Observation":
-        said = [one for one in resource.get("extension") or () if isinstance(one, Mapping)]
+        said = dicts(resource.get("extension"))
         found = [one.get("valueAttachment") for one in said if one.get("url") == ATTACHED]
     else:
         found = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.domain.record import Site, SiteCall
-from gateway.flow.record.genome_files import Heard
+from gateway.flow.record.genome_files import Heard, dicts
 from gateway.formats.genome import (
     LONGEST,
     Build,
@@ -124,9 +124,8 @@ def _is_variant(one: Resource) -> bool:
 
 def _observed(one: Resource) -> _Told:
     parts: dict[str, Mapping[str, Any]] = {}
-    for part in (one.get("component") or ())[:_MOST_OF_ONE]:
-        if isinstance(part, Mapping):
-            parts |= {code: part for code in _codes(part.get("code"))}
+    for part in dicts(one.get("component"))[:_MOST_OF_ONE]:
+        parts |= {code: part for code in _codes(part.get("code"))}
     made = _Told(f"Observation/{one.get('id')}", _copies(one, parts))
     dbsnp = next((code for code in _said(parts.get(_DBSNP)) if code.startswith("rs")), "")
     alternate = _bases(parts.get(_ALTERNATE))
@@ -177,7 +176,7 @@ def _of_sequence(one: Resource, observed: Mapping[str, Resource]) -> Iterator[tu
     shift = 1 if one.get("coordinateSystem") == 0 else 0
     source = f"MolecularSequence/{one.get('id')}"
     derived = [name for name, each in observed.items() if source in _references(each.get("derivedFrom"))]
-    listed = [each for each in (one.get("variant") or ())[:_MOST_OF_ONE] if isinstance(each, Mapping)]
+    listed = dicts(one.get("variant"))[:_MOST_OF_ONE]
     for each in listed:
         start = each.get("start")
         if not own or build is None or not isinstance(start, int):
@@ -191,12 +190,12 @@ def _of_sequence(one: Resource, observed: Mapping[str, Resource]) -> Iterator[tu
 
 
 def _references(listed: Any) -> list[str]:
-    return [str(one.get("reference")) for one in listed or () if isinstance(one, Mapping)]
+    return [str(one.get("reference")) for one in dicts(listed)]
 
 
 def _codes(concept: Any) -> set[str]:
-    codings = concept.get("coding") or () if isinstance(concept, Mapping) else ()
-    return {str(one.get("code")) for one in codings if isinstance(one, Mapping) and one.get("system") == _LOINC}
+    codings = dicts(concept.get("coding")) if isinstance(concept, Mapping) else []
+    return {str(one.get("code")) for one in codings if one.get("system") == _LOINC}
 
 
 def _said(part: Mapping[str, Any] | None) -> list[str]:
@@ -210,7 +209,7 @@ def _said(part: Mapping[str, Any] | None) -> list[str]:
 def _concept(concept: Any) -> list[str]:
     if not isinstance(concept, Mapping):
         return []
-    codings = [one for one in (concept.get("coding") or ())[:64] if isinstance(one, Mapping)]
+    codings = dicts(concept.get("coding"))[:64]
     return [
         str(one).strip()
         for one in (*(c.get(k) for c in codings for k in ("code", "display")), concept.get("text"))
@@ -224,6 +223,7 @@ def _bases(part: Mapping[str, Any] | None) -> str:
 
 def _number(part: Mapping[str, Any] | None) -> int:
     said = part or {}
-    inside = said.get("valueRange") if isinstance(said.get("valueRange"), Mapping) else {}
-    value = said.get("valueInteger") or (inside or {}).get("low", {}).get("value")
+    inside = said.get("valueRange")
+    low = inside.get("low") if isinstance(inside, Mapping) else None
+    value = low.get("value") if isinstance(low, Mapping) else said.get("valueInteger")
     return int(value) if isinstance(value, int | float) and 0 < value < 1 << 30 else 0

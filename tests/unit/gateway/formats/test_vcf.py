@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 
 import pytest
 from harness.genome_file import HEADER_37, at_site, line, rules, vcf, zipped
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.domain.errors import GatewayError, Invalid, Unsupported
 from gateway.formats.genome import build_of_accession, build_of_length, chromosome
@@ -159,3 +162,15 @@ def test_builds_are_known_by_accession_and_length() -> None:
     assert (chromosome("chr7"), chromosome("NC_000023.11"), chromosome("chrUn_1")) == ("7", "X", "")
     assert (build_of_accession("NC_000010.11"), build_of_accession("NC_000010.10")) == ("GRCh38", "GRCh37")
     assert (build_of_accession("NC_000010.9"), build_of_length("chr1", 7)) == (None, None)
+
+
+@given(at=st.integers(0, 3000), cut=st.integers(0, 40), put=st.binary(max_size=12), packed=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_file_ends_in_an_error_of_ours(at: int, cut: int, put: bytes, packed: bool) -> None:
+    """Whatever is cut out or put in, plain or compressed: calls with letters, or an error with a reason."""
+    content = vcf([GOOD, at_site(REPEAT, "CAT", "C"), at_site(DELETION, "TG", "T"), at_site(STAR_17, "T", "C")])
+    content = zipped(content) if packed else content
+    damaged = content[: at % len(content)] + put + content[at % len(content) + cut :]
+    with suppress(GatewayError):
+        found = read_vcf(damaged, rules().sites)
+        assert all(set(one.first + one.second) <= set("ACGTN") for one in found.calls)
