@@ -30,6 +30,7 @@ MOST_BYTES: Final = 64 << 20  # of the text
 MOST_RATIO: Final = 200  # of text to compressed bytes
 MOST_LINES: Final = 1_000_000
 LONGEST_LINE: Final = 1 << 20
+MOST_NAMES: Final = 10_000  # of contigs that are remembered
 LEAST_QUALITY: Final = 20  # of a genotype (GQ, RGQ): one error in a hundred
 NEAR: Final = 25  # bases beside an insertion or deletion within which another one may be the same, written differently
 _PIECE = 1 << 16
@@ -64,12 +65,31 @@ def read_vcf(content: bytes, sites: Sequence[Site]) -> Read:
     """Invalid for what is no VCF or is too large, Unsupported for several samples or an unknown build."""
     lines = _lines(content)
     build = _header(lines)
-    known = places(sites, build)
-    found = _Found(build)
+    near, found = _Near(places(sites, build)), _Found(build)
     for line in lines:
         if line and not line.startswith(b"#"):
-            _note(line, known, found)
+            _note(line, near, found)
     return Read(build, tuple(found.calls.values()), tuple(sorted(found.doubtful)))
+
+
+@dataclass
+class _Near:
+    """The places of sites by the name of a chromosome as the file writes it."""
+
+    known: dict[str, list[Place]]
+    longest: int = 0
+    _by_name: dict[bytes, list[Place]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.longest = max((len(one.reference) for listed in self.known.values() for one in listed), default=0)
+
+    def listed(self, name: bytes) -> list[Place]:
+        found = self._by_name.get(name)
+        if found is None:
+            found = self.known.get(chromosome(name.decode("ascii", "replace")), [])
+            if len(self._by_name) < MOST_NAMES:
+                self._by_name[name] = found
+        return found
 
 
 @dataclass
@@ -169,31 +189,33 @@ def _one_sample(line: bytes) -> None:
         raise Unsupported(f"the VCF must hold the genotypes of one sample, and holds {max(samples, 0)}")
 
 
-def _note(line: bytes, known: dict[str, list[Place]], found: _Found) -> None:
-    """What one line says about the sites that it touches."""
-    name, _, rest = line.partition(b"\t")
-    own = chromosome(name.decode("ascii", "replace"))
-    listed = known.get(own)
-    position = rest.partition(b"\t")[0]
-    if listed is None or not position.isdigit() or len(position) > 10:
+def _note(line: bytes, near: _Near, found: _Found) -> None:
+    """What one line says about the sites that it touches; most lines of a file are nowhere near one."""
+    head = line.split(b"\t", 4)
+    listed = near.listed(head[0])
+    if not listed or len(head) < 5 or not head[1].isdigit() or len(head[1]) > 10:
         return
-    start = int(position)
-    if start > listed[-1].end + NEAR:
+    start = int(head[1])
+    last = start + len(head[3]) - 1
+    if b"END=" in head[4]:
+        last = max(last, _end(line, start))
+    at = bisect_left(listed, start - NEAR - near.longest, key=_start)
+    if at == len(listed) or listed[at].start > last + NEAR:
         return
     columns = [one.decode("ascii", "replace") for one in line.split(b"\t")]
     if len(columns) != 10:
         raise Invalid("a line of the VCF has not ten columns")
-    record = _record(own, start, columns)
-    if record is None:
-        return
-    longest = max(len(place.reference) for place in listed)
-    at = bisect_left(listed, record.start - NEAR - longest, key=lambda place: place.start)
-    while at < len(listed) and listed[at].start <= record.end + NEAR:
+    record = _record(listed[0].site.chromosome, start, last, columns)
+    while record is not None and at < len(listed) and listed[at].start <= last + NEAR:
         _at_site(record, listed[at], found)
         at += 1
 
 
-def _record(own: str, start: int, columns: list[str]) -> _Record | None:
+def _start(place: Place) -> int:
+    return place.start
+
+
+def _record(own: str, start: int, end: int, columns: list[str]) -> _Record | None:
     reference, alternates = columns[3].upper(), columns[4].upper().split(",")
     if not reference or len(reference) > LONGEST_LINE or set(reference) - _ALLELE_LETTERS:
         return None
@@ -204,17 +226,17 @@ def _record(own: str, start: int, columns: list[str]) -> _Record | None:
     called = [int(one) for one in places_called if one.isdecimal() and len(one) < 4]
     is_call = len(called) == len(places_called) == 2 and max(called) < len(sequences)
     is_reference = is_call and not any(called)
-    end = max(start + len(reference) - 1, _end(columns[7], start))
     confident = is_call and _passed(columns[6], is_reference) and _good(sample)
     phase = sample.get("PS", "") if "|" in written else None
     alleles = tuple(sequences[one] for one in called) if confident else ()
     return _Record(own, start, end, reference, alleles, is_reference, phase)
 
 
-def _end(info: str, start: int) -> int:
+def _end(line: bytes, start: int) -> int:
     """Of a block of a gVCF, or of a structural variant."""
-    for part in info.split(";"):
-        if part.startswith("END=") and part[4:].isdecimal() and len(part) < 15:
+    columns = line.split(b"\t", 8)
+    for part in columns[7].split(b";") if len(columns) > 7 else ():
+        if part.startswith(b"END=") and part[4:].isdigit() and len(part) < 15:
             return int(part[4:])
     return start
 

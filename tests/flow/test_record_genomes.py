@@ -137,13 +137,28 @@ def test_a_stay_that_lacks_something_is_told_once_its_window_is_over(database: S
 def test_what_a_stay_lacks_is_told_beside_another_answer(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
     """Another model has all that it needs; the refusal of the one on series stands in the same report."""
     clinic = Clinic(sqlite_database, tmp_path, ("icu-deterioration-gru", "pgx-rules"))
-    clinic.write(person(), document(vcf(of_pair("CYP2C19", "*2", "*2"))), unit_kind(), *stay(46, codes=4))
+    clinic.write(person(), document(vcf(of_pair("CYP2C19", "*2", "*2"))), *stay(46))
     assert clinic.settle() == 1
     assert clinic.run() == {"pgx-rules": "done"}
     clinic.settle()
     assert clinic.settle(seconds=1.1 * 3600) == 2
     assert clinic.run() == {"pgx-rules": "done", "icu-deterioration-gru": "refused"}
-    assert "Measured were: " in clinic.content().conclusion
+    assert "Not scored without: Kind of intensive care unit" in clinic.content().conclusion
+
+
+def test_a_stay_with_too_few_quantities_is_told_where_nothing_else_answers(
+    sqlite_database: SqlDatabase, tmp_path: Path
+) -> None:
+    """Four of six quantities: a reason that names them, but no line in the report of another model."""
+    clinic = Clinic(sqlite_database, tmp_path, ("icu-deterioration-gru", "pgx-rules"))
+    clinic.write(person(), unit_kind(), *stay(46, codes=4))
+    assert clinic.settle() == 0
+    assert clinic.settle(seconds=1.1 * 3600) == 1
+    assert clinic.run() == {"icu-deterioration-gru": "refused"}
+    assert "Fewer than 6 of the fields were measured. Measured were: " in stored_only(clinic)
+    clinic.write(document(vcf(of_pair("CYP2C19", "*2", "*2"))))
+    assert clinic.settle() == 1
+    assert clinic.run() == {"pgx-rules": "done"}
 
 
 def test_vital_signs_of_one_visit_are_no_stay(sqlite_database: SqlDatabase, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 class Gathered:
     """The document of one model, the resources it came from, what is missing, and when to look again (None: never).
 
-    `begun`: so much is there that somebody may wait for an answer, so that what is missing is told in any case.
+    `begun`: a stay of which enough is there to look again when its window is over; `measured`: as much as the model
+    asks, so that what else is missing is told beside the answers of other models.
     """
 
     document: InputDocument
@@ -40,6 +41,7 @@ class Gathered:
     missing: tuple[str, ...]
     again_at: datetime | None = None
     begun: bool = False
+    measured: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -48,7 +50,7 @@ class Gathered:
     @property
     def is_told(self) -> bool:
         """Whether the model is asked though it lacks something: it refuses, and the report says why."""
-        return self.begun and self.again_at is None
+        return self.begun and self.measured and self.again_at is None
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,10 @@ def _series(record: _Record, needs: Needs) -> Gathered:
     document = InputDocument("series", record.age, record.sex, values=tuple(values), statics=statics)
     end = start + timedelta(minutes=needs.window_minutes)
     missing = (*_missing(needs.statics, statics, 0), *_unmeasured(values, needs.measured_min))
-    basis = list(dict.fromkeys([*basis, *said]))
-    return Gathered(document, tuple(basis), missing, end if end > record.at else None, _is_begun(values, needs))
-
-
-def _is_begun(values: Sequence[Value], needs: Needs) -> bool:
-    """Half of the quantities that are asked, and not of one moment: vital signs of one visit are no stay."""
-    return len({value.name for value in values}) * 2 >= needs.measured_min and len({one.minute for one in values}) > 1
+    again_at, known = end if end > record.at else None, len({value.name for value in values})
+    begun = known * 2 >= needs.measured_min and len({one.minute for one in values}) > 1  # one visit's signs are no stay
+    sources = tuple(dict.fromkeys([*basis, *said]))
+    return Gathered(document, sources, missing, again_at, begun, known >= needs.measured_min)
 
 
 def _unmeasured(values: Sequence[Value], least: int) -> tuple[str, ...]:

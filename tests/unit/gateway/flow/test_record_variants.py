@@ -94,10 +94,31 @@ def test_files_are_known_by_their_type() -> None:
     assert is_read(document(FILE))
     assert is_read(document(FILE, "application/gzip"))
     assert not is_read(document(FILE, "application/pdf"))
-    media = {"resourceType": "Media", "id": "m", "status": "completed", "content": {"contentType": "text/vcf"}}
-    assert is_read(media)
-    url = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
-    assert holds_vcf(variant("v", {}) | {"extension": [{"url": url, "valueAttachment": media["content"]}]})
+    assert not holds_vcf(variant("v", {}))
+
+
+ATTACHED = document(FILE)["content"][0]["attachment"]
+BY_EXTENSION = {
+    "url": "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value",
+    "valueAttachment": ATTACHED,
+}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        document(FILE),
+        {"resourceType": "Media", "id": "m", "status": "completed", "content": ATTACHED},
+        variant("v", {}) | {"extension": [BY_EXTENSION]},
+    ],
+    ids=["DocumentReference", "Media", "Observation"],
+)
+def test_a_file_is_read_from_each_resource_that_may_carry_it(made: dict[str, Any]) -> None:
+    """The same genotype from a DocumentReference, a Media, and an Observation with R5's value."""
+    assert is_read(made)
+    (heard,) = genome_files([made], rules().sites)
+    assert heard.source == f"{made['resourceType']}/{made['id']}"
+    assert agreed([heard]) == (SiteCall("rs4244285", "G", "A"),)
 
 
 @pytest.mark.parametrize(
