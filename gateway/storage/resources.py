@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, bindparam, exists, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, exists, or_, select, tuple_, update
 
 from gateway.domain.errors import Erased, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.storage import tables
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
-from gateway.storage.prepared import Prepared, insert_new
+from gateway.storage.prepared import Prepared, insert_rows
 from gateway.storage.transaction import RESOURCE_LOCK, Transaction
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ _CURRENT = _VERSIONS.where(_version.version == _resource.version)
 _NAMED = and_(_resource.type == bindparam("of_type"), _resource.id == bindparam("of_id"))
 _FIND = Prepared(_CURRENT.where(_NAMED))
 _ONE_VERSION = Prepared(_VERSIONS.where(_NAMED, _version.version == bindparam("of_version")))
-_INSERT = insert_new(vault_resource)
-_INSERT_VERSION = Prepared(insert(vault_resource_version))
+_INSERT = insert_rows(vault_resource, gives_way=True)
+_INSERT_VERSION = insert_rows(vault_resource_version)
 _REPLACE = Prepared(
     update(vault_resource).where(_resource.key == bindparam("of_key"), _resource.version == bindparam("of_version")),
     sets=("version", "owner", "updated_at", "ours"),
