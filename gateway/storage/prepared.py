@@ -6,18 +6,21 @@ statement itself. Here its compiler and its types are used once per dialect, and
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Connection,
     Delete,
     Dialect,
     Insert,
     Select,
     Table,
+    Text,
     Update,
     bindparam,
     delete,
@@ -27,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from gateway.storage.array_literal import array_literal
 
@@ -95,6 +98,24 @@ def delete_rows(table: Table, name: str) -> Prepared:
         return delete(table).where(column == func.any(bindparam(name, type_=ARRAY(column.type))))
 
     return Prepared(build)
+
+
+def listed(column: ColumnElement[Any], name: str, dialect: Dialect) -> ColumnElement[bool]:
+    """Whether the column is in a list that is one parameter, so that the text does not depend on its length.
+
+    SQLite takes a list as JSON.
+    """
+    if dialect.name == "postgresql":
+        return column == func.any(bindparam(name, type_=ARRAY(column.type)))
+    return column.in_(select(func.json_each(bindparam(name, type_=_JsonList())).table_valued("value").c.value))
+
+
+class _JsonList(TypeDecorator[Sequence[Any]]):
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> str:
+        return json.dumps(value)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import FromClause, Select, Table, func, literal, select
 
@@ -22,6 +23,7 @@ from gateway.storage.index_rows import IndexRows, Row
 from gateway.storage.index_select import IndexSelect, type_number
 from gateway.storage.prepared import delete_rows, insert_rows
 from gateway.storage.tables import microseconds
+from gateway.storage.token_question import token_question
 from gateway.storage.transaction import Transaction
 
 MAX_CRITERIA = 20
@@ -35,12 +37,16 @@ class IndexSettings:
     derive: Derive
     base: str = ""
 
+    @cached_property
+    def hashed(self) -> IndexHash:
+        return IndexHash(self.derive)
+
 
 class SqlResourceIndex:
     def __init__(self, transaction: Transaction, settings: IndexSettings | None) -> None:
         if settings is None:
             raise Fault("this process holds no key of the search index")
-        hashed = IndexHash(settings.derive)
+        self._hashed = hashed = settings.hashed
         self._transaction = transaction
         self._reading = Reading(settings.base, transaction.now())
         self._rows = IndexRows(hashed, settings.base)
@@ -72,6 +78,9 @@ class SqlResourceIndex:
     def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
         """Keys of the current resources of a type that match, newest first: for conditional interactions."""
         strict = [self._strict(kind, *each) for each in self._some(criteria)]
+        question = token_question(kind, strict, limit, self._hashed)
+        if question is not None:
+            return [key for (key,) in self._transaction.rows(*question)]
         return [place.key for place in self.page(kind, strict, (), limit=limit, until=_ANY, after=None)]
 
     def newest(self, kind: str) -> int:

@@ -134,11 +134,12 @@ class PlanWrites:
     ) -> Mapping[Name, StoredVersion]:
         """What the resources refer to, as it is stored; InvalidResource where it is nowhere."""
         made = {target.name for target, one in zip(targets, resources, strict=True) if one is not None or target.idle}
+        new = {target.name for target in targets if target.was is None}
         wanted: dict[Name, tuple[Target, Resource, str]] = {}
         for target, resource in zip(targets, resources, strict=True):
             for reference in references(resource) if resource is not None else ():
                 name = local_name(reference, self.base)
-                if name is not None and resource is not None:
+                if name is not None and resource is not None and name not in new:
                     wanted.setdefault(name, (target, resource, reference))
         found = unit.resources.named(list(wanted))
         for name, (target, resource, reference) in wanted.items():
