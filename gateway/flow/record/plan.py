@@ -101,6 +101,13 @@ class PlanWrites:
     def _resources(self, unit: UnitOfWork, targets: Sequence[Target]) -> list[Resource | None]:
         """What each write leaves, with its links to other entries led to where they are stored."""
         known = {one.asked.full_url: f"{one.asked.kind}/{one.id}" for one in targets if one.asked.full_url and one.id}
+        meant: dict[str, str] = {}  # conditional references: many entries have the same
+
+        def find(reference: str) -> str:
+            if reference not in meant:
+                meant[reference] = self._find(unit, reference)
+            return meant[reference]
+
         made: list[Resource | None] = []
         for target in targets:
             resource = target.asked.resource
@@ -108,7 +115,7 @@ class PlanWrites:
                 with _placed(target.asked):
                     resource = self._patched(unit, target.asked.patch, target.was)
             if resource is not None and target.asked.place:
-                resource = rewritten(resource, known, lambda reference: self._find(unit, reference))
+                resource = rewritten(resource, known, find)
             made.append(None if target.idle or resource is None else {**_first(resource), **resource, "id": target.id})
         return made
 
