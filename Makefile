@@ -16,7 +16,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm sekmet test train typecheck venv venv-dev
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm sekmet test train train-smoke typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ $(TRAIN_STAMP): requirements/train.txt
 
 train: $(TRAIN_STAMP) ## train a pack again: PACK=diabetes_risk DATA=folder [OUT=models/packs SEED=1]; not signed
 	.venv-train/bin/python -m models.training.$(PACK) --data $(DATA) --out $(OUT) --seed $(SEED)
+
+train-smoke: $(TRAIN_STAMP) ## both networks fitted by two processes as by one; a minute, made-up data, no part of the suite
+	.venv-train/bin/torchrun --nproc_per_node=2 -m models.training.smoke
 
 lint: venv-dev ## ruff: rules and format
 	$(BIN)/ruff check .

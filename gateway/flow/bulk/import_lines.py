@@ -173,7 +173,7 @@ def _asked(client: Client, file: BulkFile, line: _Line) -> Asked:
     kind = resource.get("resourceType")
     if kind not in SUPPORTED or kind in _NOT_IMPORTED or (file.type and kind != file.type):
         raise Forbidden("a resource of this type is not imported from this input")
-    checked(resource)
+    checked(resource, bounded=True)
     has_id = isinstance(resource.get("id"), str)
     needed: tuple[str, ...] = ("c", "u") if has_id else ("c",)
     for letter in needed:
