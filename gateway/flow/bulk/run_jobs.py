@@ -17,6 +17,8 @@ from gateway.ports import Database
 
 ACTOR: Final = "bulk"
 _ATTEMPTS: Final = 5
+_CLAIMS: Final = 20
+"""A job that has been held so often without an end, as by processes that died of it, is not tried again."""
 _PAUSE: Final = timedelta(seconds=10)
 _AGAIN: Final = frozenset({Category.UNAVAILABLE, Category.BUSY, Category.FAULT, Category.CONFLICT})
 
@@ -41,7 +43,9 @@ class RunJobs:
             with self.database.begin(ACTOR) as unit:
                 job = unit.bulk_jobs.claim(waiting, self.now() + LEASE)
                 unit.commit()
-            if job is not None:
+            if job is not None and job.attempt > _CLAIMS:
+                self._failed(job, Category.FAULT, f"given up after {_CLAIMS} attempts that were cut off")
+            elif job is not None:
                 self._run(job)
         return len(due)
 

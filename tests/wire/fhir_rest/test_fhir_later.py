@@ -186,7 +186,9 @@ def test_a_run_that_was_cut_off_writes_nothing_twice(ward: Ward, kind: str) -> N
         raise PowerCut
 
     ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
-    status = ward.begin("", "POST", new(f"cut-{kind}", kind))
+    sent = new(f"cut-{kind}", kind)
+    sent["entry"].append(entry("GET", f"Patient?identifier={MRN}%7Ccut-{kind}&_summary=count"))
+    status = ward.begin("", "POST", sent)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(RunRequest, "_filed", dying)
         with pytest.raises(PowerCut):
@@ -195,7 +197,8 @@ def test_a_run_that_was_cut_off_writes_nothing_twice(ward: Ward, kind: str) -> N
     assert ward.ehr.send("GET", status).headers["x-progress"] == "2 entries"
     ward.lease_runs_out(status)
     answer = answer_of(ward, status)
-    assert statuses(answer) == ["201 Created", "201 Created"]
+    assert statuses(answer) == ["201 Created", "201 Created", "200 OK"]
+    assert answer["entry"][2]["resource"]["total"] == 1
     place = ward.local(answer["entry"][0]["response"]["location"])
     assert ward.ehr.send("GET", place).json()["identifier"][0]["value"] == f"cut-{kind}"
     assert how_many(ward, f"cut-{kind}") == 1
@@ -215,6 +218,23 @@ def test_a_run_whose_job_was_ended_writes_nothing_more(ward: Ward) -> None:
         patched.setattr(RunRequest, "_course", cancelled)
         ward.jobs()
     assert how_many(ward, "ended") == 0
+
+
+def test_a_job_that_nobody_survives_is_given_up(ward: Ward) -> None:
+    """Held twenty times without an end, it fails with 500, says so, and is carried out by nobody any more."""
+    status = ward.begin("", "POST", new("deadly"))
+    for _ in range(20):
+        with ward.ehr.hospital.database.begin("test") as unit:
+            job = unit.bulk_jobs.get(status.rpartition("/")[2])
+            assert job is not None
+            assert unit.bulk_jobs.claim(job, job.created_at) is not None
+            unit.commit()
+    while ward.jobs():
+        pass
+    failed = ward.ehr.send("GET", status)
+    assert failed.status_code == 500
+    assert "given up after 20 attempts" in failed.json()["issue"][0]["diagnostics"]
+    assert how_many(ward, "deadly") == 0
 
 
 def test_a_client_has_a_bounded_number_of_jobs(ward: Ward) -> None:

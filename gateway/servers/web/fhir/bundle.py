@@ -108,7 +108,7 @@ def _transaction(
         return {place: _said(services, request, one) for place, one in zip(writes, written, strict=True)}
 
     def respond(said: Mapping[int, Said]) -> Answer:
-        reads = _read(services, client, entries) if len(said) < len(entries) else {}
+        reads = _read(services, client, entries, course) if len(said) < len(entries) else {}
         return _response({**said, **reads}, "transaction-response")
 
     def answer(written: list[Written]) -> Answer | Again:
@@ -123,9 +123,16 @@ def _transaction(
     return writing(services, client, asked, answer, also=lambda unit, written: course.keep(unit, said_of(written)))
 
 
-def _read(services: WebServices, client: Client, entries: Sequence[Entry]) -> dict[int, Resource]:
-    reads = {place: one for place, one in enumerate(entries) if one.interaction.asked is None}
-    return {place: _alone(services, client, one) for place, one in reads.items()}
+def _read(
+    services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None
+) -> dict[int, Resource]:
+    said: dict[int, Resource] = {}
+    for place, one in enumerate(entries):
+        if one.interaction.asked is None:
+            if course is not None:
+                course.go_on()
+            said[place] = _alone(services, client, one)
+    return said
 
 
 def _batch(
