@@ -74,8 +74,8 @@ class Vault:
         self._index_key = ring.key(Purpose.INDEX).key
         self._domain_key = ring.key(Purpose.PSEUDONYM).key
 
-    def patient(self, key: IdentityKey) -> PatientRecord:
-        """The record of a patient, made at first sight.
+    def patient(self, key: IdentityKey, unit: UnitOfWork | None = None) -> PatientRecord:
+        """The record of a patient, made at first sight; looked for in the caller's unit where there is one.
 
         A new secret is committed before it is used: what it replaced is stored later, and a secret that was
         rolled back would leave that without an owner.
@@ -85,8 +85,7 @@ class Vault:
             known, read_at = self._patients.get(index, (None, 0.0))
         if known is not None and self._clock() - read_at < _REMEMBERED:
             return known
-        with self._database.read() as unit:
-            row = unit.identities.find_patient(index)
+        row = self._find(index, unit)
         if known is not None and (row is None or row.pseudonym != known.pseudonym):
             self.forget(known.pseudonym)
             known = None
@@ -238,6 +237,12 @@ class Vault:
 
     def _id_index(self, patient_id: str) -> bytes:
         return self._index("patient-id", normal_form(patient_id).encode())
+
+    def _find(self, index: bytes, unit: UnitOfWork | None) -> PatientRow | None:
+        if unit is not None:
+            return unit.identities.find_patient(index)
+        with self._database.read() as own:
+            return own.identities.find_patient(index)
 
     def _add(self, index: bytes, key: IdentityKey) -> PatientRow:
         """Once more where a key was retired between wrapping under it and writing: nothing may rest on a lost key."""

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from gateway.domain.audit import AuditEntry, AuditQuery, AuditRow
 from gateway.domain.errors import Fault
 from gateway.storage import codec
 from gateway.storage.audit_search import conditions, words_of
-from gateway.storage.prepared import Prepared
+from gateway.storage.prepared import Prepared, insert_rows
 from gateway.storage.tables import EPOCH, audit, audit_word, microseconds
 from gateway.storage.transaction import AUDIT_LOCK, AnyRow, Transaction
 
@@ -27,8 +27,8 @@ GENESIS = bytes(32)
 Details = dict[str, str | int | float | bool | list[str] | None]
 
 _HEAD = Prepared(select(audit.c.seq, audit.c.code).order_by(audit.c.seq.desc()).limit(1))
-_INSERT = Prepared(insert(audit))
-_INSERT_WORD = Prepared(insert(audit_word))
+_INSERT = insert_rows(audit)
+_INSERT_WORD = insert_rows(audit_word)
 _COLUMNS = tuple(audit.c)
 _WORDS = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 

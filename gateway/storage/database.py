@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from gateway.domain.errors import Invalid, Unavailable
 from gateway.storage.audit_trail import AuditKey
@@ -25,6 +26,7 @@ from gateway.storage.unit_of_work import KeptConnection, SqlUnitOfWork
 from gateway.storage.write_lock import NoLock, WriteLock
 
 LOCK_SECONDS = 30
+_IDLE_SECONDS = 1.0
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -90,12 +92,58 @@ def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> 
     pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": LOCK_SECONDS}
     bounds = _POSTGRESQL_OPTIONS.format(max(LOCK_SECONDS, statement_seconds // 2), statement_seconds)
     options = f"{url.query.get('options', '')} {bounds}".strip()
-    return create_engine(
+    engine = create_engine(
         url,
         **(pool if pool_size else {"poolclass": NullPool}),
-        pool_pre_ping=pool_size > 0,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "dxgate"},
     )
+    if pool_size:
+        _ask_the_idle(engine)
+    return engine
+
+
+def _ask_the_idle(engine: Engine) -> None:
+    """A connection that nobody has used for a moment is asked whether it lives, and replaced where it does not.
+
+    SQLAlchemy's own pool_pre_ping asks at every use, which costs a round trip and as much time as a small query; a
+    server that is restarted is away for longer than the moment.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _fairy: Any) -> None:
+        if time.monotonic() - record.info.get("used_at", time.monotonic()) < _IDLE_SECONDS:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            alive = False
+        if not alive:
+            raise DisconnectionError  # the pool opens another
+
+
+def _snapshots(engine: Engine) -> Engine:
+    """The same pool for units that read: one snapshot, and nothing written.
+
+    SQLAlchemy's execution options do the same for twice the cost of the BEGIN that they change.
+    """
+    reader = engine.execution_options()
+    levels: Any = engine.dialect.loaded_dbapi.IsolationLevel
+
+    @event.listens_for(reader, "begin")
+    def begin(connection: Any) -> None:
+        driver: Any = connection.connection.driver_connection
+        driver.isolation_level, driver.read_only = levels.REPEATABLE_READ, True
+
+    @event.listens_for(engine, "checkin")
+    def end(connection: Any, _record: Any) -> None:
+        if connection is not None and connection.read_only:
+            connection.isolation_level = connection.read_only = None
+
+    return reader
 
 
 class SqlDatabase:
@@ -131,7 +179,7 @@ class SqlDatabase:
             self._reader = sqlite_engine(self.url, "BEGIN", "PRAGMA query_only=ON")
         else:
             self._writer = postgresql_engine(self.url, pool_size)
-            self._reader = self._writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._reader = _snapshots(self._writer)
 
     def begin(self, actor: str) -> SqlUnitOfWork:
         return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock, index=self._index, kept=self._kept)

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select
 
 from gateway.domain.errors import Conflict, Erased, Missing
 from gateway.domain.ids import InstanceId, StudyId
 from gateway.ports import PatientRow
+from gateway.storage.prepared import Prepared, insert_new
 from gateway.storage.tables import instance, patient, vault_instance, vault_patient, vault_study
 from gateway.storage.transaction import Transaction
 
@@ -21,17 +22,21 @@ _PATIENT = select(
     patient.c.wrapped_object_key,
 ).join(patient, patient.c.pseudonym == vault_patient.c.pseudonym)
 
+_BY_INDEX = Prepared(_PATIENT.where(vault_patient.c.index == bindparam("of_index")))
+_BY_PSEUDONYM = Prepared(_PATIENT.where(vault_patient.c.pseudonym == bindparam("of_pseudonym")))
+_ADD_SEALED, _ADD = insert_new(vault_patient), Prepared(insert(patient))
+
 
 class SqlIdentities:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
     def find_patient(self, index: bytes) -> PatientRow | None:
-        row = self._transaction.first(_PATIENT.where(vault_patient.c.index == index))
+        row = self._transaction.row(_BY_INDEX, {"of_index": index})
         return None if row is None else PatientRow(*row)
 
     def patient(self, pseudonym: str) -> PatientRow | None:
-        row = self._transaction.first(_PATIENT.where(vault_patient.c.pseudonym == pseudonym))
+        row = self._transaction.row(_BY_PSEUDONYM, {"of_pseudonym": pseudonym})
         return None if row is None else PatientRow(*row)
 
     def add_patient(self, row: PatientRow) -> PatientRow:
@@ -41,9 +46,9 @@ class SqlIdentities:
             "pseudonym": row.pseudonym,
             "sealed_secret": row.sealed_secret,
         }
-        if self._transaction.insert_new(vault_patient, sealed):
+        if self._transaction.run(_ADD_SEALED, sealed) == 1:
             key = {"pseudonym": row.pseudonym, "wrapped_object_key": row.wrapped_object_key}
-            self._transaction.execute(patient.insert(), key)
+            self._transaction.run(_ADD, {**key, "erased_at": None, "files_deleted_at": None})
             self._transaction.record("identity:create", row.pseudonym)
             return row
         found = self.find_patient(row.index)

@@ -12,13 +12,19 @@ from hashlib import blake2b
 Derive = Callable[[str], bytes]
 """From a label to 32 bytes that only the holder of the vault's index key can make."""
 
+_MOST_SYSTEMS = 4096
+
 
 class IndexHash:
-    """Hashes by label. Labels and formats are a wire law: stored rows depend on them."""
+    """Hashes by label. Labels and formats are a wire law: stored rows depend on them.
+
+    One serves a process for its life, because the index key is never rotated and deriving from it is slow.
+    """
 
     def __init__(self, derive: Derive) -> None:
         self._derive = derive
         self._keys: dict[str, bytes] = {}
+        self._systems: dict[tuple[str, str], int] = {}
 
     def __call__(self, label: str, text: str) -> int:
         """A signed number, as databases keep it."""
@@ -27,3 +33,12 @@ class IndexHash:
             key = self._keys[label] = self._derive(f"fhir-index/v1/{label}")
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+    def system(self, label: str, system: str) -> int:
+        """The same for the address of a code system: there are few, and they name nobody, so they are remembered."""
+        known = self._systems.get((label, system))
+        if known is None:
+            if len(self._systems) >= _MOST_SYSTEMS:
+                self._systems.clear()
+            known = self._systems[label, system] = self(label, system)
+        return known

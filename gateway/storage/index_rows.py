@@ -61,7 +61,7 @@ class IndexRows:
 
     def token(self, parameter: Parameter, value: Token, key: int) -> Iterator[Found]:
         name, hashed = parameter.name, self._hash
-        yield tables.index_token, (parameter.number, hashed(name, value.code), key, hashed(name, value.system))
+        yield tables.index_token, (parameter.number, hashed(name, value.code), key, hashed.system(name, value.system))
 
     def token_text(self, parameter: Parameter, value: TokenText, key: int) -> Iterator[Found]:
         name = f"{parameter.name}:text"
@@ -71,14 +71,14 @@ class IndexRows:
     def of_type(self, parameter: Parameter, value: OfType, key: int) -> Iterator[Found]:
         name = f"{parameter.name}:of-type"
         kind = f"{value.code}\x1f{value.value}"
-        yield tables.index_token, (number(name), self._hash(name, kind), key, self._hash(name, value.system))
+        yield tables.index_token, (number(name), self._hash(name, kind), key, self._hash.system(name, value.system))
 
     def reference(self, parameter: Parameter, value: Reference, key: int) -> Iterator[Found]:
         yield tables.index_reference, (parameter.number, self.own(value.type, value.target), key)
 
     def logical(self, parameter: Parameter, value: LogicalReference, key: int) -> Iterator[Found]:
         name, hashed = f"{parameter.name}:identifier", self._hash
-        yield tables.index_token, (number(name), hashed(name, value.value), key, hashed(name, value.system))
+        yield tables.index_token, (number(name), hashed(name, value.value), key, hashed.system(name, value.system))
 
     def span(self, parameter: Parameter, value: Span, key: int) -> Iterator[Found]:
         if not parameter.is_hidden:
@@ -112,7 +112,7 @@ class IndexRows:
     def together(self, parameter: Parameter, value: Together, key: int) -> Iterator[Found]:
         token = next(each for each in value.values if isinstance(each, Token))
         rest = [each for each in value.values if each is not token]
-        code, system = self._hash(parameter.name, token.code), self._hash(parameter.name, token.system)
+        code, system = self._hash(parameter.name, token.code), self._hash.system(parameter.name, token.system)
         for unit, low, high, *other in self._others(parameter.name, rest):
             yield tables.index_composite, (parameter.number, code, unit, low, high, key, system, *other)
 
@@ -136,7 +136,7 @@ class IndexRows:
     def measures(self, name: str, value: Amount) -> Iterator[Row]:
         """Unit, low, high, system, code, text: as it was written, and in the canonical unit."""
         hashed = self._hash
-        named = (hashed(name, value.system), hashed(name, value.code), hashed(name, value.unit))
+        named = (hashed.system(name, value.system), hashed(name, value.code), hashed(name, value.unit))
         yield RAW, value.low, value.high, *(named if value.code or value.unit else (0, 0, 0))
         canonically = canonical_amount(value)
         if canonically is not None:

@@ -29,12 +29,20 @@ from gateway.storage.index_hash import IndexHash
 
 Keys = Select[tuple[int]]
 # Parameters of which a value says little, because many resources share it
-_COARSE = frozenset({"status", "category", "gender", "active", "intent", "_tag", "_security", "class", "deceased"})
+COARSE = frozenset({"status", "category", "gender", "active", "intent", "_tag", "_security", "class", "deceased"})
 
 
 def type_number(kind: str) -> int:
     """By what the index names a type; a wire law like the numbers of parameters."""
     return number(kind)
+
+
+def among(found: Keys, row: FromClause, *, listed: bool) -> Fits:
+    """Whether the resource of `row` is among those found; `listed`: they are listed first, and not tried row by row."""
+    if listed:
+        return row.c.key.in_(found)
+    (key,) = found.selected_columns
+    return exists(found.where(key == row.c.key).correlate(row))
 
 
 class IndexSelect:
@@ -65,13 +73,10 @@ class IndexSelect:
         if wanted.modifier == "not":
             return not_(self._among(found, row, listed=False))
         ranges = wanted.parameter.kind in ("date", "number", "quantity")
-        return self._among(found, row, listed=not ranges and wanted.parameter.code not in _COARSE)
+        return self._among(found, row, listed=not ranges and wanted.parameter.code not in COARSE)
 
     def _among(self, found: Keys, row: FromClause, *, listed: bool = True) -> Fits:
-        if listed and not self._is_postgresql:
-            return row.c.key.in_(found)
-        (key,) = found.selected_columns
-        return exists(found.where(key == row.c.key).correlate(row))
+        return among(found, row, listed=listed and not self._is_postgresql)
 
     def _keys(self, wanted: Wanted) -> Keys:
         """Keys of the resources that have a fitting value."""

@@ -46,6 +46,7 @@ class SqlRecords:
             return False
         if self._transaction.run(_NEW, _new(patient, settle_at, at)) == 1:
             self._transaction.record("study:create", record_id(patient), patient=patient, kind="record")
+            return True  # it was made with these times
         return self.touch_known(patient, settle_at, at)
 
     def touch_known(self, patient: str, settle_at: datetime, at: datetime) -> bool:

@@ -7,22 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from sqlalchemy import (
-    ARRAY,
-    Delete,
-    Dialect,
-    FromClause,
-    Insert,
-    Select,
-    Table,
-    bindparam,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-)
+from sqlalchemy import FromClause, Select, Table, delete, func, literal, select
 
 from gateway.domain.criterion import Criterion, Link, Order, Place, is_lossy
 from gateway.domain.errors import Fault, Invalid, Unsupported
@@ -30,12 +17,14 @@ from gateway.domain.resource import Change
 from gateway.formats.fhir.search.read_criterion import criterion, printable
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.storage import index_tables as tables
+from gateway.storage.fhir_tables import vault_resource
 from gateway.storage.index_hash import Derive, IndexHash
 from gateway.storage.index_order import ordered
 from gateway.storage.index_rows import IndexRows, Row
 from gateway.storage.index_select import IndexSelect, type_number
-from gateway.storage.prepared import Prepared
+from gateway.storage.prepared import delete_rows, insert_rows
 from gateway.storage.tables import microseconds
+from gateway.storage.token_question import token_question
 from gateway.storage.transaction import Transaction
 
 MAX_CRITERIA = 20
@@ -49,12 +38,16 @@ class IndexSettings:
     derive: Derive
     base: str = ""
 
+    @cached_property
+    def hashed(self) -> IndexHash:
+        return IndexHash(self.derive)
+
 
 class SqlResourceIndex:
     def __init__(self, transaction: Transaction, settings: IndexSettings | None) -> None:
         if settings is None:
             raise Fault("this process holds no key of the search index")
-        hashed = IndexHash(settings.derive)
+        self._hashed = hashed = settings.hashed
         self._transaction = transaction
         self._reading = Reading(settings.base, transaction.now())
         self._rows = IndexRows(hashed, settings.base)
@@ -81,14 +74,20 @@ class SqlResourceIndex:
     def forget(self, keys: Sequence[int]) -> None:
         """Deletes the rows of these resources."""
         for table in tables.ALL if keys else ():
-            if self._transaction.is_postgresql:
-                self._transaction.run(_DELETE[table], {"keys": list(keys)})
-            else:
-                self._transaction.run_many(_DELETE[table], [{"one_key": key} for key in keys])
+            self._transaction.run_many(_DELETE[table], [{"key": key} for key in keys])
+
+    def forget_strays(self, after: int, until: int) -> None:
+        """Deletes the rows of keys in this range (`until` with it) that no resource has."""
+        for table in tables.ALL:
+            has_one = select(vault_resource.c.key).where(vault_resource.c.key == table.c.key).exists()
+            self._transaction.execute(delete(table).where(table.c.key > after, table.c.key <= until, ~has_one))
 
     def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
         """Keys of the current resources of a type that match, newest first: for conditional interactions."""
         strict = [self._strict(kind, *each) for each in self._some(criteria)]
+        question = token_question(kind, strict, limit, self._hashed)
+        if question is not None:
+            return [key for (key,) in self._transaction.rows(*question)]
         return [place.key for place in self.page(kind, strict, (), limit=limit, until=_ANY, after=None)]
 
     def newest(self, kind: str) -> int:
@@ -162,41 +161,10 @@ class SqlResourceIndex:
         return found
 
     def _insert(self, table: Table, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
-        names = table.columns.keys()
-        if self._transaction.is_postgresql:
-            columns = zip(*rows, strict=True)
-            self._transaction.run(
-                _INSERT[table], {f"of_{name}": list(each) for name, each in zip(names, columns, strict=True)}
-            )
-        else:
+        if rows:
+            names = table.columns.keys()
             self._transaction.run_many(_INSERT[table], [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _prepared_insert(table: Table) -> Prepared:
-    """One statement with a list for each column on PostgreSQL, one execution for each row on SQLite."""
-
-    def build(dialect: Dialect) -> Insert:
-        if dialect.name != "postgresql":
-            return insert(table)
-        lists = [
-            bindparam(f"of_{column.name}", type_=ARRAY(column.type.dialect_impl(dialect))) for column in table.columns
-        ]
-        rows = func.unnest(*lists).table_valued(*table.columns.keys()).render_derived()
-        return insert(table).from_select(table.columns.keys(), select(rows))
-
-    return Prepared(build)
-
-
-def _prepared_delete(table: Table) -> Prepared:
-    def build(dialect: Dialect) -> Delete:
-        if dialect.name != "postgresql":
-            return delete(table).where(table.c.key == bindparam("one_key"))
-        return delete(table).where(table.c.key == func.any(bindparam("keys", type_=ARRAY(table.c.key.type))))
-
-    return Prepared(build)
-
-
-_INSERT = {table: _prepared_insert(table) for table in tables.ALL}
-_DELETE = {table: _prepared_delete(table) for table in tables.ALL}
+_INSERT = {table: insert_rows(table) for table in tables.ALL}
+_DELETE = {table: delete_rows(table, "key") for table in tables.ALL}

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, bindparam, exists, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, tuple_, update
 
 from gateway.domain.errors import Erased, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.storage import tables
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
-from gateway.storage.prepared import Prepared, insert_new
+from gateway.storage.prepared import Prepared, insert_rows, listed
 from gateway.storage.transaction import RESOURCE_LOCK, Transaction
 
 T = TypeVar("T")
@@ -33,9 +33,26 @@ _VERSIONS = select(
 _CURRENT = _VERSIONS.where(_version.version == _resource.version)
 _NAMED = and_(_resource.type == bindparam("of_type"), _resource.id == bindparam("of_id"))
 _FIND = Prepared(_CURRENT.where(_NAMED))
+_OF_KEYS = Prepared(lambda dialect: _CURRENT.where(listed(_resource.key, "keys", dialect)))
+_LIVING = Prepared(
+    lambda dialect: (
+        select(_patient.erased_at)
+        .where(listed(_patient.pseudonym, "owners", dialect))
+        .order_by(_patient.pseudonym)
+        .with_for_update(key_share=True, read=True)
+    )
+)
+_HELD = Prepared(
+    lambda dialect: (
+        select(_resource.key, _resource.version)
+        .where(listed(_resource.key, "keys", dialect))
+        .order_by(_resource.key)
+        .with_for_update()
+    )
+)
 _ONE_VERSION = Prepared(_VERSIONS.where(_NAMED, _version.version == bindparam("of_version")))
-_INSERT = insert_new(vault_resource)
-_INSERT_VERSION = Prepared(insert(vault_resource_version))
+_INSERT = insert_rows(vault_resource, gives_way=True)
+_INSERT_VERSION = insert_rows(vault_resource_version)
 _REPLACE = Prepared(
     update(vault_resource).where(_resource.key == bindparam("of_key"), _resource.version == bindparam("of_version")),
     sets=("version", "owner", "updated_at", "ours"),
@@ -64,7 +81,7 @@ class SqlResources:
     def of_keys(self, keys: Sequence[int]) -> list[StoredVersion]:
         stored: dict[int, StoredVersion] = {}
         for some in _parts(keys):
-            stored |= {row.key: _stored(row) for row in self._transaction.all(_CURRENT.where(_resource.key.in_(some)))}
+            stored |= {row[0]: _stored(row) for row in self._transaction.rows(_OF_KEYS, {"keys": some})}
         return [stored[key] for key in keys if key in stored]
 
     def version(self, kind: str, own_id: str, version: int) -> StoredVersion:
@@ -108,19 +125,24 @@ class SqlResources:
             mine = mine.where(_resource.type == kind)
         return [_stored(row) for row in self._transaction.all(mine)]
 
+    def following(self, after: int, until: int, limit: int) -> list[StoredVersion]:
+        these = _CURRENT.where(_resource.key > after, _resource.key <= until).order_by(_resource.key).limit(limit)
+        return [_stored(row) for row in self._transaction.all(these)]
+
+    def last_key(self) -> int:
+        row = self._transaction.first(select(func.max(_resource.key)))
+        return 0 if row is None or row[0] is None else int(row[0])
+
     def hold(self, owners: Sequence[str], keys: Sequence[int], conditions: Sequence[int]) -> Mapping[int, int]:
         """All in one order, so that two writers wait for each other and seldom lock each other out."""
         for condition in sorted(set(conditions)):
             self._transaction.serialize(RESOURCE_LOCK ^ condition)
         for some in _parts(sorted(set(owners))):
-            held = select(_patient.erased_at).where(_patient.pseudonym.in_(some)).order_by(_patient.pseudonym)
-            found = self._transaction.all(held.with_for_update(key_share=True, read=True))
-            if any(row.erased_at is not None for row in found):
+            if any(erased_at is not None for (erased_at,) in self._transaction.rows(_LIVING, {"owners": some})):
                 raise Erased("this patient was erased")
         versions: dict[int, int] = {}
         for part in _parts(sorted(set(keys))):
-            current = select(_resource.key, _resource.version).where(_resource.key.in_(part)).order_by(_resource.key)
-            versions |= {row.key: row.version for row in self._transaction.all(current.with_for_update())}
+            versions |= dict(self._transaction.rows(_HELD, {"keys": part}))
         return versions
 
     def insert(self, first: StoredVersion) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, exists, or_, select, update
 
 from gateway.domain.subscription import Event, Subscriber
-from gateway.storage.prepared import Prepared
+from gateway.storage.prepared import Prepared, insert_rows
 from gateway.storage.subscription_tables import vault_subscription, vault_subscription_event
 from gateway.storage.tables import UtcTime
 from gateway.storage.transaction import Transaction
@@ -27,7 +27,7 @@ _WATCHED = Prepared(
         _LIVING, or_(_one.ends_at.is_(None), _one.ends_at > bindparam("now", type_=UtcTime))
     )
 )
-_ADD = Prepared(insert(vault_subscription_event))
+_ADD = insert_rows(vault_subscription_event)
 _NUMBERED_AT_ONCE = 1000
 
 

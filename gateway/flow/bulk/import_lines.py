@@ -15,8 +15,8 @@ from gateway.domain.access import Client
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Busy, Category, Forbidden, GatewayError
 from gateway.flow.bulk.asked import asked_import
-from gateway.flow.bulk.export import lease_end
 from gateway.flow.bulk.files import BulkFiles
+from gateway.flow.bulk.lease import JobEnded, lease_end
 from gateway.flow.record.asked import Asked, Plan
 from gateway.flow.record.store import Record
 from gateway.flow.record.write import Overtaken
@@ -96,7 +96,7 @@ class RunImport:
             with self.database.begin("bulk") as unit:
                 if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
                     self.files.delete(file)
-                    raise Busy("the job was ended")
+                    raise JobEnded
                 unit.bulk_jobs.add_file(file)
                 unit.commit()
             have.append(file)
@@ -140,7 +140,7 @@ class RunImport:
             with self.database.begin(actor) as unit:
                 after = {"step": lines[-1].number + 1, "lease_until": lease_end()}
                 if not unit.bulk_jobs.progress(work.job, after):
-                    raise Busy("the job was ended")
+                    raise JobEnded
                 if self.record.write(unit, plan, actor) is None:
                     return False
                 if told is not None:
@@ -173,7 +173,7 @@ def _asked(client: Client, file: BulkFile, line: _Line) -> Asked:
     kind = resource.get("resourceType")
     if kind not in SUPPORTED or kind in _NOT_IMPORTED or (file.type and kind != file.type):
         raise Forbidden("a resource of this type is not imported from this input")
-    checked(resource)
+    checked(resource, bounded=True)
     has_id = isinstance(resource.get("id"), str)
     needed: tuple[str, ...] = ("c", "u") if has_id else ("c",)
     for letter in needed:

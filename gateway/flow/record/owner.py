@@ -41,10 +41,10 @@ class FindOwner:
                 return self.vault.record(unit, str(named["value"]))
         key = identifier_key(patient.get("identifier"), self.issuers)
         if key is not None:
-            return self.vault.patient(key)
+            return self.vault.patient(key, unit)
         if before is not None:
             return self.vault.record(unit, before)
-        return self.vault.patient(IdentityKey(UNNUMBERED, str(patient["id"])))
+        return self.vault.patient(IdentityKey(UNNUMBERED, str(patient["id"])), unit)
 
     def of_subject(
         self, unit: UnitOfWork, resource: Resource, owners: Mapping[Name, PatientRecord]
@@ -80,11 +80,11 @@ class FindOwner:
                 return owners.get(name)
         kind = told.get("type", "Patient")
         key = identifier_key([told.get("identifier")], self.issuers) if kind == "Patient" else None
-        return self.vault.patient(key) if key is not None else None
+        return self.vault.patient(key, unit) if key is not None else None
 
     def _contained(self, unit: UnitOfWork, patient: Resource) -> PatientRecord | None:
         key = identifier_key(patient.get("identifier"), self.issuers)
-        return self.vault.patient(key) if key is not None else None
+        return self.vault.patient(key, unit) if key is not None else None
 
 
 def _dicts(value: Any) -> Sequence[Resource]:

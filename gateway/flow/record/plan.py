@@ -101,6 +101,13 @@ class PlanWrites:
     def _resources(self, unit: UnitOfWork, targets: Sequence[Target]) -> list[Resource | None]:
         """What each write leaves, with its links to other entries led to where they are stored."""
         known = {one.asked.full_url: f"{one.asked.kind}/{one.id}" for one in targets if one.asked.full_url and one.id}
+        meant: dict[str, str] = {}  # conditional references: many entries have the same
+
+        def find(reference: str) -> str:
+            if reference not in meant:
+                meant[reference] = self._find(unit, reference)
+            return meant[reference]
+
         made: list[Resource | None] = []
         for target in targets:
             resource = target.asked.resource
@@ -108,7 +115,7 @@ class PlanWrites:
                 with _placed(target.asked):
                     resource = self._patched(unit, target.asked.patch, target.was)
             if resource is not None and target.asked.place:
-                resource = rewritten(resource, known, lambda reference: self._find(unit, reference))
+                resource = rewritten(resource, known, find)
             made.append(None if target.idle or resource is None else {**_first(resource), **resource, "id": target.id})
         return made
 
@@ -134,11 +141,12 @@ class PlanWrites:
     ) -> Mapping[Name, StoredVersion]:
         """What the resources refer to, as it is stored; InvalidResource where it is nowhere."""
         made = {target.name for target, one in zip(targets, resources, strict=True) if one is not None or target.idle}
+        new = {target.name for target in targets if target.was is None}
         wanted: dict[Name, tuple[Target, Resource, str]] = {}
         for target, resource in zip(targets, resources, strict=True):
             for reference in references(resource) if resource is not None else ():
                 name = local_name(reference, self.base)
-                if name is not None and resource is not None:
+                if name is not None and resource is not None and name not in new:
                     wanted.setdefault(name, (target, resource, reference))
         found = unit.resources.named(list(wanted))
         for name, (target, resource, reference) in wanted.items():

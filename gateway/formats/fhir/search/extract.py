@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice, product
 from typing import Any
 
 from gateway.domain.search_parameter import Parameter, Part, Place
@@ -25,17 +26,36 @@ def extract(resource: Mapping[str, Any], base: Base = "") -> dict[Parameter, lis
     """The values of every parameter that has any. `base` is this server's own address, for absolute references."""
     found: dict[Parameter, list[Value]] = {}
     by_first, composites, special = _by_first(str(resource.get("resourceType", "")))
+    elements = _Elements(base)
     for name, content in resource.items():
         for parameter, place, reader in by_first.get(name, ()):
             values = found.setdefault(parameter, [])
             for node in walk(content, place.path, 1):
                 if len(values) < MAX_VALUES:
-                    values.extend(reader(node, place, base))
+                    values.extend(elements.values(node, place, reader))
     for parameter in special:
         found[parameter] = [_deceased(resource)]
     for parameter in composites:
-        found[parameter] = list(_together(resource, parameter, base))
+        found[parameter] = list(_together(resource, parameter, elements))
     return {parameter: values for parameter, values in found.items() if values}
+
+
+class _Elements:
+    """What the elements of one resource say; each is read once, however many parameters look at it.
+
+    An element is known by its identity, which holds while the resource does.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._read: dict[tuple[int, str, str | None, Reader], list[Value]] = {}
+
+    def values(self, node: Any, place: Place, reader: Reader) -> list[Value]:
+        key = id(node), place.data, place.condition, reader
+        known = self._read.get(key)
+        if known is None:
+            known = self._read[key] = list(reader(node, place, self._base))
+        return known
 
 
 def values_of(resource: Mapping[str, Any], parameter: Parameter, base: Base = "") -> list[Value]:
@@ -99,26 +119,34 @@ def _deceased(resource: Mapping[str, Any]) -> Token:
     return Token("", "true" if is_dead else "false")
 
 
-def _together(resource: Mapping[str, Any], composite: Parameter, base: Base) -> Iterator[Together]:
-    count = 0
-    for path in composite.of:
-        for element in walk(resource, path):
-            rows: list[tuple[Value, ...]] = [()]
-            for part in composite.parts:
-                values = list(_part_values(resource, element, part, base))
-                rows = [(*row, value) for row in rows for value in values]
-            for row in rows:
-                if count < MAX_TOGETHER:
-                    count += 1
-                    yield Together(row)
+def _together(resource: Mapping[str, Any], composite: Parameter, elements: _Elements) -> Iterator[Together]:
+    rows = (
+        Together(row)
+        for path in composite.of
+        for element in walk(resource, path)
+        for row in product(*_parts(resource, element, composite, elements))
+    )
+    return islice(rows, MAX_TOGETHER)
 
 
-def _part_values(resource: Mapping[str, Any], element: Any, part: Part, base: Base) -> Iterator[Value]:
+def _parts(
+    resource: Mapping[str, Any], element: Any, composite: Parameter, elements: _Elements
+) -> Sequence[Sequence[Value]]:
+    """The values of each part; where one has none there is no tuple, and the others need no look."""
+    found: list[Sequence[Value]] = []
+    for part in composite.parts:
+        found.append(list(_part_values(resource, element, part, elements)))
+        if not found[-1]:
+            return [()]
+    return found
+
+
+def _part_values(resource: Mapping[str, Any], element: Any, part: Part, elements: _Elements) -> Iterator[Value]:
     reader = read_value.READERS[part.kind]
     for place in part.places:
         top = place.path[0].startswith("%")
         path = (place.path[0][1:], *place.path[1:]) if top else place.path
         for node in walk(resource if top else element, path):
-            for value in reader(node, place, base):
+            for value in elements.values(node, place, reader):
                 if isinstance(value, read_value.PLAIN):
                     yield value

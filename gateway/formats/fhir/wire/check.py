@@ -18,8 +18,11 @@ from gateway.formats.fhir.wire.walk import Walk
 _TRANSACTIONS: Final = ("transaction", "batch")
 
 
-def check(resource: dict[str, Any], *, kind: str | None = None) -> list[Issue]:
-    """What is wrong with the resource, nothing when it is acceptable; `kind`: the type that it must have."""
+def check(resource: dict[str, Any], *, kind: str | None = None, bounded: bool = False) -> list[Issue]:
+    """What is wrong with the resource, nothing when it is acceptable; `kind`: the type that it must have.
+
+    `bounded`: its depth is known to be within bounds, as after `parse_json`.
+    """
     findings = Findings()
     name = resource.get("resourceType")
     place = root(name if type(name) is str else "")
@@ -27,7 +30,8 @@ def check(resource: dict[str, Any], *, kind: str | None = None) -> list[Issue]:
         findings.add("invalid", (place, "resourceType", None), "the resource is of another type than expected")
         return findings.issues
     try:
-        refuse_deep(resource)
+        if not bounded:
+            refuse_deep(resource)
     except InvalidResource as cause:
         return list(cause.issues)
     Walk(findings, searches=name == "Bundle" and resource.get("type") in _TRANSACTIONS).resource(resource, place)
@@ -36,9 +40,9 @@ def check(resource: dict[str, Any], *, kind: str | None = None) -> list[Issue]:
     return findings.issues
 
 
-def checked(resource: dict[str, Any], *, kind: str | None = None) -> dict[str, Any]:
+def checked(resource: dict[str, Any], *, kind: str | None = None, bounded: bool = False) -> dict[str, Any]:
     """The resource itself where it is acceptable; InvalidResource with every error otherwise."""
-    issues = [issue for issue in check(resource, kind=kind) if issue.severity in ("error", "fatal")]
+    issues = [issue for issue in check(resource, kind=kind, bounded=bounded) if issue.severity in ("error", "fatal")]
     if issues:
         raise InvalidResource(issues)
     return resource

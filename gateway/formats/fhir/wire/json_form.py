@@ -7,6 +7,7 @@ terminal could choke on (NUL, half a surrogate pair).
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -17,7 +18,7 @@ from gateway.formats.fhir.wire.issue import InvalidResource, refused
 MOST_BYTES: Final = 32 << 20
 MOST_VALUES: Final = 2_000_000
 MOST_DEPTH: Final = 64
-_CONTAINERS: Final = (dict, list)
+_CONTAINERS: Final = frozenset((dict, list))
 
 
 def parse_json(body: bytes, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def parse_json(body: bytes, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     document = _decoded(body)
     if type(document) is not dict:
         raise refused("structure", "a resource is a JSON object")
-    if refuse_deep(document) != body.count(b":") and b"\\u" not in body:
+    refuse_deep(document)
+    if b"\\u" not in body and encode_json(document).count(b":") != body.count(b":"):
         raise _twice(body.decode("utf-8-sig"))
     if b"\\u0000" in body or b"\\ud" in body or b"\\uD" in body:
         _refuse_bad_text(document)
@@ -73,8 +75,9 @@ def _refuse_constant(name: str) -> NoReturn:
     raise refused("value", "NaN and Infinity are not JSON numbers")
 
 
-# Seeing every pair costs as much as all the rest, so where no letter is escaped the colons are counted instead: a key
-# that stands twice loses one, and only an escaped colon could make up for it.
+# Seeing every pair costs as much as all the rest, so where no letter is escaped the colons are counted instead, in what
+# came and in what would be written of it: a key that stands twice loses one, and only an escaped colon could make up
+# for it.
 _NUMBERS: Final[dict[str, Any]] = {"parse_float": decimal, "parse_int": integer, "parse_constant": _refuse_constant}
 _DECODER: Final = json.JSONDecoder(**_NUMBERS)
 _CAREFUL: Final = json.JSONDecoder(object_pairs_hook=_unique, **_NUMBERS)
@@ -89,22 +92,16 @@ def _raw(value: Any) -> Any:
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number", enc_hook=_raw)
 
 
-def refuse_deep(document: Any) -> int:
-    """Level by level, so that depth costs no stack; gives how many colons its JSON has if none is escaped."""
-    level: list[Any] = [document] if type(document) in _CONTAINERS else []
-    colons = 0
-    for _ in range(MOST_DEPTH):
-        inner: list[Any] = []
-        for outer in level:
-            if type(outer) is dict:
-                colons += len(outer) + "".join(outer).count(":")
-                inner += outer.values()
-            else:
-                inner += outer
-        colons += "".join([each for each in inner if type(each) is str]).count(":")
+def refuse_deep(document: Any) -> None:
+    """InvalidResource where it is nested too deep; level by level, so that depth costs no stack."""
+    level = [document]
+    for _ in range(MOST_DEPTH + 1):
+        objects = [each for each in level if type(each) is dict]
+        lists = [each for each in level if type(each) is list]
+        if not (objects or lists):
+            return
+        inner = chain(*map(dict.values, objects), *lists)
         level = [each for each in inner if type(each) in _CONTAINERS]
-        if not level:
-            return colons
     raise refused("too-costly", f"the resource is nested deeper than {MOST_DEPTH}")
 
 

@@ -33,6 +33,8 @@ class Step:
     """What is to be done at one member of a type."""
 
     member: Member
+    kind: str
+    many: bool
     rule: Rule | None
     fragment: bool
     plain: bool  # one scalar of which the schema says everything
@@ -49,6 +51,7 @@ class Plan:
     type: Type
     invariants: tuple[Invariant, ...]
     choices: tuple[frozenset[str], ...]  # with `_name` beside each name
+    ruled: bool  # whether there is anything to ask of the whole
 
 
 @dataclass(slots=True)
@@ -69,6 +72,8 @@ def plan(name: str) -> Plan:
     steps = {
         each.name: Step(
             each,
+            each.kind,
+            each.many,
             RULES.get(each.kind),
             each.kind in _FRAGMENTS,
             _is_plain(each),
@@ -79,7 +84,8 @@ def plan(name: str) -> Plan:
         for each in kind.members.values()
     }
     choices = tuple(choice | {f"_{name}" for name in choice} for choice in kind.choices)
-    return Plan(steps, kind, invariants_of(kind.name), choices)
+    invariants = invariants_of(kind.name)
+    return Plan(steps, kind, invariants, choices, bool(kind.required or choices or invariants))
 
 
 def _is_plain(member: Member) -> bool:
@@ -131,14 +137,18 @@ class Walk:
 
     def _object(self, node: dict[str, Any], how: Plan, place: Place) -> None:
         self._members(node, how, place)
+        if len(node) < 2 and (not node or "id" in node) and how.type.kind != "resource":
+            self._add("invariant", place, "an element needs a value or children (ele-1)")
+        if how.ruled:
+            self._rules(node, how, place)
+
+    def _rules(self, node: dict[str, Any], how: Plan, place: Place) -> None:
         kind = how.type
         for group in kind.required:
             if group[0] not in node and not any(name in node or f"_{name}" in node for name in group):
                 self._missing(group, kind, place)
         for choice in how.choices:
             self._one_of(choice, node, place)
-        if len(node) < 2 and (not node or "id" in node) and kind.kind != "resource":
-            self._add("invariant", place, "an element needs a value or children (ele-1)")
         for invariant in how.invariants:
             for below, text in invariant(node):
                 self._below("invariant", place, below, text)
@@ -147,15 +157,19 @@ class Walk:
         steps = how.steps
         for name, value in node.items():
             step = steps.get(name)
+            kind = type(value)
             if step is None:
                 self._other(node, name, value, how, place)
-            elif (type(value) is str and _says_all(value, step)) or (step.plain and type(value) in _SCALARS):
+            elif (step.plain and kind in _SCALARS) or (kind is str and _says_all(value, step)):
                 continue
-            elif step.simple and type(value) is dict and not step.member.many:
-                self._object(value, plan(step.member.kind), (place, name, None))
-            elif step.member.many:
+            elif step.simple and kind is (list if step.many else dict) and value:
+                if step.many:
+                    self._objects(step, value, place, name)
+                else:
+                    self._object(value, plan(step.kind), (place, name, None))
+            elif step.many:
                 self._list(node, step, value, (place, name, None))
-            elif type(value) is list:
+            elif kind is list:
                 self._add("structure", (place, name, None), "this element may stand once, it is no list")
             elif step.member.primitive:
                 self._primitive(step, value, (place, name, None))
@@ -167,7 +181,7 @@ class Walk:
         self._add("required", (place, name, None), "this element is required")
 
     def _one_of(self, choice: frozenset[str], node: dict[str, Any], place: Place) -> None:
-        found = [name for name in node if name in choice]
+        found = [] if choice.isdisjoint(node) else [name for name in node if name in choice]
         if len(found) > 1 and len({name.lstrip("_") for name in found}) > 1:
             self._add("structure", (place, found[1].lstrip("_"), None), "only one type of this element may be there")
 
@@ -188,7 +202,7 @@ class Walk:
         return None
 
     def _objects(self, step: Step, values: list[Any], parent: Place, name: str) -> None:
-        how = plan(step.member.kind)
+        how = plan(step.kind)
         for index, each in enumerate(values):
             if type(each) is dict:
                 self._object(each, how, (parent, name, index))

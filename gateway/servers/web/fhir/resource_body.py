@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.flow.record.asked import Resource
 from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.issue import InvalidResource, Issue
-from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.formats.fhir.wire.json_form import parse_json, refuse_deep
 from gateway.formats.fhir.wire.xml_form import parse_xml
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.refusal import Refusal
@@ -23,19 +23,21 @@ def resource_of(request: FhirRequest, kind: str) -> Resource:
 
 
 def parsed(request: FhirRequest) -> Resource:
-    """The body as a dict; Refusal (415) for another form."""
+    """The body as a dict of bounded depth; Refusal (415) for another form."""
     if request.resource is not None:
         return request.resource
     if request.media_type in XML_TYPES:
-        return parse_xml(request.body)
+        resource = parse_xml(request.body)
+        refuse_deep(resource)
+        return resource
     if request.media_type not in JSON_TYPES:
         raise Refusal(415, "not-supported", "the body must be application/fhir+json or application/fhir+xml")
     return parse_json(request.body)
 
 
 def checked(resource: Resource, kind: str | None, place: str = "") -> None:
-    """InvalidResource with every finding; `place` is where in a Bundle the resource stands."""
-    errors = [issue for issue in check(resource, kind=kind) if issue.severity in ("error", "fatal")]
+    """InvalidResource with every finding in what `parsed` gave; `place` is where in a Bundle the resource stands."""
+    errors = [issue for issue in check(resource, kind=kind, bounded=True) if issue.severity in ("error", "fatal")]
     if place:
         errors = [Issue(one.severity, one.code, _inside(place, one.expression), one.text) for one in errors]
     if errors:
