@@ -513,6 +513,7 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
 def serve_web(settings: Settings, stop: threading.Event) -> None:
     """The FHIR endpoint and the console."""
     from gateway.outlets.bulk_source import check_source
+    from gateway.servers.web.lasting import load_for_good
     from gateway.servers.web.serve import run
     from gateway.servers.web.services import WebServices
 
@@ -537,6 +538,7 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         check_source=lambda url: check_source(url, settings.bulk.import_hosts),
         review=review(settings, opened, reports),
     )
+    load_for_good()
     run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
     commits.stop()
 

@@ -127,7 +127,7 @@ class GrantAccess:
 
     def bearer(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller:
         """The client that holds the token, with the scopes of the token and the person it acts for."""
-        found = self.remembered(token, address, certificate)
+        found = self._serving(self.known.fresh, token, address, certificate)
         if found is not None:
             return found
         era = self.known.era
@@ -148,7 +148,16 @@ class GrantAccess:
 
     def remembered(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller | None:
         """The same without asking the database; None where it must be asked."""
-        held = self.known.find(digest(token)) if len(token) <= LONGEST_TOKEN else None
+        return self._serving(self.known.find, token, address, certificate)
+
+    def _serving(
+        self,
+        find: Callable[[bytes], Holder | None],
+        token: str,
+        address: str,
+        certificate: PeerCertificate | None,
+    ) -> Caller | None:
+        held = find(digest(token)) if len(token) <= LONGEST_TOKEN else None
         if held is None or held.grant.expires_at <= self.now():
             return None
         objection = self._objection(held.grant, held.client, held.person, address, certificate)
