@@ -146,9 +146,11 @@ class GrantAccess:
             self.note("client:reject", client, address, reason=reason)
         raise NotAuthenticated("the access token is unknown, has expired, or is bound to another certificate")
 
-    def remembered(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller | None:
-        """The same without asking the database; None where it must be asked."""
-        return self._serving(self.known.find, token, address, certificate)
+    def remembered(
+        self, token: str, address: str, certificate: PeerCertificate | None = None, request: str = ""
+    ) -> Caller | None:
+        """The same without asking the database, for the request of this number; None where it must be asked."""
+        return self._serving(self.known.find, token, address, certificate, request)
 
     def _serving(
         self,
@@ -156,12 +158,13 @@ class GrantAccess:
         token: str,
         address: str,
         certificate: PeerCertificate | None,
+        request: str = "",
     ) -> Caller | None:
         held = find(digest(token)) if len(token) <= LONGEST_TOKEN else None
         if held is None or held.grant.expires_at <= self.now():
             return None
         objection = self._objection(held.grant, held.client, held.person, address, certificate)
-        return None if objection else replace(held.client, address=address)
+        return None if objection else replace(held.client, address=address, request=request)
 
     def _objection(
         self,
