@@ -20,18 +20,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
+from setproctitle import setproctitle
+
 _TASKS: Final = Path("/proc/self/task")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 _M_ARENA_MAX: Final = -8  # mallopt(3)
 
 
 async def preload(modules: Sequence[str]) -> None:
-    """Import one after the other, and let the event loop breathe in between. One that is absent is left out."""
+    """Import one after the other, and let the event loop breathe in between."""
     if sys.platform != "linux":
         return
     for name in modules:
-        with suppress(ImportError):
-            importlib.import_module(name)
+        importlib.import_module(name)
         await asyncio.sleep(0)
     gc.collect()
     gc.freeze()  # what is here stays; a collection in a child would write to every page and so copy it
@@ -105,10 +106,7 @@ def _leave_the_supervisor(speak: int) -> None:
 
 def _become(title: str, environment: Mapping[str, str]) -> None:
     """What a new interpreter would get from its command line and environment."""
-    with suppress(ImportError):
-        import setproctitle
-
-        setproctitle.setproctitle(title)  # before the environment changes, for it writes over the old one's place
+    setproctitle(title)  # before the environment changes, for it writes over the old one's place
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = title.split()

@@ -543,12 +543,15 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
 
 def serve_web(settings: Settings, stop: threading.Event) -> None:
     """The FHIR endpoint and the console."""
+    from gateway.servers.web.lasting import load_for_good
     from gateway.servers.web.serve import run
 
     sys.setswitchinterval(0.0005)  # as for DICOM: the commit must not wait 5 ms for a thread that computes
     opened = database(settings)
     commits = GroupCommitter(opened, actor="web")
-    run(_web_services(settings, opened, commits), stop, ready=lambda: mark_ready(settings.home, "web"))
+    services = _web_services(settings, opened, commits)
+    load_for_good()
+    run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
     commits.stop()
 
 

@@ -127,7 +127,7 @@ class GrantAccess:
 
     def bearer(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller:
         """The client that holds the token, with the scopes of the token and the person it acts for."""
-        found = self.remembered(token, address, certificate)
+        found = self._serving(self.known.fresh, token, address, certificate)
         if found is not None:
             return found
         era = self.known.era
@@ -146,13 +146,25 @@ class GrantAccess:
             self.note("client:reject", client, address, reason=reason)
         raise NotAuthenticated("the access token is unknown, has expired, or is bound to another certificate")
 
-    def remembered(self, token: str, address: str, certificate: PeerCertificate | None = None) -> Caller | None:
-        """The same without asking the database; None where it must be asked."""
-        held = self.known.find(digest(token)) if len(token) <= LONGEST_TOKEN else None
+    def remembered(
+        self, token: str, address: str, certificate: PeerCertificate | None = None, request: str = ""
+    ) -> Caller | None:
+        """The same without asking the database, for the request of this number; None where it must be asked."""
+        return self._serving(self.known.find, token, address, certificate, request)
+
+    def _serving(
+        self,
+        find: Callable[[bytes], Holder | None],
+        token: str,
+        address: str,
+        certificate: PeerCertificate | None,
+        request: str = "",
+    ) -> Caller | None:
+        held = find(digest(token)) if len(token) <= LONGEST_TOKEN else None
         if held is None or held.grant.expires_at <= self.now():
             return None
         objection = self._objection(held.grant, held.client, held.person, address, certificate)
-        return None if objection else replace(held.client, address=address)
+        return None if objection else replace(held.client, address=address, request=request)
 
     def _objection(
         self,

@@ -20,11 +20,13 @@ def array_literal(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Iterable
         convert, plain = kind.dialect_impl(dialect).bind_processor(dialect), kind.impl_instance
     write = _WRITTEN[plain.python_type]
 
-    def written(value: Any) -> str:
-        value = value if convert is None else convert(value)
-        return "NULL" if value is None else write(value)
+    def literal(values: Iterable[Any]) -> str:
+        found = list(values) if convert is None else [convert(value) for value in values]
+        if None in found:
+            return f"{{{','.join('NULL' if value is None else write(value) for value in found)}}}"
+        return f"{{{','.join(map(write, found))}}}"
 
-    return lambda values: f"{{{','.join(map(written, values))}}}"
+    return literal
 
 
 def _text(value: str) -> str:

@@ -6,12 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from harness.clinic import Clinic, observation, person, quantity, rendered, worded
+import pytest
+from harness.clinic import Clinic, loaded, observation, person, quantity, rendered, worded
 from harness.genome_file import document, of_pair, variant, vcf, zipped
 from harness.rows import AT
 
 from gateway.domain.report import report_id
 from gateway.storage.database import SqlDatabase
+from models.registry import find
 
 DRUG = {
     "resourceType": "MedicationStatement",
@@ -167,3 +169,36 @@ def test_vital_signs_of_one_visit_are_no_stay(sqlite_database: SqlDatabase, tmp_
     clinic.write(person(), *stay(2))
     assert clinic.settle() == 0
     assert clinic.settle(seconds=3600 * 3) == 0
+
+
+OWN = "urn:dxgate:input"
+ON_RECORDS = sorted(one.manifest.name for one in find()[0] if one.manifest.kind != "image")
+
+
+def next_to_nothing(name: str) -> list[dict[str, Any]]:
+    """One thing that the pack asks for, and far too little of it."""
+    needs = next(one.needs for one in loaded().served if one.name == name)
+    assert needs is not None
+    if needs.kind == "genotype":
+        return [observation("odd", "84413-4", AT - timedelta(days=1), valueCodeableConcept={"text": "normal"})]
+    if needs.kind == "series":
+        return [quantity(f"pulse-{day}", "8867-4", 80, "/min", AT - timedelta(days=3, hours=day)) for day in (0, 1)]
+    one = next(field for field in needs.fields if field.name not in ("age", "sex", "male", "female"))
+    code = f"{name}.{one.name}"
+    if one.answers:
+        return [worded("one", code, one.answers[-1 if needs.kind == "record" else 0], AT, OWN)]
+    said = {"valueQuantity": {"value": 1.0, "code": one.unit}}
+    return [observation("one", code, AT - timedelta(days=1), OWN, **said)]
+
+
+@pytest.mark.parametrize("name", ON_RECORDS)
+def test_every_pack_tells_what_a_record_lacks(sqlite_database: SqlDatabase, tmp_path: Path, name: str) -> None:
+    """Of each model alone: a record that is next to empty ends as one cancelled report with its reason."""
+    clinic = Clinic(sqlite_database, tmp_path, (name,))
+    clinic.write(person("female", "1965-05-02"), *next_to_nothing(name))
+    assert clinic.settle() == 1
+    assert clinic.run() == {name: "refused"}
+    title = next(one.title for one in loaded().served if one.name == name)
+    _, _, reason = stored_only(clinic).partition(f"{title}: not analysed (refused): ")
+    assert len(reason) > 20
+    assert clinic.settle() == 0

@@ -53,54 +53,74 @@ class _Told:
     alternate: str = ""
 
 
+@dataclass(frozen=True)
+class _Placed:
+    """A variant at a site, as the site lies in the variant's build; `letter` empty: what it is cannot be told."""
+
+    told: _Told
+    place: Place
+    letter: str
+
+
 def variants(resources: Sequence[Resource], sites: Sequence[Site]) -> list[Heard]:
     """What is told about each site; several variants of one site are put together."""
     known = {build: places(sites, build) for build in ("GRCh37", "GRCh38")}
     by_name = {one.site.name: one for listed in known["GRCh38"].values() for one in listed}
-    at: dict[str, list[tuple[_Told, str]]] = {}
+    at: dict[str, list[_Placed]] = {}
     for told in list(_told(resources))[:_MOST]:
-        found = _placed(told, known, by_name)
+        found = _by_position(told, known) or _by_number(told, by_name)
         if found is not None:
-            at.setdefault(found[0].site.name, []).append((told, found[1]))
-    return [_heard(by_name[name], listed) for name, listed in sorted(at.items())]
+            at.setdefault(found.place.site.name, []).append(found)
+    return [_heard(name, listed) for name, listed in sorted(at.items())]
 
 
-def _heard(place: Place, listed: list[tuple[_Told, str]]) -> Heard:
-    site, name = place.site, place.site.name
-    source = listed[0][0].source
-    present = {letter: told.copies for told, letter in listed if told.copies != 0}
-    absent = {letter for told, letter in listed if told.copies == 0}
-    if None in present.values():
+def _heard(name: str, listed: list[_Placed]) -> Heard:
+    source = listed[0].told.source
+    if any(one.told.copies is None for one in listed):
         return Heard(source, doubtful=(name,), unread=f"a variant at {name} is told without its allelic state")
-    if present.keys() & absent:
+    copies: dict[str, set[int | None]] = {}
+    for one in listed:
+        copies.setdefault(one.letter, set()).add(one.told.copies)
+    references = {one.place.reference for one in listed}
+    if "" in copies or len(references) > 1 or any(len(told) > 1 for told in copies.values()):
         return Heard(source, doubtful=(name,))
+    letters = _letters(listed[0].place, {letter: told.pop() or 0 for letter, told in copies.items()})
+    return Heard(source, (SiteCall(name, *letters),)) if letters else Heard(source, doubtful=(name,))
+
+
+def _letters(place: Place, copies: Mapping[str, int]) -> tuple[str, str] | None:
+    """Both copies. One copy of a variant leaves the reference, unless the other is told too; absent leaves what is
+    not excluded."""
+    present = [letter for letter, count in copies.items() for _ in range(count)]
+    others = set(place.site.letters) - {place.reference}
     if not present:
-        others = set(site.letters) - {place.reference}
-        whole = (SiteCall(name, place.reference, place.reference),) if others <= absent else ()
-        return Heard(source, whole, () if whole else (name,))
-    letters = [letter for letter, copies in present.items() for _ in range(copies or 0)]
-    letters += [place.reference] * (2 - len(letters))
-    if len(letters) != 2:
-        return Heard(source, doubtful=(name,))
-    return Heard(source, (SiteCall(name, letters[0], letters[1]),))
+        return (place.reference, place.reference) if others <= copies.keys() else None
+    if len(present) == 1 and present[0] != place.reference:
+        return place.reference, present[0]
+    return (present[0], present[1]) if len(present) == 2 else None
 
 
-def _placed(
-    told: _Told, known: Mapping[str, Mapping[str, list[Place]]], by_name: Mapping[str, Place]
-) -> tuple[Place, str] | None:
-    """The site, as it lies in GRCh38, and the sequence over its window; None for a variant of no site."""
-    if told.build is not None and told.position and told.reference and told.alternate:
-        for place in known[told.build].get(told.chromosome, ()):
-            if place.start <= told.position <= place.end:
-                letter = over_window(place, told.position, told.reference, told.alternate)
-                return (by_name[place.site.name], letter) if letter is not None else None
-    place_38 = by_name.get(told.dbsnp)
-    if place_38 is None:
+def _by_position(told: _Told, known: Mapping[str, Mapping[str, list[Place]]]) -> _Placed | None:
+    if told.build is None or not (told.position and told.reference and told.alternate):
         return None
-    others = [letter for letter in place_38.site.letters if letter != place_38.reference]
-    if told.alternate in others or len(others) == 1:
-        return place_38, told.alternate if told.alternate in others else others[0]
+    for place in known[told.build].get(told.chromosome, ()):
+        if place.start <= told.position <= place.end:
+            fits = over_window(place, told.position, told.reference, told.reference) == place.reference
+            letter = over_window(place, told.position, told.reference, told.alternate) if fits else None
+            return _Placed(told, place, letter or "")
     return None
+
+
+def _by_number(told: _Told, by_name: Mapping[str, Place]) -> _Placed | None:
+    """Without a position the variant base says which one it is; where it is not given, the only one there is."""
+    place = by_name.get(told.dbsnp)
+    if place is None:
+        return None
+    others = [letter for letter in place.site.letters if letter != place.reference]
+    is_same = place.site.reference_37 == place.site.reference_38
+    if not told.alternate:
+        return _Placed(told, place, others[0] if len(others) == 1 and is_same else "")
+    return _Placed(told, place, told.alternate if told.alternate in others else "")
 
 
 def _told(resources: Sequence[Resource]) -> Iterator[_Told]:

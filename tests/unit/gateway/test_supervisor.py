@@ -329,7 +329,7 @@ NAME = "x"
 exec(CHILD)
 run([python("first", "pass", once=True)],
     [Role("forked", ("/nonexistent",), run=role, once=True, environment={"MORE": "yes"})],
-    preload=["colorsys", "no.such"])
+    preload=["colorsys"])
 """
 
 
@@ -348,3 +348,19 @@ def test_a_fork_has_the_modules_and_nothing_else_of_its_supervisor(tmp_path: Pat
     assert told["shared"]
     assert one.notes[1:] == ["thread", "exit function"]
     assert "exit code 7" in one.said
+
+
+@ON_LINUX
+def test_what_roles_share_leaves_the_supervisor_able_to_fork(tmp_path: Path) -> None:
+    """Everything on the list can be imported, and nothing of it starts a thread."""
+    code = """
+        import asyncio
+        from gateway import forked
+        from gateway.commands import up
+        os.environ.update(up._environment())
+        asyncio.run(forked.preload(up.SHARED))
+        print(forked.may_fork(), set(up.SHARED) <= set(sys.modules))
+    """
+    one = Started(tmp_path, code, "fork")
+    assert one.process.wait(LIMIT) == 0
+    assert one.said == "True True\n"

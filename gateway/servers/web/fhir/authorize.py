@@ -29,11 +29,11 @@ def remembered(services: WebServices, request: Request) -> Caller | None:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return None
-    found = services.access.remembered(value.strip(), address_of(request), certificate_of(request))
-    if found is None:
-        return None
-    services.client_rate.take(found.id)
-    return replace(found, request=request_number(request))
+    shown = value.strip(), address_of(request), certificate_of(request)
+    found = services.access.remembered(*shown, request_number(request))
+    if found is not None:
+        services.client_rate.take(found.id)
+    return found
 
 
 def _holder(services: WebServices, request: Request) -> Caller:

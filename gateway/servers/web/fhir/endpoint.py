@@ -37,7 +37,7 @@ _MAX_FORM_BYTES = 64 * 1024  # four times a query: what is too long for GET is w
 _COMMIT_SECONDS = 60.0
 PREFIX = "/fhir"
 BODIES = 64  # requests whose bodies are in memory at one time
-_SENT = ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type")
+_SENT = frozenset({"if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type"})
 _OPEN = {
     "metadata": "capabilities",
     ".well-known": "smart-configuration",
@@ -158,7 +158,7 @@ class FhirEndpoint:
             fields=fields,
             lenient=prefers_lenient(request),
             by_post=request.method == "POST",
-            headers={name: request.headers[name] for name in _SENT if name in request.headers},
+            headers=_sent(request),
             body=body,
         )
 
@@ -173,6 +173,11 @@ class FhirEndpoint:
         xml = wants_xml(request, query_fields(request))
         said = definition(self._services, segments[1]) if len(segments) > 1 else None
         return (said or capabilities(self._services, INTERACTIONS)).response(head=request.method == "HEAD", xml=xml)
+
+
+def _sent(request: Request) -> dict[str, str]:
+    """The headers that interactions look at; of one that is repeated, the first."""
+    return {name: value for name, value in reversed(request.headers.items()) if name in _SENT}
 
 
 def _prefers_xml(request: Request) -> bool:

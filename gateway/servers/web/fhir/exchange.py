@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Final, Literal
 
 from starlette.requests import Request
@@ -167,9 +168,13 @@ def refused(error: GatewayError) -> Answer:
 def wants_xml(request: Request, fields: Fields) -> bool:
     """Whether the answer is XML; `_format` wins over Accept (R4 3.1.0.1.11). Refusal 406 for neither JSON nor XML."""
     named = [value for name, value in fields if name == "_format"]
-    accepted = request.headers.get("accept", "*/*")[:1024].split(",")
-    wanted = [named[-1].replace(" ", "+")] if named else accepted  # an unescaped + in a URL arrives as a space
-    found = max((_rated(each, anything=not named) for each in wanted), default=(0.0, False))
+    return _as_xml(named[-1] if named else None, request.headers.get("accept", "*/*")[:1024])
+
+
+@lru_cache(256)  # a client sends the same with every request
+def _as_xml(named: str | None, accepted: str) -> bool:
+    wanted = accepted.split(",") if named is None else [named.replace(" ", "+")]  # in a URL a + arrives as a space
+    found = max((_rated(each, anything=named is None) for each in wanted), default=(0.0, False))
     if found[0] <= 0:
         raise Refusal(406, "not-supported", f"only {MEDIA_TYPE} and {XML_MEDIA_TYPE} are spoken here")
     return not found[1]

@@ -26,7 +26,7 @@ def called(*resources: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("parts", [BY_NUMBER, BY_CHANGE, BY_PLACE, FROM_ZERO], ids=["rs", "HGVS", "place", "from 0"])
-@pytest.mark.parametrize(("state", "copies"), [(HET, ("A", "G")), (HOM, ("A", "A"))])
+@pytest.mark.parametrize(("state", "copies"), [(HET, ("G", "A")), (HOM, ("A", "A"))])
 def test_a_variant_is_placed_however_it_is_named(parts: dict[str, Any], state: str, copies: tuple[str, str]) -> None:
     """By dbSNP id, by HGVS on a chromosome, by position and bases of either build and either way of counting."""
     assert called(variant("v", {**parts, "53034-5": state})) == {"rs4244285": copies}
@@ -63,6 +63,38 @@ def test_what_is_not_told_is_not_supposed(changes: dict[str, Any], parts: dict[s
     assert reasons == () or "told without its allelic state" in reasons[0]
 
 
+ISOLEUCINE = {"48013-7": "NC_000010.10", "81254-5": 96602623, "69547-8": "G", "69551-0": "A"}
+
+
+def test_the_other_copy_is_the_reference_of_the_same_build() -> None:
+    """At a site where the builds have other bases, one copy of a variant of GRCh37 leaves GRCh37's base."""
+    assert called(variant("v", {**ISOLEUCINE, "53034-5": HET})) == {"rs3758581": ("G", "A")}
+    assert called(variant("v", {**ISOLEUCINE}, "LA9634-2")) == {"rs3758581": ("G", "G")}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        BY_PLACE | {"69547-8": "C", "53034-5": HET},
+        {"81255-2": "rs3758581", "53034-5": HET},
+        {"81255-2": "rs4244285", "69551-0": "G", "53034-5": HET},
+    ],
+    ids=["another reference base", "builds that differ and no base", "the reference as a variant"],
+)
+def test_a_variant_that_cannot_be_meant_puts_its_site_in_doubt(parts: dict[str, Any]) -> None:
+    """The site is named, and no genotype follows."""
+    heard = variants([variant("v", parts)], rules().sites)
+    assert agreed(heard) == ()
+    assert doubts(heard, ())[0].startswith("told without confidence, or in contradiction: rs")
+
+
+def test_two_reports_of_one_variant_that_disagree_are_in_doubt() -> None:
+    """Heterozygous here, homozygous there."""
+    one, other = variant("a", BY_NUMBER | {"53034-5": HET}), variant("b", BY_NUMBER | {"53034-5": HOM})
+    assert called(one, other) == {}
+    assert called(one, one | {"id": "c"}) == {"rs4244285": ("G", "A")}
+
+
 def sequence(**changes: Any) -> dict[str, Any]:
     at = {"start": STAR_2.position_38, "end": STAR_2.position_38, "observedAllele": "A", "referenceAllele": "G"}
     return {
@@ -79,9 +111,9 @@ def sequence(**changes: Any) -> dict[str, Any]:
 def test_a_molecular_sequence_counts_with_its_allelic_state() -> None:
     """Pointed to, or derived from: the Observation tells how many copies; alone the sequence tells nothing."""
     state = variant("v", {"53034-5": HET})
-    assert called(sequence(variantPointer={"reference": "Observation/v"}), state) == {"rs4244285": ("A", "G")}
+    assert called(sequence(variantPointer={"reference": "Observation/v"}), state) == {"rs4244285": ("G", "A")}
     derived = state | {"derivedFrom": [{"reference": "MolecularSequence/m"}]}
-    assert called(sequence(), derived) == {"rs4244285": ("A", "G")}
+    assert called(sequence(), derived) == {"rs4244285": ("G", "A")}
     heard = variants([sequence()], rules().sites)
     assert doubts(heard, agreed(heard))[0] == "a variant at rs4244285 is told without its allelic state"
 
