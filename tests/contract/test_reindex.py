@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import pytest
 from sqlalchemy import delete, func, insert, select
 from wire.fhir_rest.hospital import Hospital, open_hospital
 
-from gateway import wiring
 from gateway.cli import main
 from gateway.domain.errors import Conflict
 from gateway.domain.reindex import Reindexing
@@ -27,9 +27,12 @@ PEOPLE = 7
 
 
 @pytest.fixture
-def hospital(database_url: str, sqlite_template: Path, tmp_path: Path) -> Hospital:
+def hospital(database_url: str, sqlite_template: Path, tmp_path: Path) -> Iterator[Hospital]:
     url = "" if database_url.startswith("sqlite") else database_url
-    return open_hospital(tmp_path / "home", sqlite_template, database=url)
+    found = open_hospital(tmp_path / "home", sqlite_template, database=url)
+    yield found
+    found.services.commits.stop()
+    found.database.close()
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +72,7 @@ def index_of(hospital: Hospital) -> Rows:
 
 
 def step(hospital: Hospital, **changes: Any) -> Reindex:
-    return replace(wiring.reindex(hospital.settings, lambda _: None), pause=lambda _: None, **changes)
+    return replace(Reindex(hospital.database, hospital.services.record.opened), pause=lambda _: None, **changes)
 
 
 def execute(hospital: Hospital, *statements: Any) -> None:
