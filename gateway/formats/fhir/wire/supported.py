@@ -12,9 +12,9 @@ _TYPES: Final = """
 AllergyIntolerance AuditEvent Basic Binary BodyStructure Bundle CapabilityStatement CarePlan CareTeam Communication
 Composition Condition Consent Coverage DetectedIssue Device DiagnosticReport DocumentReference Encounter Endpoint
 FamilyMemberHistory Flag Goal Group ImagingStudy Immunization List Location Media Medication MedicationAdministration
-MedicationRequest MedicationStatement MolecularSequence Observation OperationOutcome Organization Parameters Patient
-Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson RequestGroup
-RiskAssessment ServiceRequest Specimen Subscription Task
+MedicationDispense MedicationRequest MedicationStatement MolecularSequence Observation OperationOutcome Organization
+Parameters Patient Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson
+RequestGroup RiskAssessment ServiceRequest Specimen Subscription Task
 """
 SUPPORTED: Final[tuple[str, ...]] = tuple(_TYPES.split())
 
