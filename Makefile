@@ -16,7 +16,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm test train typecheck venv venv-dev
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm sekmet test train train-smoke typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ $(TRAIN_STAMP): requirements/train.txt
 
 train: $(TRAIN_STAMP) ## train a pack again: PACK=diabetes_risk DATA=folder [OUT=models/packs SEED=1]; not signed
 	.venv-train/bin/python -m models.training.$(PACK) --data $(DATA) --out $(OUT) --seed $(SEED)
+
+train-smoke: $(TRAIN_STAMP) ## both networks fitted by two processes as by one; a minute, made-up data, no part of the suite
+	.venv-train/bin/torchrun --nproc_per_node=2 -m models.training.smoke
 
 lint: venv-dev ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -102,7 +105,9 @@ $(SEKMET_STAMP): requirements/sekmet.txt
 	@var/sekmet/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/sekmet.txt
 	@touch $@
 
-ehr-sekmet: venv-dev $(SEKMET_STAMP) ## a foreign EHR works with a served gateway: its scenarios
+sekmet: $(SEKMET_STAMP) ## a foreign EHR in an environment of its own, so that its tests are not skipped
+
+ehr-sekmet: venv-dev $(SEKMET_STAMP) ## a foreign EHR with a whole gateway: an order becomes a report, and its scenarios
 	$(BIN)/python -m pytest -q tests/wire/fhir_clients/test_sekmet.py
 
 fhir-storm: venv-dev ## the web process killed at random while transactions arrive, on both databases: all or nothing
@@ -115,6 +120,9 @@ bench-cpu: venv-dev ## images per second of a worker beside a bare ONNX Runtime 
 bench-gpu: venv-dev ## the same on a GPU; needs the extra gpu in place of cpu
 	$(BIN)/python deploy/bench/bench_inference.py --device cuda --threads 16 --studies 100
 	$(BIN)/python deploy/bench/bench_large_model.py --device cuda --parameters 20e6 1e9 3e9
+
+bench-start: venv-dev ## seconds from `dxgate up` to ready and memory of all processes; rows for BENCHMARKS.md
+	$(BIN)/python deploy/bench/bench_start.py
 
 bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable report
 	$(BIN)/python deploy/bench/bench_report_latency.py

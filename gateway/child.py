@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
+from gateway import forked
 from gateway.domain.errors import Fault
 
 MAX_LINE_BYTES = 16384
@@ -52,6 +53,8 @@ class Role:
     environment: Mapping[str, str] = field(default_factory=dict)
     forget: Callable[[int], None] = lambda _pid: None
     """Called with the process id after the process has gone."""
+    run: Callable[[], int] | None = None
+    """The same as `command`, for a fork of the supervisor; used where a fork is possible."""
 
 
 class Guard:
@@ -120,26 +123,12 @@ class Child:
         self._guard = guard
         self._say = say
         self._started = time.monotonic()
-        self._process = subprocess.Popen(  # noqa: S603 - commands are built from settings, without a shell
-            role.command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_environment(role),
-            start_new_session=True,
-            preexec_fn=_before_exec(os.getpid()),  # noqa: PLW1509 - the supervisor has one thread
-        )
+        self.pid, self._output = _start(role)
         guard.watch(self.pid)
         self._pending = b""
-        if self._process.stdout is None:
-            raise Fault("a child was started without a pipe")
-        self._output = self._process.stdout.fileno()
+        self._deaf = False
         os.set_blocking(self._output, False)
         asyncio.get_running_loop().add_reader(self._output, self._hear)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     @property
     def lived(self) -> float:
@@ -153,7 +142,7 @@ class Child:
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return
         self._signal_group(signal.SIGKILL)
-        self.returncode = self._process.wait()
+        self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self._guard.unwatch(self.pid)
         self._hear()
         self._close_output()
@@ -180,7 +169,7 @@ class Child:
 
     def _hear(self) -> None:
         """Pass on whole lines of what there is to read now."""
-        if self._process.stdout is None or self._process.stdout.closed:
+        if self._deaf:
             return
         with suppress(BlockingIOError):
             data = os.read(self._output, _READ_BYTES)
@@ -196,12 +185,38 @@ class Child:
         self._say(self.role.name, line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
 
     def _close_output(self) -> None:
-        if self._process.stdout is not None and not self._process.stdout.closed:
+        if not self._deaf:
+            self._deaf = True
             asyncio.get_running_loop().remove_reader(self._output)
-            self._process.stdout.close()
+            os.close(self._output)
             if self._pending:
                 self._pass_on(self._pending)
                 self._pending = b""
+
+
+def _start(role: Role) -> tuple[int, int]:
+    """The process id, and the reading end of what the process says."""
+    prepare = _prepare(os.getpid())
+    if role.run is not None and forked.may_fork():
+        return forked.fork(role.run, f"dxgate {role.name}", _environment(role), prepare)
+    hear, speak = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+    try:
+        process = subprocess.Popen(  # noqa: S603 - commands are built from settings, without a shell
+            role.command,
+            stdin=subprocess.DEVNULL,
+            stdout=speak,
+            stderr=subprocess.STDOUT,
+            env=_environment(role),
+            start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509 - the supervisor has one thread
+        )
+    except BaseException:
+        os.close(hear)
+        raise
+    finally:
+        os.close(speak)
+    process.returncode = 0  # we wait for it ourselves, and know its end from the kernel
+    return process.pid, hear
 
 
 def _environment(role: Role) -> dict[str, str]:
@@ -209,8 +224,8 @@ def _environment(role: Role) -> dict[str, str]:
     return {**inherited, "PYTHONUNBUFFERED": "1", **role.environment}
 
 
-def _before_exec(parent: int) -> Callable[[], None]:
-    """Runs in the child between fork and exec: no core dumps, and SIGKILL at the parent's death."""
+def _prepare(parent: int) -> Callable[[], None]:
+    """Runs first in the child, before any exec: no core dumps, and SIGKILL at the parent's death."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
     def prepare() -> None:

@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     _keys(commands)
     _access(commands)
     _work(commands)
+    _store(commands)
     _held(commands)
     _models(commands)
     _release(commands)
@@ -229,6 +230,12 @@ def _work(commands: Group) -> None:
     _limit(_json(_command(delivery, "list", "delivery:list_deliveries", "list deliveries of the newest reports")))
     replay = _command(delivery, "replay", "delivery:replay", "send a delivery again")
     replay.add_argument("id")
+
+
+def _store(commands: Group) -> None:
+    store = _group(commands, "fhir", "the store of FHIR resources")
+    anew = "write the search index anew while the gateway runs; goes on where an earlier run was cut off"
+    _json(_command(store, "reindex", "fhir_store:reindex", anew))
 
 
 def _held(commands: Group) -> None:

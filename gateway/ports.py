@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
 from gateway.domain.audit import AuditQuery, AuditRow
-from gateway.domain.bulk import BulkFile, BulkJob
+from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
 from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
@@ -25,6 +25,7 @@ from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
 from gateway.domain.recall import Recall
 from gateway.domain.record import InputDocument, RecordInput
+from gateway.domain.reindex import Reindexing
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.review import Review
@@ -507,6 +508,14 @@ class Resources(Protocol):
         """The current versions in one patient's record, oldest resource first."""
         ...
 
+    def following(self, after: int, until: int, limit: int) -> list[StoredVersion]:
+        """The current versions, deletions too, with keys above `after` up to `until`, in the order of keys."""
+        ...
+
+    def last_key(self) -> int:
+        """The greatest key that there is; 0 for an empty store."""
+        ...
+
     def hold(self, owners: Sequence[str], keys: Sequence[int], conditions: Sequence[int]) -> Mapping[int, int]:
         """Nobody else changes these resources, or decides by these conditions, until the unit of work ends.
 
@@ -536,6 +545,10 @@ class ResourceIndex(Protocol):
 
     def forget(self, keys: Sequence[int]) -> None:
         """Deletes the rows of these resources: their patient was erased."""
+        ...
+
+    def forget_strays(self, after: int, until: int) -> None:
+        """Deletes the rows of keys in this range (`until` with it) that no resource has."""
         ...
 
     def newest(self, kind: str) -> int:
@@ -633,7 +646,7 @@ class Subscriptions(Protocol):
 
 
 class BulkJobs(Protocol):
-    """Bulk exports and imports, and their files; every change of an open job is guarded by its attempt."""
+    """Jobs, their files and answers; every change of an open job is guarded by its attempt."""
 
     def add(self, job: BulkJob) -> None: ...
 
@@ -641,8 +654,8 @@ class BulkJobs(Protocol):
 
     def count_open(self, client: str) -> int: ...
 
-    def due(self, now: datetime, limit: int) -> list[BulkJob]:
-        """Open jobs that nobody holds, the oldest first."""
+    def due(self, now: datetime, limit: int, kinds: Sequence[BulkKind]) -> list[BulkJob]:
+        """Open jobs of these kinds that nobody holds, the oldest first."""
         ...
 
     def claim(self, job: BulkJob, lease_until: datetime) -> BulkJob | None: ...
@@ -669,6 +682,12 @@ class BulkJobs(Protocol):
 
     def drop_file(self, file: BulkFile) -> None: ...
 
+    def answers(self, job_id: str) -> Mapping[int, bytes]:
+        """What became of the entries of a Bundle so far, by their place; sealed."""
+        ...
+
+    def add_answers(self, job_id: str, sealed: Mapping[int, bytes]) -> None: ...
+
 
 class BulkSource(Protocol):
     """Where lines to import come from."""
@@ -685,6 +704,18 @@ class Hook(Protocol):
         self, method: str, url: str, body: bytes | None, headers: Sequence[tuple[str, str]], seconds: float
     ) -> None:
         """Unavailable unless it was accepted; Forbidden where the address may not be reached."""
+        ...
+
+
+class Reindexings(Protocol):
+    """Passes over the search index, one at a time."""
+
+    def newest(self) -> Reindexing | None: ...
+
+    def begin(self, first: Reindexing) -> None: ...
+
+    def move(self, was: Reindexing, now: Reindexing) -> bool:
+        """False where the pass does not stand where it did, or has ended."""
         ...
 
 
@@ -852,6 +883,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def subscriptions(self) -> Subscriptions: ...
     @property
     def bulk_jobs(self) -> BulkJobs: ...
+    @property
+    def reindexings(self) -> Reindexings: ...
     @property
     def access(self) -> Access: ...
     @property

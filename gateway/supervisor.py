@@ -1,7 +1,7 @@
 """Starts the roles of one machine in order, keeps them running and stops them in reverse order.
 
 Containers and systemd run each role by itself; this is for `dxgate up`, where one command must be enough. The
-process imports next to nothing, so that it stays small beside its children.
+module imports next to nothing; what it is told to preload, its children share (forked.py).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway import forked
 from gateway.child import Child, Guard, Role
 from gateway.domain.errors import Conflict, Unavailable
 
@@ -70,10 +71,12 @@ class Supervisor:
         self,
         stages: Sequence[Sequence[Role]],
         *,
+        preload: Sequence[str] = (),
         say: Callable[[str, str], None] = say_to_stderr,
         back_off: BackOff = BackOff(),
     ) -> None:
         self._stages = stages
+        self._preload = preload
         self._say = say
         self._back_off = back_off
         self._guard = Guard()
@@ -123,8 +126,11 @@ class Supervisor:
         return True
 
     async def _start_all(self) -> None:
-        for stage in self._stages:
+        """The first stage runs while modules are imported; a fork from the second stage on has them."""
+        for number, stage in enumerate(self._stages):
             starting = [asyncio.ensure_future(self._bring_up(role)) for role in stage]
+            if number == 0:
+                starting.append(asyncio.ensure_future(forked.preload(self._preload)))
             try:
                 await asyncio.gather(*starting)
             finally:

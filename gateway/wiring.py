@@ -10,11 +10,14 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 from gateway.config import DestinationSettings, KeySettings, Settings
+from gateway.domain.bulk import BulkKind
 from gateway.domain.errors import GatewayError
 from gateway.flow.anchor import AnchorTrail
 from gateway.ports import BlobStore, Database, GroupCommit, Outlet
@@ -35,6 +38,8 @@ from gateway.storage.resource_index import IndexSettings
 
 if TYPE_CHECKING:
     from gateway.domain.access import Role
+    from gateway.domain.bulk import BulkJob
+    from gateway.domain.reindex import Reindexing
     from gateway.flow.bulk.files import BulkFiles
     from gateway.flow.bulk.run_jobs import ClearJobs, RunJobs
     from gateway.flow.check import CheckInstances
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from gateway.flow.read_reports import ReadReports
     from gateway.flow.recall import RecallModel
     from gateway.flow.receive import ReceiveInstance
+    from gateway.flow.record.reindex import Reindex
     from gateway.flow.record.settle import SettleRecords
     from gateway.flow.record.store import Record
     from gateway.flow.reidentify import Reidentify
@@ -59,7 +65,7 @@ if TYPE_CHECKING:
     from gateway.flow.verify_reviews import VerifyReviews
     from gateway.outlets.export_folder import ExportFolder
     from gateway.servers.dicom.settings import ListenerSettings
-    from gateway.servers.web.services import ChainCheck
+    from gateway.servers.web.services import ChainCheck, WebServices
     from gateway.storage.export_keys import ExportKeys
 
 log = logging.getLogger(__name__)
@@ -262,6 +268,14 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     return Record(plan, WriteResources((keep_index, watch, WatchSubscriptions(opened, base))), opened)
 
 
+def reindex(settings: Settings, on_batch: Callable[[Reindexing], None]) -> Reindex:
+    from gateway.flow.record.open import OpenResources
+    from gateway.flow.record.reindex import Reindex
+
+    opened = database(settings)
+    return Reindex(opened, OpenResources(vault(settings, opened)), on_batch)
+
+
 def settle_records(settings: Settings, opened: Database) -> SettleRecords:
     """Gathers what models on records ask for; it runs where identity may be opened."""
     from gateway.flow.record.read_record import ReadRecord
@@ -313,8 +327,8 @@ def bulk_files(settings: Settings, opened: Database) -> BulkFiles:
     return BulkFiles(vault(settings, opened), blobs(settings))
 
 
-def run_jobs(settings: Settings, opened: Database) -> RunJobs:
-    """Bulk exports and imports."""
+def run_jobs(settings: Settings, opened: SqlDatabase, *kinds: BulkKind) -> RunJobs:
+    """Bulk exports, imports, and requests that are answered later; of all kinds where none is named."""
     from gateway.flow.bulk.export import RunExport
     from gateway.flow.bulk.import_lines import RunImport
     from gateway.flow.bulk.run_jobs import RunJobs
@@ -327,8 +341,25 @@ def run_jobs(settings: Settings, opened: Database) -> RunJobs:
         opened,
         RunExport(opened, store, files, settings.fhir_base_url),
         RunImport(opened, store, files, source),
+        _run_request(settings, opened, files),
         timedelta(hours=bulk.keep_hours),
+        kinds or get_args(BulkKind),
     )
+
+
+def _run_request(settings: Settings, opened: SqlDatabase, files: BulkFiles) -> Callable[[BulkJob, datetime], int]:
+    """What a web process would do; its libraries are imported when the first request waits."""
+
+    @cache
+    def ready() -> Callable[[BulkJob, datetime], int]:
+        from gateway.servers.web.fhir.run_request import RunRequest
+
+        return RunRequest(_web_services(settings, opened, GroupCommitter(opened, actor="web")), files)
+
+    def run(job: BulkJob, now: datetime) -> int:
+        return ready()(job, now)
+
+    return run
 
 
 def clear_jobs(settings: Settings, opened: Database) -> ClearJobs:
@@ -512,18 +543,25 @@ def _listener_settings(settings: Settings) -> ListenerSettings:
 
 def serve_web(settings: Settings, stop: threading.Event) -> None:
     """The FHIR endpoint and the console."""
-    from gateway.outlets.bulk_source import check_source
     from gateway.servers.web.lasting import load_for_good
     from gateway.servers.web.serve import run
-    from gateway.servers.web.services import WebServices
 
     sys.setswitchinterval(0.0005)  # as for DICOM: the commit must not wait 5 ms for a thread that computes
     opened = database(settings)
-    keys = all_keys(settings)
+    commits = GroupCommitter(opened, actor="web")
+    services = _web_services(settings, opened, commits)
+    load_for_good()
+    run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
+    commits.stop()
+
+
+def _web_services(settings: Settings, opened: SqlDatabase, commits: GroupCommitter) -> WebServices:
+    from gateway.outlets.bulk_source import check_source
+    from gateway.servers.web.services import WebServices
+
     reports = read_reports(settings, opened)
     of_web = vault(settings, opened)
-    commits = GroupCommitter(opened, actor="web")
-    services = WebServices(
+    return WebServices(
         settings=settings,
         database=opened,
         vault=of_web,
@@ -531,16 +569,13 @@ def serve_web(settings: Settings, stop: threading.Event) -> None:
         reidentify=reidentify(settings, opened),
         record=record(settings, of_web),
         commits=commits,
-        page_key=keys.key(Purpose.TOKENS).key,
+        page_key=all_keys(settings).key(Purpose.TOKENS).key,
         fetch_keys=key_set_fetch(settings),
         elsewhere=sign_in_elsewhere(settings, opened),
         check_audit=lambda: _check_chain(settings, opened),
         check_source=lambda url: check_source(url, settings.bulk.import_hosts),
         review=review(settings, opened, reports),
     )
-    load_for_good()
-    run(services, stop, ready=lambda: mark_ready(settings.home, "web"))
-    commits.stop()
 
 
 def _check_chain(settings: Settings, opened: SqlDatabase) -> ChainCheck:
@@ -590,7 +625,8 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     reports = read_reports(settings, opened)
     chores.append(Chore("file", file_reports(settings, opened), pause))
     chores.append(Chore("notify", send_notifications(settings, opened), pause, full=sys.maxsize, rest=_REST))
-    chores.append(Chore("bulk", run_jobs(settings, opened), pause, rest=_REST))
+    chores.append(Chore("bulk", run_jobs(settings, opened, "export", "import"), pause, rest=_REST))
+    chores.append(Chore("later", run_jobs(settings, opened, "request"), pause, rest=_REST))
     chores.append(Chore("bulk-clear", clear_jobs(settings, opened), _ERASE_PAUSE))
     chores.append(Chore("forget-events", forget_events(settings, opened), _FORGET_PAUSE))
     for told in settings.destinations:

@@ -138,7 +138,8 @@ class SeriesInput:
 
 @dataclass(frozen=True)
 class GenotypeInput:
-    """A diplotype (or a phenotype, or an activity score) per gene; nothing is computed by a graph."""
+    """A diplotype (or a phenotype, or an activity score) per gene, or genotypes at the sites by which the tables define
+    alleles, where they do; nothing is computed by a graph."""
 
     kind: Literal["genotype"]
     rules: Literal["rules.json"]  # the tables, inside the pack

@@ -31,7 +31,8 @@ def needs_of(manifest: AnyManifest, tables: RulesTable | None) -> Needs | None:
     if isinstance(manifest, PlanManifest):
         return Needs("plan", fields=_wanted(manifest.name, manifest.input.fields))
     if isinstance(manifest, RulesManifest):
-        return Needs("genotype", genes=manifest.input.genes, drugs=tables.drugs if tables else ())
+        drugs, sites = (tables.drugs, tables.sites) if tables else ((), ())
+        return Needs("genotype", genes=manifest.input.genes, drugs=drugs, sites=sites)
     return None
 
 

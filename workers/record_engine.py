@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.domain.errors import GatewayError, Unsupported
+from gateway.domain.errors import Unsupported
 from gateway.domain.finding import DrugAdvice, GenePhenotype, Label, Proposal, RecordAnswer
 from gateway.domain.prediction import Prediction
-from gateway.domain.record import Genotype, InputDocument, Value
+from gateway.domain.record import InputDocument, Value
 from models.runtime.plan import PlanRules
 from models.runtime.readings import Patient, Reading
 from models.runtime.record import RecordPredictor, ValuePrediction
-from models.runtime.rules import INDETERMINATE, Advice, Phenotype, RulesTable
+from models.runtime.rules import INDETERMINATE, Advice, RulesTable
 from models.runtime.series import SeriesPredictor
 from models.runtime.value_session import ValueSession
+from workers.genotype_answer import nothing_told, told_of
 
 UNREVIEWED = "No medical review of these rules is known; a physician decides each."
 Answers = RecordPredictor | SeriesPredictor | RulesTable | PlanRules
@@ -69,29 +70,24 @@ def _scored(model: RecordPredictor | SeriesPredictor, told: ValuePrediction) -> 
 
 
 def _advised(tables: RulesTable, document: InputDocument) -> Prediction:
-    phenotypes = [(one, _phenotype(tables, one)) for one in document.genotypes]
-    known = [found for _, found in phenotypes if found.name != INDETERMINATE]
-    advice = [tables.advise(drug, known) for drug in document.drugs]
-    told = tuple(
-        DrugAdvice(
-            one.drug, one.text, tuple(each.gene for each in one.phenotypes), one.cpic_level, one.guideline, one.source
-        )
-        for one in advice
-    )
+    told = told_of(tables, document)
+    if not told.genes:
+        raise Unsupported(nothing_told(told, document))
+    known = [one.phenotype for one in told.genes if one.phenotype.name != INDETERMINATE]
+    advice = tuple(_advice(tables.advise(drug, known)) for drug in document.drugs)
     genes = tuple(
-        GenePhenotype(one.gene, _as_reported(one), found.name, found.score, found.source) for one, found in phenotypes
+        GenePhenotype(one.gene, one.genotype, one.phenotype.name, one.phenotype.score, one.phenotype.source)
+        for one in told.genes
     )
-    if not genes:
-        raise Unsupported("no genotype was reported for a gene that the tables know")
     return Prediction(
         question=tables.manifest.question,
         decided=None,
-        conclusion=_in_words(tables.manifest.title, genes, told),
+        conclusion=_in_words(tables.manifest.title, genes, advice, told.aside),
         threshold=None,
         images=(),
         provider=tables.provider,
         runtime=f"{tables.runtime}, tables {tables.version}",
-        answer=RecordAnswer("genotype", phenotypes=genes, advice=told),
+        answer=RecordAnswer("genotype", set_aside=told.aside, phenotypes=genes, advice=advice),
     )
 
 
@@ -122,26 +118,15 @@ def _advice(one: Advice) -> DrugAdvice:
     return DrugAdvice(one.drug, one.text, genes, one.cpic_level, one.guideline, one.source)
 
 
-def _phenotype(tables: RulesTable, one: Genotype) -> Phenotype:
-    try:
-        if one.diplotype:
-            return tables.phenotype(one.gene, one.diplotype)
-        if one.score:
-            return tables.by_score(one.gene, one.score)
-    except GatewayError:
-        return Phenotype(one.gene, INDETERMINATE, None, f"{one.gene}: the reported genotype is not one of the tables'")
-    return tables.as_reported(one.gene, one.phenotype)
-
-
-def _as_reported(one: Genotype) -> str:
-    return one.diplotype or one.phenotype or f"activity score {one.score}"
-
-
-def _in_words(title: str, genes: tuple[GenePhenotype, ...], advice: tuple[DrugAdvice, ...]) -> str:
+def _in_words(
+    title: str, genes: tuple[GenePhenotype, ...], advice: tuple[DrugAdvice, ...], aside: tuple[str, ...]
+) -> str:
     said = [f"{title}: " + "; ".join(f"{one.gene} {one.genotype}: {one.phenotype}" for one in genes) + "."]
     for one in advice:
         text = one.text or "the tables give no advice, which does not mean the standard dose"
         said.append(f"{one.drug} (CPIC level {one.level or 'not given'}): {text}")
     if not advice:
         said.append("No drug of the tables is in the record.")
+    if aside:
+        said.append(f"Not determined: {'; '.join(aside)}.")
     return "\n".join(said)

@@ -110,11 +110,15 @@ class Shelf(Generic[Model]):
                 self._discard(place)
 
     def warm(self, model_id: str) -> bool:
-        """Loads a known model if there is room without putting another away; says whether it is loaded."""
+        """Loads a known model if there is room without putting another away; says whether it is loaded.
+
+        It is in service again, though a newer one had superseded it: else it would be put away at once.
+        """
         with self._change:
             place = self._places.get(model_id)
             if place is None or (place.model is None and self._free() < place.need):
                 return False
+            place.superseded = False
         with self.use(model_id):
             return True
 

@@ -36,7 +36,7 @@ class Receiver:
         return sum(self.cpu_by_process().values())
 
     def cpu_by_process(self) -> dict[str, float]:
-        """The same, apart by what each process is there for: the words of its command line after the module's name."""
+        """The same, apart by what each process is there for; a role's process bears its name, `dxgate dicom-1`."""
         found: dict[str, float] = {}
         for process in [self.process, *self.process.children(recursive=True)]:
             try:
@@ -46,7 +46,8 @@ class Receiver:
             used = times.user + times.system
             if process.pid == self.process.pid:
                 used += times.children_user + times.children_system
-            role = " ".join(words[words.index("gateway.cli") + 1 :]) if "gateway.cli" in words else "other"
+            title = " ".join(words).split()
+            role = title[1].partition("-")[0] if title[:1] == ["dxgate"] and len(title) > 1 else "other"
             found[role] = found.get(role, 0.0) + used
         return found
 

@@ -31,7 +31,7 @@ CAVEATS = {
     "incident-diabetes": "liver cohort; people lost before five years left out",
     "lung-nodule": "radiologists' rating, not pathology; needs a segmented region; size explains most",
     "mammography-findings": "a radiologist's findings, not pixels",
-    "pgx-rules": "published rules, nothing learnt; no calling of alleles; no advice is not the standard dose",
+    "pgx-rules": "published rules, nothing learnt; alleles from variants only where every site that matters was read; no advice is not the standard dose",
     "treatment-plan": "published rules, nothing learnt; benefit not measured; no physician has reviewed them",
     "tumour-er-status": "three small microarray cohorts; the threshold shifts by platform",
     "tumour-recurrence": "no better than one gene; neither threshold nor calibration carries over between cohorts",
@@ -46,7 +46,7 @@ AUC, sensitivity and specificity are pooled over the held-out cases at the shipp
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 TAIL = """
-Recipes are in `training/` (`python -m models.training.NAME --data DIR --out models/packs`). A model of somebody else: `deploy/models/bring-your-own.md`. Signatures: `deploy/models/signing.md`.
+Recipes are in `training/` (`python -m models.training.NAME --data DIR --out models/packs`; by several processes: `deploy/models/training.md`). A model of somebody else: `deploy/models/bring-your-own.md`. Signatures: `deploy/models/signing.md`.
 """
 
 

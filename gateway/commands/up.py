@@ -9,8 +9,10 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from gateway import __version__, broker
 from gateway.child import Role
@@ -21,15 +23,41 @@ from gateway.readiness import notify_systemd, ready_file, run_folder
 from gateway.supervisor import Supervisor, only_one
 
 _STOP_MARGIN_SECONDS = 15.0
+SHARED: Final = (  # what at least two roles import, the long ones one by one; none of it starts a thread
+    "sqlalchemy",
+    "pydantic",
+    "cryptography.x509",
+    "numpy",
+    "pydicom",
+    "PIL.Image",
+    "httpx",
+    "gateway.config",
+    "gateway.storage.database",
+    "gateway.wiring",
+    "celery.app.base",
+    "kombu.transport.redis",
+    "gateway.outlets.celery_queue",
+    "gateway.formats.fhir.render",
+    "gateway.formats.fhir.wire.check",
+    "gateway.formats.fhir.subscription.notification",
+    "gateway.flow.privacy_record",
+    "gateway.flow.subscribe.watch",
+    "gateway.flow.bulk.import_lines",
+    "gateway.flow.record.watch",
+    "gateway.flow.record.open",
+    "gateway.outlets.bulk_source",
+    "gateway.privacy.documents",
+)
 
 
 def up(loaded: LoadedSettings, _arguments: argparse.Namespace) -> int:
     settings = loaded.settings
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ.update(_environment())  # before anything is preloaded that reads it
     with only_one(run_folder(settings.home) / "up.lock"):
         _remove_old_signs(settings.home)
         announce = _announcement(settings, time.monotonic())
-        asyncio.run(Supervisor(stages(settings)).run(announce))
+        asyncio.run(Supervisor(stages(settings), preload=SHARED).run(announce))
     return 0
 
 
@@ -96,13 +124,18 @@ def _role(
         once=once,
         ready_seconds=ready_seconds,
         grace_seconds=_STOP_MARGIN_SECONDS,
-        environment={**_environment(), **environment},
+        environment=environment,
+        run=lambda: int(import_module("gateway.cli").main(words)),
     )
 
 
 def _environment() -> dict[str, str]:
-    """What roles get beside our own environment."""
-    found = {"MALLOC_ARENA_MAX": "2"}  # an arena of glibc for each thread costs more memory than it brings here
+    """What roles get beside the environment that we were given."""
+    found = {
+        "MALLOC_ARENA_MAX": "2",  # an arena of glibc for each thread costs more memory than it brings here
+        "OPENBLAS_NUM_THREADS": "1",  # a pool of threads, made at import, would forbid the supervisor to fork
+        "NOSETPS": "1",  # Celery names its process; here every process bears the name of its role
+    }
     root = str(Path(__file__).resolve().parents[2])
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # run from a checkout
         found["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))

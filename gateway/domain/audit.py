@@ -54,6 +54,8 @@ _OTHER_EVENTS = (
     "resource:update",
     "resource:delete",
     "resource:history",
+    "index:begin",
+    "index:end",
     "notification:send",
     "bulk:begin",
     "bulk:file",

@@ -1,4 +1,5 @@
-"""A bulk job and its files: an export of many resources or an import of many lines (FHIR Bulk Data Access 2.0)."""
+"""A job and its files: an export of many resources, an import of many lines (FHIR Bulk Data Access 2.0), or a request
+that is answered later (R4 3.1.0.7, asynchronous request pattern)."""
 
 from __future__ import annotations
 
@@ -8,14 +9,14 @@ from typing import Literal
 
 from gateway.domain.ids import BlobKey
 
-BulkKind = Literal["export", "import"]
+BulkKind = Literal["export", "import", "request"]
 BulkState = Literal["accepted", "done", "failed", "cancelled", "expired"]
 BulkRole = Literal["output", "error", "input"]
 
 
 @dataclass(frozen=True)
 class BulkJob:
-    """`sealed` is what was asked. `step` counts what is done: resources of an export, lines of an import."""
+    """`sealed` is what was asked. `step` counts what is done: resources, lines, or entries of a Bundle."""
 
     id: str
     kind: BulkKind

@@ -36,6 +36,23 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Site:
+    """A place of the genome that tells alleles of a gene apart, in both builds (1-based, as in a VCF).
+
+    `letters` are the sequences that the tables know over the window of `reference`, forward strand.
+    """
+
+    name: str  # rsID, or chromosome-position of GRCh38
+    gene: str
+    chromosome: str
+    position_37: int
+    reference_37: str
+    position_38: int
+    reference_38: str
+    letters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Needs:
     """What a model on records asks. `measured_min` is the least number of `fields` that must be known at all."""
 
@@ -44,6 +61,7 @@ class Needs:
     statics: tuple[Wanted, ...] = ()
     genes: tuple[str, ...] = ()
     drugs: tuple[str, ...] = ()
+    sites: tuple[Site, ...] = ()
     window_minutes: int = 0
     span_minutes: int = 0
     measured_min: int = 1
@@ -70,10 +88,22 @@ class Genotype:
 
 
 @dataclass(frozen=True)
+class SiteCall:
+    """What was confidently read at a site: the sequence of each copy. `phase` names a set of sites whose first and
+    second stand on the same chromosome; 0 where that is not known."""
+
+    site: str
+    first: str = field(repr=False)
+    second: str = field(repr=False)
+    phase: int = 0
+
+
+@dataclass(frozen=True)
 class InputDocument:
     """The input of one model on one record, sealed under the patient's object key. Holds no identity.
 
-    `drugs` are names of ingredients that the record lists, in lower case; `facts` are codes of a treatment plan.
+    `drugs` are names of ingredients that the record lists, in lower case; `facts` are codes of a treatment plan;
+    `unread` are reasons why genomic data of the record say nothing.
     """
 
     kind: RecordKind
@@ -84,6 +114,8 @@ class InputDocument:
     genotypes: tuple[Genotype, ...] = ()
     drugs: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
+    calls: tuple[SiteCall, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

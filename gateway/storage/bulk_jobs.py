@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, delete, func, or_, select, update
 
-from gateway.domain.bulk import BulkFile, BulkJob
-from gateway.storage.bulk_tables import vault_bulk_file, vault_bulk_job
+from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
+from gateway.storage.bulk_tables import vault_bulk_answer, vault_bulk_file, vault_bulk_job
 from gateway.storage.transaction import Transaction
 
-_job, _file = vault_bulk_job.c, vault_bulk_file.c
+_job, _file, _answer = vault_bulk_job.c, vault_bulk_file.c, vault_bulk_answer.c
 _JOBS = select(*(_job[field.name] for field in fields(BulkJob)))
 _FILES = select(*(_file[field.name] for field in fields(BulkFile)))
 _OPEN = _job.state == "accepted"
@@ -34,9 +34,13 @@ class SqlBulkJobs:
         counted = select(func.count()).select_from(vault_bulk_job).where(_OPEN, _job.client == client)
         return int(self._transaction.all(counted)[0][0])
 
-    def due(self, now: datetime, limit: int) -> list[BulkJob]:
+    def due(self, now: datetime, limit: int, kinds: Sequence[BulkKind]) -> list[BulkJob]:
         free = or_(_job.lease_until.is_(None), _job.lease_until <= now)
-        found = _JOBS.where(_OPEN, _job.due_at <= now, free).order_by(_job.due_at, _job.id).limit(limit)
+        found = (
+            _JOBS.where(_OPEN, _job.kind.in_(kinds), _job.due_at <= now, free)
+            .order_by(_job.due_at, _job.id)
+            .limit(limit)
+        )
         return [BulkJob(*row) for row in self._transaction.all(found)]
 
     def claim(self, job: BulkJob, lease_until: datetime) -> BulkJob | None:
@@ -58,6 +62,7 @@ class SqlBulkJobs:
 
     def remove(self, job_id: str) -> None:
         self._transaction.execute(delete(vault_bulk_file).where(_file.job == job_id))
+        self._transaction.execute(delete(vault_bulk_answer).where(_answer.job == job_id))
         self._transaction.execute(delete(vault_bulk_job).where(_job.id == job_id))
 
     def files(self, job_id: str) -> list[BulkFile]:
@@ -69,3 +74,12 @@ class SqlBulkJobs:
 
     def drop_file(self, file: BulkFile) -> None:
         self._transaction.execute(delete(vault_bulk_file).where(_file.blob_key == file.blob_key))
+
+    def answers(self, job_id: str) -> dict[int, bytes]:
+        found = select(_answer.place, _answer.sealed).where(_answer.job == job_id)
+        return {int(place): bytes(sealed) for place, sealed in self._transaction.all(found)}
+
+    def add_answers(self, job_id: str, sealed: Mapping[int, bytes]) -> None:
+        rows = [{"job": job_id, "place": place, "sealed": one} for place, one in sorted(sealed.items())]
+        if rows:
+            self._transaction.execute(vault_bulk_answer.insert(), rows)

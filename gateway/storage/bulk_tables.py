@@ -1,4 +1,4 @@
-"""Tables of bulk jobs and their files. Both are part of the vault: a worker has no business with them."""
+"""Tables of bulk jobs, their files and answers. They are part of the vault: a worker has no business with them."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ vault_bulk_file = Table(
     Column("source", Text),
     CheckConstraint(f"role IN {get_args(BulkRole)}", name="role"),
 )
+
+vault_bulk_answer = Table(
+    "vault_bulk_answer",
+    metadata,
+    Column("job", Text, ForeignKey("vault_bulk_job.id"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    must(LargeBinary, "sealed"),
+)
+"""What became of one writing entry of a Bundle that is carried out later: a row of the transaction that wrote it."""

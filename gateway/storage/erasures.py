@@ -37,8 +37,10 @@ NAMING_COLUMNS = (
 )
 """Every column that names a file of the blob store; a test holds this against the tables."""
 _job = vault_bulk_job.c
-_HOLDS_RECORDS = _job.state.in_(("accepted", "done", "failed")) & ((_job.kind == "export") | (_job.state != "accepted"))
-"""Bulk jobs whose files may hold the patient; an import that is under way is the sender's own word."""
+_HOLDS_RECORDS = _job.state.in_(("accepted", "done", "failed")) & (
+    (_job.kind == "export") | ((_job.kind == "request") & (_job.attempt > 0)) | (_job.state != "accepted")
+)
+"""Jobs whose files or answers may hold the patient; what has not been carried out yet is the sender's own word."""
 _PAGE = 500  # keys in one query
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import FromClause, Select, Table, func, literal, select
+from sqlalchemy import FromClause, Select, Table, delete, func, literal, select
 
 from gateway.domain.criterion import Criterion, Link, Order, Place, is_lossy
 from gateway.domain.errors import Fault, Invalid, Unsupported
@@ -17,6 +17,7 @@ from gateway.domain.resource import Change
 from gateway.formats.fhir.search.read_criterion import criterion, printable
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.storage import index_tables as tables
+from gateway.storage.fhir_tables import vault_resource
 from gateway.storage.index_hash import Derive, IndexHash
 from gateway.storage.index_order import ordered
 from gateway.storage.index_rows import IndexRows, Row
@@ -74,6 +75,12 @@ class SqlResourceIndex:
         """Deletes the rows of these resources."""
         if keys:
             delete_all(self._transaction, keys)
+
+    def forget_strays(self, after: int, until: int) -> None:
+        """Deletes the rows of keys in this range (`until` with it) that no resource has."""
+        for table in tables.ALL:
+            has_one = select(vault_resource.c.key).where(vault_resource.c.key == table.c.key).exists()
+            self._transaction.execute(delete(table).where(table.c.key > after, table.c.key <= until, ~has_one))
 
     def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
         """Keys of the current resources of a type that match, newest first: for conditional interactions."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, and_, bindparam, exists, or_, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, tuple_, update
 
 from gateway.domain.errors import Erased, Missing
 from gateway.domain.resource import StoredVersion
@@ -124,6 +124,14 @@ class SqlResources:
         if kind is not None:
             mine = mine.where(_resource.type == kind)
         return [_stored(row) for row in self._transaction.all(mine)]
+
+    def following(self, after: int, until: int, limit: int) -> list[StoredVersion]:
+        these = _CURRENT.where(_resource.key > after, _resource.key <= until).order_by(_resource.key).limit(limit)
+        return [_stored(row) for row in self._transaction.all(these)]
+
+    def last_key(self) -> int:
+        row = self._transaction.first(select(func.max(_resource.key)))
+        return 0 if row is None or row[0] is None else int(row[0])
 
     def hold(self, owners: Sequence[str], keys: Sequence[int], conditions: Sequence[int]) -> Mapping[int, int]:
         """All in one order, so that two writers wait for each other and seldom lock each other out."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from gateway.storage import bulk_tables, fhir_tables, index_tables, record_tables, review_tables, subscription_tables
+from gateway.storage import (
+    bulk_tables,
+    fhir_tables,
+    index_tables,
+    record_tables,
+    reindex_tables,
+    review_tables,
+    subscription_tables,
+)
 from gateway.storage.tables import metadata
 
 __all__ = [
@@ -11,6 +19,7 @@ __all__ = [
     "index_tables",
     "metadata",
     "record_tables",
+    "reindex_tables",
     "review_tables",
     "subscription_tables",
 ]

@@ -31,6 +31,7 @@ from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
 from gateway.storage.recalls import SqlRecalls
 from gateway.storage.records import SqlRecords
+from gateway.storage.reindexings import SqlReindexings
 from gateway.storage.reports import SqlReports
 from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
@@ -194,6 +195,10 @@ class SqlUnitOfWork:
     @cached_property
     def resource_index(self) -> SqlResourceIndex:
         return SqlResourceIndex(self._transaction, self._index)
+
+    @cached_property
+    def reindexings(self) -> SqlReindexings:
+        return SqlReindexings(self._transaction)
 
     @cached_property
     def subscriptions(self) -> SqlSubscriptions:

@@ -1,4 +1,4 @@
-"""The cases that a model is measured on: a folder of DICOM files with labels.csv, or one CSV of records.
+"""The cases that a model is measured on: a folder of DICOM files or of stays with labels.csv, or one CSV of records.
 
 Every case goes the road of a hospital's: the same decoding, the same guards. What is refused is counted by reason
 and not scored. `group` names the patient, so that no patient stands on both sides; columns `by:NAME` are subgroups.
@@ -10,7 +10,7 @@ import csv
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +18,17 @@ import numpy as np
 
 from gateway.domain.errors import Invalid
 from models.bring.numbers import Floats, Names, Truth
-from models.manifest import RecordManifest
+from models.bring.stays import Stays, read_stays
+from models.manifest import Field
+from models.runtime.guard import Refusal
 from models.runtime.predict import Predictor
 from models.runtime.readings import Reading
 from models.runtime.record import RecordPredictor
+from models.runtime.series import SeriesPredictor
 
 MAX_CASES = 200_000
 MAX_SIZE = 512 * 1024 * 1024  # bytes of a CSV
+Predictors = Predictor | RecordPredictor | SeriesPredictor
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,16 @@ class _Table:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def score(data: Path, by: Predictor | RecordPredictor) -> Scored:
+def score(data: Path, by: Predictors) -> Scored:
     """Every case of `data`. Raises `Invalid` for a table that cannot be used, naming line and column."""
     table, digest = _Table(), hashlib.sha256()
     sheet = data / "labels.csv" if data.is_dir() else data
     names = [label.name for label in by.manifest.labels]
+    chance_of = _scorer(data, by, digest)
     for number, row in _rows(sheet, digest):
         if row.get("label") not in names:
             raise Invalid(f"{sheet.name} line {number}: label must be one of {', '.join(names)}")
-        chance = _image(data, row, by, digest, number) if isinstance(by, Predictor) else _record(row, by, number)
+        chance = chance_of(row, number)
         if isinstance(chance, str):
             table.refused[chance] += 1
             continue
@@ -76,6 +81,16 @@ def score(data: Path, by: Predictor | RecordPredictor) -> Scored:
         table.refused,
         digest.hexdigest(),
     )
+
+
+def _scorer(data: Path, by: Predictors, digest: hashlib._Hash) -> Callable[[dict[str, str], int], float | str]:
+    """What answers for a line of the table: a probability of the positive label, or the code of a refusal."""
+    if isinstance(by, Predictor):
+        return lambda row, number: _image(data, row, by, digest, number)
+    if isinstance(by, RecordPredictor):
+        return lambda row, number: _record(row, by, number)
+    stays = read_stays(data, by.manifest, digest)
+    return lambda row, number: _stay(row, by, stays, number)
 
 
 def _rows(sheet: Path, digest: hashlib._Hash) -> Iterator[tuple[int, dict[str, str]]]:
@@ -104,16 +119,24 @@ def _image(folder: Path, row: dict[str, str], by: Predictor, digest: hashlib._Ha
     return dict(image.probabilities)[by.manifest.output.positive]
 
 
+def _stay(row: dict[str, str], by: SeriesPredictor, stays: Stays, number: int) -> float | str:
+    if not row.get("stay"):
+        raise Invalid(f"labels.csv line {number}: stay names no stay")
+    statics = list(_readings(row, by.manifest.input.statics, number))
+    chance = by.chance(stays.of(row["stay"]), statics)
+    return chance.code if isinstance(chance, Refusal) else chance
+
+
 def _record(row: dict[str, str], by: RecordPredictor, number: int) -> float | str:
-    told = by.predict(list(_readings(row, by.manifest, number)))
+    told = by.predict(list(_readings(row, by.manifest.input.fields, number)))
     if told.refusal is not None:
         return told.refusal.code
     return dict(told.probabilities)[by.manifest.output.positive]
 
 
-def _readings(row: dict[str, str], manifest: RecordManifest, number: int) -> Iterator[Reading]:
+def _readings(row: dict[str, str], fields: tuple[Field, ...], number: int) -> Iterator[Reading]:
     """Values in the manifest's units; an empty cell is not known."""
-    for one in manifest.input.fields:
+    for one in fields:
         if one.name not in row:
             raise Invalid(f"the table has no column {one.name}")
         text = row[one.name].strip()

@@ -14,6 +14,7 @@ from models.runtime.foreign_session import ForeignSession
 from models.runtime.predict import Predictor
 from models.runtime.providers import Policy
 from models.runtime.record import RecordPredictor
+from models.runtime.series import SeriesPredictor
 from models.runtime.session import Session
 from models.runtime.value_session import ValueSession
 
@@ -48,8 +49,8 @@ def opened(folder: Path) -> Package:
     return Package(folder, manifest, MappingProxyType(content), digest, _NO_DIGEST, UNSIGNED)  # type: ignore[arg-type]
 
 
-def predictor(package: Package) -> Predictor | RecordPredictor:
-    """What answers for one case. Raises `Unsupported` for what `evaluate` does not take."""
+def predictor(package: Package) -> Predictor | RecordPredictor | SeriesPredictor:
+    """What answers for one case. Raises `Unsupported` for a pack without a graph."""
     manifest = package.manifest
     if isinstance(manifest, ImageManifest):
         kind = ForeignSession if manifest.origin == "third-party" else Session
@@ -57,5 +58,5 @@ def predictor(package: Package) -> Predictor | RecordPredictor:
     if isinstance(manifest, RecordManifest):
         return RecordPredictor(ValueSession(package, Policy.CPU_ONLY))
     if isinstance(manifest, SeriesManifest):
-        raise Unsupported("evaluate takes images and records; a series needs a recipe of its own (models/training)")
+        return SeriesPredictor(ValueSession(package, Policy.CPU_ONLY))
     raise Unsupported("a pack of rules has no probabilities to measure")

@@ -15,8 +15,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from gateway.domain.errors import Fault, Invalid, Unsupported
+from gateway.domain.record import Site
 from models.manifest import RulesManifest
 from models.package import Package
+from models.runtime.alleles import GeneAlleles, gene_alleles
 
 INDETERMINATE = "Indeterminate"
 NOT_AVAILABLE = "None"  # the tables' own word for a gene without a result
@@ -66,9 +68,16 @@ class RulesTable:
         self.equations: Mapping[str, list[dict[str, str]]] = tables["equations"]
         self.rows: list[dict[str, str]] = tables["recommendations"]
         self.pairs: Mapping[str, dict[str, str]] = tables["pairs"]
+        self.alleles: Mapping[str, GeneAlleles] = gene_alleles(tables.get("alleles", {}))
         self._by_drug = _by_drug(self.rows)
-        if set(self.manifest.input.genes) != set(self.diplotypes) | set(self.equations):
+        genes = set(self.diplotypes) | set(self.equations)
+        if set(self.manifest.input.genes) != genes or not set(self.alleles) <= genes:
             raise Fault(f"{self.manifest.name}: the tables hold other genes than the manifest")
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """Every site by which the tables tell alleles apart; none in a pack without allele definitions."""
+        return tuple(site for one in self.alleles.values() for site in one.sites)
 
     @property
     def drugs(self) -> tuple[str, ...]:
@@ -189,6 +198,6 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise Invalid("rules.json is not JSON") from error
     wanted = {"version", "diplotypes", "scores", "equations", "recommendations", "pairs", "notice"}
-    if not isinstance(tables, dict) or set(tables) != wanted:
+    if not isinstance(tables, dict) or set(tables) - {"alleles"} != wanted:
         raise Invalid(f"rules.json must hold {', '.join(sorted(wanted))}")
     return tables

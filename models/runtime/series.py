@@ -56,6 +56,14 @@ class SeriesPredictor:
         told = self._left_out(made, float(prob[0, self.manifest.positive_column]))
         return answered(self.session, [float(p) for p in prob[0]], told, made.set_aside)
 
+    def chance(self, readings: Iterable[Reading], statics: Iterable[Reading]) -> float | Refusal:
+        """The probability of the positive label alone: what measuring many stays needs, without explanations."""
+        made = binned(self.manifest.input, readings, statics)
+        if isinstance(made, Refusal):
+            return made
+        prob, _ = self._run(made.values[None], made.statics[None])
+        return float(prob[0, self.manifest.positive_column])
+
     def _run(self, values: Floats, statics: Floats) -> tuple[Floats, Floats]:
         rule = self.manifest.input
         return self.session.run({rule.tensor: values, rule.static_tensor: statics})
@@ -125,8 +133,10 @@ def _statics(rule: SeriesInput, statics: Iterable[Reading]) -> Floats | Refusal:
 
 def _too_little(rule: SeriesInput, table: Floats) -> Refusal | None:
     seen = ~np.isnan(table)
-    if int(seen.any(0).sum()) < rule.measured_min:
-        return Refusal("too-little", f"Fewer than {rule.measured_min} of the fields were measured.")
+    measured = [rule.fields[column].title for column in np.flatnonzero(seen.any(0))]
+    if len(measured) < rule.measured_min:
+        only = f" Measured were: {', '.join(measured)}." if measured else ""
+        return Refusal("too-little", f"Fewer than {rule.measured_min} of the fields were measured.{only}")
     filled = np.flatnonzero(seen.any(1))
     if int(filled[-1] - filled[0]) < rule.span_min_bins:
         return Refusal("too-little", "The measurements cover too short a time.")

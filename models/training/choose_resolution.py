@@ -21,6 +21,7 @@ from models.training.breast_data import MALIGNANT, BreastSet, at_side, load
 from models.training.fit import Recipe, fit, positive, scaled
 from models.training.measure import difference
 from models.training.network import halve
+from models.training.rank import is_first, say
 
 RECIPES = {"28": Recipe(side=28, stem_stride=1), "64": Recipe(side=64, stem_stride=2)}
 FOLDS = 5
@@ -38,7 +39,7 @@ def out_of_fold(data: BreastSet, recipe: Recipe) -> tuple[np.ndarray[Any, Any], 
         halve(net)  # as shipped
         score[test] = positive(net, scaled(images[test], mean, deviation))
         aucs.append(float(roc_auc_score(data.label[test] == MALIGNANT, score[test])))
-        print(f"{recipe.side} px, fold {seed}: AUC {aucs[-1]:.4f}", flush=True)
+        say(f"{recipe.side} px, fold {seed}: AUC {aucs[-1]:.4f}")
     return score, aucs
 
 
@@ -65,7 +66,8 @@ def main() -> None:
     data = load(args.data)
     found = {side: out_of_fold(data, recipe) for side, recipe in RECIPES.items()}
     result = summary(data, {k: v[0] for k, v in found.items()}, {k: v[1] for k, v in found.items()})
-    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if is_first():
+        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

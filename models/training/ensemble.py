@@ -14,7 +14,9 @@ import numpy.typing as npt
 import torch
 
 from models.training.fit import Recipe, fit, scaled
+from models.training.group import joined
 from models.training.network import GreyNet
+from models.training.rank import is_first, say
 
 
 def fit_members(
@@ -35,10 +37,15 @@ def _member(x: torch.Tensor, y: torch.Tensor, recipe: Recipe, seed: int, cache: 
     key = hashlib.sha256(repr((recipe, seed)).encode() + x.numpy().tobytes() + y.numpy().tobytes()).hexdigest()
     path = cache / f"{key[:24]}.pt"
     net = GreyNet(recipe.width, recipe.stem_stride, dropout=recipe.dropout)
-    if path.is_file():
-        net.load_state_dict(torch.load(path, weights_only=True))
+    group = joined()
+    if group.agreed(path.is_file()):
+        if is_first():
+            net.load_state_dict(torch.load(path, weights_only=True))
+        for told in net.state_dict().values():
+            group.from_first(told)
         return net.eval()
-    print(f"fitting seed {seed}", flush=True)
+    say(f"fitting seed {seed}")
     net = fit(x, y, recipe, seed)
-    torch.save(net.state_dict(), path)
+    if is_first():
+        torch.save(net.state_dict(), path)
     return net

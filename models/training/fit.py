@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.training.group import joined
 from models.training.network import GreyNet
 
 
@@ -60,13 +61,16 @@ def augmented(x: Tensor, noise: torch.Generator) -> Tensor:
 
 
 def fit(x: Tensor, label: Tensor, recipe: Recipe, seed: int) -> GreyNet:
-    """One member, trained on (N, 1, H, W) scaled pixels and (N,) labels."""
+    """One member, trained on (N, 1, H, W) scaled pixels and (N,) labels; by all processes of a `torchrun` together."""
+    group = joined()
     torch.manual_seed(seed)
     noise = torch.Generator().manual_seed(seed)
     net = GreyNet(recipe.width, recipe.stem_stride, dropout=recipe.dropout)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    group.own_chance(seed)
     rare = torch.bincount(label, minlength=2).float()
-    loss = torch.nn.CrossEntropyLoss(weight=(rare.sum() / (2 * rare)).sqrt(), label_smoothing=recipe.smoothing)
+    weight = (rare.sum() / (2 * rare)).sqrt()
+    loss = torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=recipe.smoothing)
     steps = recipe.epochs * (len(x) // recipe.batch)
     descent = torch.optim.AdamW(net.parameters(), lr=recipe.top_rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(descent, max_lr=recipe.top_rate, total_steps=steps)
@@ -74,14 +78,22 @@ def fit(x: Tensor, label: Tensor, recipe: Recipe, seed: int) -> GreyNet:
         order = torch.randperm(len(x), generator=noise)
         for start in range(0, len(x) - recipe.batch + 1, recipe.batch):
             rows = order[start : start + recipe.batch]
-            batch = augmented(x[rows], noise).to(memory_format=torch.channels_last)
+            mine = group.part(len(rows))
+            batch = augmented(x[rows], noise)[mine].to(memory_format=torch.channels_last)
             descent.zero_grad(set_to_none=True)
-            loss(net(batch), label[rows]).backward()
+            _share(loss(net(batch), label[rows[mine]]), weight[label[rows]], mine).backward()
+            group.add_gradients(net)
             descent.step()
             schedule.step()
+    group.same_state(net)
     net.eval()
     net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return net
+
+
+def _share(loss: Tensor, weights: Tensor, mine: slice) -> Tensor:
+    """A part's mean loss as its share of the whole batch's; `weights` of all images of the batch."""
+    return loss if len(weights[mine]) == len(weights) else loss * (weights[mine].sum() / weights.sum())
 
 
 def positive(net: GreyNet, x: Tensor) -> npt.NDArray[np.float64]:

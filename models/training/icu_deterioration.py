@@ -25,6 +25,7 @@ from models.training import icu_data, icu_evaluation, icu_words, plots, value_me
 from models.training.icu_data import STATICS, VARIABLES, IcuSet
 from models.training.icu_fit import fit, fit_scale, scaled
 from models.training.icu_network import Ensemble, Recipe
+from models.training.rank import say
 from models.training.value_measure import Recipe as Choice
 from models.training.value_pack import Subject, input_field, local, other_unit, snomed
 from models.training.write_pack import card_xml, write
@@ -253,7 +254,7 @@ def main() -> None:
         "plots/subgroups.png": plots.subgroups(found["subgroups"], found["test"]["auc"], "AUC by group"),
     }
     write(args.out / words.name, files | {"manifest.toml": manifest(about, chosen, files)})
-    print(files["facts.md"].decode("utf-8"))
+    say(files["facts.md"].decode("utf-8"))
 
 
 if __name__ == "__main__":

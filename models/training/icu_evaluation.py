@@ -18,6 +18,7 @@ from models.training import icu_data, measure, value_measure
 from models.training.icu_data import IcuSet
 from models.training.icu_fit import fit, fit_scale, scaled
 from models.training.icu_network import Member, Recipe
+from models.training.rank import say
 from models.training.value_measure import Held, Split, ValueSet
 
 MEMBERS = 5
@@ -61,7 +62,7 @@ def score(data: IcuSet, splits: list[Split], recipe: Recipe, seed: int) -> Score
             member[test, k] = _prob(net, asked)
             if k == 0:
                 _leave_out(net, scale, data, test, lost)
-        print(f"fold {number}: {roc_auc_score(data.death[test], member[test].mean(1)):.4f}", flush=True)
+        say(f"fold {number}: {roc_auc_score(data.death[test], member[test].mean(1)):.4f}")
     return Scores(member, {name: round(float(np.mean(values)), 4) for name, values in lost.items()})
 
 

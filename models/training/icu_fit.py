@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.training.group import joined
 from models.training.icu_data import HOURS, STATICS, VARIABLES, Floats
 from models.training.icu_network import Member, Recipe, Scale
 
@@ -45,22 +46,31 @@ def scaled(scale: Scale, values: Floats, statics: Floats) -> tuple[Tensor, Tenso
 
 
 def fit(sequence: Tensor, flat: Tensor, death: Tensor, recipe: Recipe, seed: int) -> Member:
-    """One member: AdamW, one-cycle rate, plain cross-entropy (so that the output stays near a probability)."""
+    """One member: AdamW, one-cycle rate, plain cross-entropy (so that the output stays near a probability).
+
+    All processes of a `torchrun` fit it together.
+    """
+    group = joined()
     torch.manual_seed(seed)
     net = Member(sequence.shape[2], flat.shape[1], recipe)
+    group.own_chance(seed)
     steps = recipe.epochs * (len(death) // recipe.batch)
     optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.top_rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.top_rate, total_steps=steps)
     loss_of = nn.BCEWithLogitsLoss()
     net.train()
     for _ in range(recipe.epochs):
-        order = torch.randperm(len(death))
+        order = group.from_first(torch.randperm(len(death)))
         for k in range(len(death) // recipe.batch):
-            rows = order[k * recipe.batch : (k + 1) * recipe.batch]
+            rows = order[k * recipe.batch : (k + 1) * recipe.batch][group.part(recipe.batch)]
             loss = loss_of(net(sequence[rows], flat[rows])[:, 0], death[rows])
+            if len(rows) != recipe.batch:
+                loss = loss * (len(rows) / recipe.batch)
             optimiser.zero_grad()
             loss.backward()
+            group.add_gradients(net)
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             schedule.step()
+    group.same_state(net)
     return net.eval()

@@ -20,6 +20,7 @@ from models.training.fit import Recipe as NetRecipe
 from models.training.fit import fit, positive, scaled
 from models.training.lung_data import NoduleSet, load
 from models.training.lung_words import words
+from models.training.rank import say
 from models.training.value_measure import Recipe, Split, ValueSet, boosted, folds, held_out, plain
 from models.training.value_pack import Study, Subject, input_field, local, other_unit, repeats, run, snomed
 
@@ -61,7 +62,7 @@ def network(data: NoduleSet, splits: list[Split], seed: int) -> list[Floats]:
             net = fit(x, label[train].repeat_interleave(data.slices.shape[1]), NETWORK, seed + k)
             prob = np.clip(positive(net, asked), 1e-4, 1 - 1e-4)
             out[k][test] = (np.log(prob) - np.log1p(-prob)).reshape(len(test), -1).mean(1)
-        print(f"network, fold {number}", flush=True)
+        say(f"network, fold {number}")
     return out
 
 

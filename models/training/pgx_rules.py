@@ -13,16 +13,21 @@ import hashlib
 import json
 import re
 from importlib.metadata import version as installed
+from itertools import combinations_with_replacement
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from gateway.domain.record import SiteCall
 from models.manifest import RulesManifest, parse
 from models.package import Package
+from models.runtime.alleles import fitting
+from models.runtime.genotype import call_genes
 from models.runtime.rules import INDETERMINATE, Phenotype, RulesTable
 from models.training import value_pack
+from models.training.pgx_alleles import compared, definitions
 from models.training.pgx_words import (
     DATE,
     INTENDED,
@@ -39,9 +44,10 @@ from models.training.pgx_words import (
     metrics,
     sources,
 )
+from models.training.rank import say
 from models.training.write_pack import card_xml, write
 
-FILES = ("recommendation", "diplotype", "allele", "equation", "cpic")
+FILES = ("recommendation", "diplotype", "allele", "equation", "cpic", "gene", "variant")
 _BETWEEN = re.compile(r"(?P<low>[\d.]+) <= score(?: < (?P<below>[\d.]+))?")
 _EXACT = re.compile(r"(?P<low>[\d.]+) == score")
 
@@ -73,6 +79,7 @@ def tables(folder: Path) -> dict[str, Any]:
             f"{row.Gene} {row.Drug}": {"level": row.CPICLevel, "guideline": row.Guideline, "pmid": row.PMID}
             for row in read(folder, "cpic").itertuples()
         },
+        "alleles": definitions(folder),
     }
 
 
@@ -143,7 +150,26 @@ def evaluate(rules: RulesTable, folder: Path) -> dict[str, Any]:
         "diplotype_rows_found_backwards": back,
         "scored_alleles": {gene: len(scores) for gene, scores in rules.scores.items()},
         "pharmcat": pharmcat(rules, folder),
+        "pharmcat_alleles": compared(definitions(folder), folder),
+        "allele_pairs": {gene: walk(rules, gene) for gene in rules.alleles},
     }
+
+
+def walk(rules: RulesTable, gene: str) -> dict[str, int]:
+    """Every pair of named alleles as genotypes at all sites of the gene, unphased: is it found, is it determined."""
+    told = rules.alleles[gene]
+    rows = {name: tuple(min(letters) for letters in row) for name, row in told.alleles.items()}
+    counts = {"sites": len(told.sites), "alleles": len(rows), "pairs": 0, "found": 0, "determined": 0, "alone": 0}
+    for first, second in combinations_with_replacement(rows, 2):
+        both = zip(told.sites, rows[first], rows[second], strict=True)
+        calls = [SiteCall(site.name, one, other) for site, one, other in both]
+        found = fitting(told, {call.site: call for call in calls}).found
+        ((called,), _) = call_genes(rules, calls)
+        counts["pairs"] += 1
+        counts["found"] += (first, second) in found
+        counts["alone"] += len(found) == 1
+        counts["determined"] += called.phenotype is not None
+    return counts
 
 
 def pharmcat(rules: RulesTable, folder: Path) -> dict[str, Any]:
@@ -215,7 +241,7 @@ def main() -> None:
         "facts.md": facts(found).encode("utf-8"),
     }
     write(args.out / NAME, files | {"manifest.toml": manifest(genes, files, args.data)})
-    print(files["facts.md"].decode("utf-8"), DATE)
+    say(f"{files['facts.md'].decode('utf-8')} {DATE}")
 
 
 if __name__ == "__main__":

@@ -7,19 +7,21 @@ from typing import Any
 from models.training.write_pack import table
 
 NAME = "pgx-rules"
-VERSION = "1.0.0"
-DATE = "2026-11-23"
+VERSION = "1.1.0"
+DATE = "2026-11-28"
 TABLES = "pypgx 0.27.0"
 TITLE = "Pharmacogenomic advice from published rules (research)"
 INTENDED = (
-    "Research and integration testing. From diplotypes, phenotypes or activity scores that a laboratory reported, the "
-    "phenotype and the published recommendation for a drug, each with the row it came from, for a physician to accept, "
-    "change or refuse."
+    "Research and integration testing. From diplotypes, phenotypes or activity scores that a laboratory reported, or "
+    "from confident genotypes at the sites of the allele definition tables (VCF, reported variants), the phenotype and "
+    "the published recommendation for a drug, each with the row it came from, for a physician to accept, change or "
+    "refuse."
 )
 OUT_OF_SCOPE = (
-    "Not for calling alleles from sequence or variants. Not for drugs, genes or alleles that the tables lack: no "
-    "advice is not the standard dose. Knows nothing of kidneys, liver, other drugs, age or pregnancy. Not a "
-    "prescription."
+    "Not for calling variants from reads. From variants no CYP2D6, G6PD or MT-RNR1, no deletion, duplication or hybrid "
+    "of a gene. A site that was not read is never taken for the reference. Not for drugs, genes or alleles that the "
+    "tables lack: no advice is not the standard dose. Knows nothing of kidneys, liver, other drugs, age or pregnancy. "
+    "Not a prescription."
 )
 KEYWORDS = ["pharmacogenomics", "CPIC", "rules", "diplotype", "phenotype", "no learning", "research use only"]
 NOTICE = (
@@ -80,6 +82,22 @@ def agreement(found: dict[str, Any]) -> str:
     return "Against PharmCAT's diplotype tables: " + "; ".join(parts) + "."
 
 
+def definitions_agree(found: dict[str, Any]) -> str:
+    """The comparison of allele definitions with PharmCAT, and the walk over pairs, in sentences."""
+    parts = [
+        f"{gene} {c['same']} of {c['same'] + c['different']} alleles the same at {c['shared positions']} shared "
+        f"positions, {c['only there']} known there alone"
+        for gene, c in found["test"]["pharmcat_alleles"].items()
+    ]
+    pairs = found["test"]["allele_pairs"].values()
+    total, got, told = (sum(one[key] for one in pairs) for key in ("pairs", "found", "determined"))
+    return (
+        f"Allele definitions against PharmCAT's: {'; '.join(parts)}. Of {total} pairs of alleles, written as unphased "
+        f"genotypes at every site, {got} are found again and {told} lead to one phenotype; the others cannot be told "
+        "apart without phase and are not answered."
+    )
+
+
 def limits(found: dict[str, Any]) -> str:
     """What the tables do not know."""
     test = found["test"]
@@ -90,7 +108,10 @@ def limits(found: dict[str, Any]) -> str:
         "outside 1 to 13 are indeterminate. The tables are a package's copy of CPIC and may lag behind the guideline; "
         "HLA genes, VKORC1, CYP4F2 and other genes without phenotype rows are not covered. A CYP2C9 or DPYD score of "
         "two "
-        f"or more counts as two. {agreement(found)}"
+        f"or more counts as two. {agreement(found)} Calling from variants assumes that each copy is one named allele: "
+        "two unphased variants that only fit two alleles on two copies are taken so, though a copy that no table names "
+        "could hold both; structural alleles are not looked for, and the answer says which. "
+        f"{definitions_agree(found)}"
     )
 
 
@@ -116,10 +137,11 @@ def card_words(found: dict[str, Any]) -> dict[str, str]:
             "Engineers who test the integration; pharmacists and physicians taking part in research."
         ),
         "HowToUse": (
-            "Give diplotypes such as *1/*2 (either order), or activity scores, and drug names. The answer is a "
+            "Give diplotypes such as *1/*2 (either order), activity scores, or genotypes at the listed sites, and drug "
+            "names. The answer is a "
             "phenotype and a recommendation with table and row, 'indeterminate', or no advice. A physician decides."
         ),
-        "TargetedPatientPopulation": "Anyone with a reported genotype of a tabulated gene.",
+        "TargetedPatientPopulation": "Anyone with a reported or sequenced genotype of a tabulated gene.",
         "CautionedOutOfScopeSettings": OUT_OF_SCOPE,
         "KnownRisksAndLimitations": limits(found),
         "KnownBiasesOrEthicalConsiderations": (
@@ -131,7 +153,7 @@ def card_words(found: dict[str, Any]) -> dict[str, str]:
         "ModelType": "Lookup tables and inequalities; no learning, no randomness.",
         "FoundationModels": "None.",
         "InputDataSource": "pypgx 0.27.0 (MIT); CPIC content CC0 1.0.",
-        "OutputAndInputDataTypes": "Input: text diplotypes or scores. Output: text with its source.",
+        "OutputAndInputDataTypes": "Input: diplotypes, scores, or sequences at sites. Output: text with source.",
         "DevelopmentDataCharacterization": (
             f"{test['recommendation_rows']} recommendation rows, {test['diplotype_rows']} diplotype rows, scores for "
             f"{sum(test['scored_alleles'].values())} alleles of CYP2C9, CYP2D6 and DPYD, CPIC levels of gene and drug "
@@ -176,15 +198,17 @@ def metrics(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
         },
         "FairnessEquity": shared
         | {
-            "MetricGoal": "Unknown alleles are never taken for normal",
+            "MetricGoal": "Unknown alleles and unread sites are never taken for normal",
             "results": {"scored alleles": test["scored_alleles"]},
             "Interpretation": "An allele without a score makes the genotype indeterminate.",
         },
         "SafetyReliability": shared
         | {
             "MetricGoal": "Agreement with an independent tabulation",
-            "results": {f"PharmCAT, {gene}": counts for gene, counts in test["pharmcat"].items()},
-            "Interpretation": agreement(found),
+            "results": {f"PharmCAT, {gene}": counts for gene, counts in test["pharmcat"].items()}
+            | {f"PharmCAT alleles, {gene}": counts for gene, counts in test["pharmcat_alleles"].items()}
+            | {f"Pairs of alleles, {gene}": counts for gene, counts in test["allele_pairs"].items()},
+            "Interpretation": f"{agreement(found)} {definitions_agree(found)}",
         },
     }
 

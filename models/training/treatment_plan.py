@@ -21,6 +21,7 @@ from models.runtime.plan import Condition, PlanRules, Rule
 from models.runtime.readings import Patient, Reading
 from models.training import value_pack
 from models.training.plan_rules import RULES
+from models.training.rank import say
 from models.training.value_pack import input_field, local, other_unit
 from models.training.write_pack import METRICS, card_xml, table, write
 
@@ -219,7 +220,7 @@ def main() -> None:
         "facts.md": facts(found).encode("utf-8"),
     }
     write(args.out / NAME, files | {"manifest.toml": manifest(files)})
-    print(files["facts.md"].decode("utf-8"))
+    say(files["facts.md"].decode("utf-8"))
 
 
 if __name__ == "__main__":

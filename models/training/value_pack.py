@@ -20,6 +20,7 @@ import numpy as np
 
 from models.training import linear_graph, measure, plots, value_measure, value_words
 from models.training.design import Floats, Linear, Term
+from models.training.rank import say
 from models.training.value_measure import Held, Recipe, Rows, Split, ValueSet
 from models.training.value_words import Words
 from models.training.write_pack import LOCAL, card_xml, toml, write
@@ -350,4 +351,4 @@ def run(about: str | None, made: Callable[[Path, int], tuple[Subject, ValueSet, 
     subject, data, study = made(args.data, args.seed)
     files = make(subject, data, study, args.seed)
     write(args.out / subject.words.name, files)
-    print(files["facts.md"].decode("utf-8"))
+    say(files["facts.md"].decode("utf-8"))

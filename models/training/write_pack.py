@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from models.card import NAMESPACE
+from models.training.rank import is_first
 
 SECTIONS = {
     "BasicInfo": ("ModelName", "ModelDeveloper", "DeveloperContact"),
@@ -133,7 +134,9 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def write(folder: Path, files: dict[str, bytes]) -> None:
-    """The pack folder, all but its signature."""
+    """The pack folder, all but its signature; by the first of several processes."""
+    if not is_first():
+        return
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,12 @@
 """One study over several processes and restarts of the gateway: its objects still refer to each other.
 
-Each object is received by a process of its own, which knows of the others nothing but what the vault gives it.
+Each process receives some of the objects, and knows of the others nothing but what the vault gives it.
 """
 
 from __future__ import annotations
 
 import io
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,18 +19,19 @@ from unit.gateway.privacy.conftest import ROOT, build
 from unit.gateway.privacy.test_privacy_study import CLASSES, EXPLICIT_LE, STORAGE, reference, study
 
 HERE = Path(__file__).resolve().parents[1]
+PROCESSES = 3
 RECEIVE = """
-import sys
-from pathlib import Path
+import pickle, sys
 from gateway import config, wiring
 from gateway.flow.receive import ReceivedObject
 from gateway.storage.group_commit import GroupCommitter
-home, url, sop_class, sop_instance, syntax = sys.argv[1:]
+home, url, syntax = sys.argv[1:]
 settings = config.load({"DXGATE_GATEWAY_HOME": home, "DXGATE_DATABASE_URL": url}).settings
 opened = wiring.database(settings)
 commits = GroupCommitter(opened, "receive")
-received = ReceivedObject(sop_class, sop_instance, syntax, sys.stdin.buffer.read(), "dicom:TEST@127.0.0.1")
-assert wiring.receive(settings, opened, commits)(received) == "new"
+receive = wiring.receive(settings, opened, commits)
+for sop_class, sop_instance, dataset in pickle.load(sys.stdin.buffer):
+    assert receive(ReceivedObject(sop_class, sop_instance, syntax, dataset, "dicom:TEST@127.0.0.1")) == "new"
 commits.stop()
 opened.close()
 """
@@ -44,12 +46,15 @@ def gateway(database_url: str, tmp_path: Path) -> Iterator[KeyedGateway]:
 
 def test_a_study_stays_closed_over_processes_and_restarts(gateway: KeyedGateway) -> None:
     """Image, report, presentation state, key objects, segmentation and structures name each other's new UIDs."""
-    for kind, dataset in study(lambda elements, encoding: build({**ROOT, **elements}, encoding)).items():
-        sop_class, sop_instance = STORAGE + CLASSES[kind], reference(kind)[0x00081155][1].decode()
-        told = (str(gateway.home), gateway.database_url, sop_class, sop_instance, EXPLICIT_LE)
+    objects = [
+        (STORAGE + CLASSES[kind], reference(kind)[0x00081155][1].decode(), dataset)
+        for kind, dataset in study(lambda elements, encoding: build({**ROOT, **elements}, encoding)).items()
+    ]
+    assert len(objects) > PROCESSES
+    for number in range(PROCESSES):
         subprocess.run(
-            [sys.executable, "-c", RECEIVE, *told],
-            input=dataset,
+            [sys.executable, "-c", RECEIVE, str(gateway.home), gateway.database_url, EXPLICIT_LE],
+            input=pickle.dumps(objects[number::PROCESSES]),
             env={"PYTHONPATH": str(HERE.parent)},
             check=True,
             timeout=60,

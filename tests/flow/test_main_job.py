@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import redis
 from fhirclient.client import FHIRClient
@@ -87,6 +88,20 @@ def test_a_result_names_exactly_what_made_it(fhir: SyncFHIRClient) -> None:
     inputs = {one["value"] for one in made if one.get("system") == INPUT_DIGEST}
     assert len(inputs) == 2
     assert "AIAST" in json.dumps(report.serialize() if hasattr(report, "serialize") else report)
+
+
+def test_a_search_is_answered_later(gateway: GatewayProcess, fhir: SyncFHIRClient) -> None:
+    """With Prefer: respond-async the running gateway carries a search out by itself; its status leads to the answer."""
+    (report,) = reported(fhir, identifier=PLANTED[0].accession)
+    headers = {"Authorization": f"Bearer {gateway.token()}"}
+    url = f"{gateway.fhir_url}/DiagnosticReport?identifier={PLANTED[0].accession}"
+    kicked = httpx.get(url, headers=headers | {"Prefer": "respond-async"})
+    assert kicked.status_code == 202
+    status = kicked.headers["content-location"]
+    wait_for(lambda: httpx.get(status, headers=headers).status_code == 200, 30, "the answer")
+    (output,) = httpx.get(status, headers=headers).json()["output"]
+    (found,) = json.loads(httpx.get(output["url"], headers=headers).text)["entry"]
+    assert found["resource"]["id"] == report["id"]
 
 
 def test_every_study_is_delivered_once(gateway: GatewayProcess, fhir: SyncFHIRClient) -> None:

@@ -20,7 +20,7 @@ import pytest
 from harness import records
 from harness.gateway_process import GatewayProcess, wait_for
 from harness.planted_run import nothing_in
-from harness.records import LACKING, RISKS, STAY, TUMOUR, Person
+from harness.records import GENOME, LACKING, RISKS, STAY, TUMOUR, Person
 from harness.send import send_folder
 from harness.studies import PLANTED, planted_study
 from harness.traces import broker_memory, needles
@@ -93,6 +93,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
             opened.post(STAY, records.stay(NOW - timedelta(hours=60)))
             opened.post(TUMOUR, records.tumour(YESTERDAY))
             opened.post(LACKING, records.lacking(YESTERDAY))
+            opened.post(GENOME, records.genome())
             yield opened
     finally:
         gateway.stop()
@@ -140,6 +141,22 @@ def test_a_genotype_becomes_phenotype_and_advice(ward: Ward) -> None:
     assert "Avoid" in issue["mitigation"][0]["action"]["text"]
     said = [json.dumps(one) for one in ward.of(RISKS, "Observation")]
     assert any("gene-phenotype" in one and "Poor Metabolizer" in one for one in said)
+
+
+def test_a_vcf_becomes_phenotype_and_advice_and_names_what_lacks(ward: Ward) -> None:
+    """A VCF as DocumentReference, a MolecularSequence with its Observation: what is covered is answered, else named."""
+    (issue,) = ward.of(GENOME, "DetectedIssue")
+    assert "Avoid" in issue["mitigation"][0]["action"]["text"]
+    (file,) = ward.of(GENOME, "DocumentReference")
+    found = [one for one in ward.of(GENOME, "Observation") if "gene-phenotype" in json.dumps(one["code"])]
+    phenotypes = {
+        one["component"][0]["valueCodeableConcept"]["text"]: one["valueCodeableConcept"]["text"] for one in found
+    }
+    assert phenotypes == {"CYP2C19": "Poor Metabolizer", "ABCG2": "Decreased Function"}
+    (sequence,) = ward.of(GENOME, "MolecularSequence")
+    sources = {one["reference"] for one in found[0]["derivedFrom"]}
+    assert {f"DocumentReference/{file['id']}", f"MolecularSequence/{sequence['id']}"} <= sources
+    assert "SLCO1B1: no confident genotype at rs2306283, rs4149056" in ward.report(GENOME)["conclusion"]
 
 
 def test_a_plan_names_what_made_each_rule_speak(ward: Ward) -> None:
@@ -196,7 +213,7 @@ def test_a_record_that_lacks_values_is_refused_with_reasons(ward: Ward) -> None:
 
 def test_no_identity_of_a_record_leaves_the_vault(ward: Ward) -> None:
     """Files, database, log at level debug, broker and what a worker can open hold no word of the posted persons."""
-    people = (RISKS, STAY, TUMOUR, LACKING)
+    people = (RISKS, STAY, TUMOUR, LACKING, GENOME)
     for person in people:
         ward.report(person)
     sought = needles([word for person in people for word in person.words if word != person.born])
@@ -208,7 +225,7 @@ def test_no_identity_of_a_record_leaves_the_vault(ward: Ward) -> None:
     assert memory
     nothing_in("the broker", memory, sought)
     inputs = _inputs(home)
-    assert len(inputs) >= 9
+    assert len(inputs) >= 10
     ids = [place.partition("/")[2] for place in ward.patients.values()]
     born = needles([person.born for person in people] + [YESTERDAY.date().isoformat(), *ids])
     for content in inputs:
@@ -285,7 +302,7 @@ def test_the_console_shows_records_among_studies(ward: Ward) -> None:
         assert text.count("Patient’s record</td>") >= len(ward.patients)
         pages = [browser.get(row) for row in rows]
     assert {page.status_code for page in pages} == {200}
-    (page,) = [one.text for one in pages if "pgx-rules" in one.text]
+    (page,) = [one.text for one in pages if "pgx-rules" in one.text and "diabetes-risk" in one.text]
     assert "CYP2C19: Poor Metabolizer" in page
     assert "<dt>Images</dt>" not in page
     listed = json.loads(ward.gateway.command("study", "list", "--json"))

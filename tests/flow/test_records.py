@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import fixtures_report
-from harness.clinic import Clinic, loaded, observation, person, quantity, worded
+from harness.clinic import BASE, Clinic, loaded, observation, person, quantity, rendered, worded
 from harness.rows import AT
 
 from gateway.domain.report import report_id
-from gateway.domain.study import Study
-from gateway.flow.read_reports import OpenedReport
 from gateway.formats.fhir.bundle import transaction
-from gateway.formats.fhir.render import RenderedReport, render
 from gateway.storage.database import SqlDatabase
 from gateway.storage.record_tables import vault_record_basis
 
-BASE = "https://gateway.example/fhir"
 YESTERDAY = AT - timedelta(days=1)
 LABS = (
     quantity("bmi", "39156-5", 34.0, "kg/m2", YESTERDAY),
@@ -38,25 +32,6 @@ LABS = (
         ],
     ),
 )
-
-
-def rendered(clinic: Clinic, number: int | None = None) -> RenderedReport:
-    """A version of the record's report, the last one if none is named, as an EHR gets it."""
-    with clinic.database.read() as unit:
-        report = unit.reports.get(report_id(clinic.study_id))
-        version = unit.reports.version(report.id, number or report.version)
-        study: Study = unit.studies.get(clinic.study_id)
-        document = OpenedReport(
-            report=report,
-            version=version,
-            study=study,
-            instances=(),
-            identity=replace(fixtures_report.identity(), study_instance_uid="", study_date="", accession_number=""),
-            models={one.id: one for one in unit.models.all()},
-            original_uids={},
-            basis=unit.records.basis(study.id, version.revision),
-        )
-    return render(document, BASE, "General Hospital AI")
 
 
 def test_observations_become_a_risk_assessment(database: SqlDatabase, tmp_path: Path) -> None:

@@ -24,6 +24,16 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
         started.stop()
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """One gateway for the tests that leave it as it is."""
+    started = GatewayProcess(tmp_path_factory.mktemp("undisturbed") / "home")
+    try:
+        yield started.start()
+    finally:
+        started.stop()
+
+
 def _gone(processes: list[psutil.Process]) -> bool:
     return all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in processes)
 
@@ -60,12 +70,12 @@ def test_kill_9_of_the_supervisor_leaves_no_orphan(gateway: GatewayProcess) -> N
     gateway.start()
 
 
-def test_a_second_up_on_the_same_home_is_refused(gateway: GatewayProcess) -> None:
+def test_a_second_up_on_the_same_home_is_refused(undisturbed: GatewayProcess) -> None:
     """Two supervisors on one home would fight over ports and broker: the second ends at once and names the first."""
-    assert gateway.process is not None
+    assert undisturbed.process is not None
     second = subprocess.run(
         [sys.executable, "-m", "gateway.cli", "up"],
-        env=gateway.environment,
+        env=undisturbed.environment,
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -73,13 +83,13 @@ def test_a_second_up_on_the_same_home_is_refused(gateway: GatewayProcess) -> Non
         check=False,
     )
     assert second.returncode == 1
-    assert f"process {gateway.process.pid}" in second.stderr
-    assert gateway.is_ready()
+    assert f"process {undisturbed.process.pid}" in second.stderr
+    assert undisturbed.is_ready()
 
 
-def test_the_doctor_is_content_with_a_running_gateway(gateway: GatewayProcess) -> None:
+def test_the_doctor_is_content_with_a_running_gateway(undisturbed: GatewayProcess) -> None:
     """Beside a running gateway no check fails, and C-ECHO, PING and /readyz are answered."""
-    said = gateway.command("doctor")
+    said = undisturbed.command("doctor")
     assert "answers C-ECHO" in said
     assert "answers PING" in said
     assert "active model(s)" in said

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, select
 
 from gateway.storage import tables
 
-STUDIES = 1
+STUDIES, IMAGES = 1, 2  # two searches and a task: no worker lives for a whole study
 
 
 def states(gateway: GatewayProcess) -> list[str]:
@@ -24,14 +24,13 @@ def states(gateway: GatewayProcess) -> list[str]:
 
 
 def send(gateway: GatewayProcess, folder: Path, number: int) -> None:
-    planted_study(
-        folder, Planted(f"Renew^{number}", f"R-{number}", f"ACCR{number}", "ISO_IR 100"), 1, declare_count=True
-    )
+    planted = Planted(f"Renew^{number}", f"R-{number}", f"ACCR{number}", "ISO_IR 100")
+    planted_study(folder, planted, IMAGES, declare_count=True)
     assert set(store(gateway.dicom_port, sorted(folder.glob("*.dcm")))) == {0}
 
 
 def test_a_worker_that_ends_after_its_share_and_gets_a_new_version_loses_no_study(tmp_path: Path) -> None:
-    """A worker ends after a search and a task, and is started again; a pack copied in meanwhile takes over."""
+    """A worker ends after two images' searches, others go on with the study; a pack copied in meanwhile takes over."""
     workshop = Workshop.at(tmp_path / "made")
     (workshop.folder / "packs").mkdir()
     settings = {

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import fixtures_report
 from harness.rows import AT, patient_row
 from harness.ward import OpenSeal
 
@@ -22,14 +23,17 @@ from gateway.domain.resource import Change, StoredVersion, resource_key
 from gateway.domain.study import Study, record_id
 from gateway.flow.compose import ComposeReport
 from gateway.flow.infer import RunTask
+from gateway.flow.read_reports import OpenedReport
 from gateway.flow.record.settle import SettleRecords
 from gateway.flow.record.watch import WatchRecords
+from gateway.formats.fhir.render import RenderedReport, render
 from gateway.ports import UnitOfWork
 from gateway.storage.blobs_folder import FolderBlobs
 from gateway.storage.database import SqlDatabase
 from workers.engine import Engine, Loaded, load_models
 
 LOINC = "http://loinc.org"
+BASE = "https://gateway.example/fhir"
 _TURN = count()  # keys of one moment have ten random bits only
 Resource = dict[str, Any]
 
@@ -165,3 +169,22 @@ class Clinic:
             newest = max(revision for revision in (1, 2, 3) if unit.records.basis(self.study_id, revision))
             given = unit.records.input(self.study_id, newest, chosen.id)
         return self.seal.open(self.patient, given.blob_key, self.blobs.get(given.blob_key)).decode()  # type: ignore[arg-type]
+
+
+def rendered(clinic: Clinic, number: int | None = None) -> RenderedReport:
+    """A version of the record's report, the last one if none is named, as an EHR gets it."""
+    with clinic.database.read() as unit:
+        report = unit.reports.get(report_id(clinic.study_id))
+        version = unit.reports.version(report.id, number or report.version)
+        study: Study = unit.studies.get(clinic.study_id)
+        document = OpenedReport(
+            report=report,
+            version=version,
+            study=study,
+            instances=(),
+            identity=replace(fixtures_report.identity(), study_instance_uid="", study_date="", accession_number=""),
+            models={one.id: one for one in unit.models.all()},
+            original_uids={},
+            basis=unit.records.basis(study.id, version.revision),
+        )
+    return render(document, BASE, "General Hospital AI")

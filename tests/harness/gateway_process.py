@@ -150,9 +150,9 @@ class GatewayProcess:
 
 
 _ROLES = {
-    "dicom": "serve dicom",
-    "web": "serve web",
-    "sweep": "gateway.cli sweep",
-    "worker": "gateway.cli worker",
+    "dicom": "dxgate dicom",
+    "web": "dxgate web",
+    "sweep": "dxgate sweep",
+    "worker": "dxgate worker",
     "broker": "valkey",
 }

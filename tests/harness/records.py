@@ -46,6 +46,7 @@ class Person:
 RISKS: Final = Person("Brandywine-Okonkwo", "Thaddeus", "MRN-RISK-5541", "male", "1965-05-02")
 STAY: Final = Person("Szczepankiewicz", "Bogumiła", "MRN-STAY-5542", "female", "1958-11-23")
 TUMOUR: Final = Person("Abernathy-Lindqvist", "Persephone", "MRN-TUMR-5543", "female", "1961-07-19")
+GENOME: Final = Person("Featherstonehaugh-Ng", "Cornelius", "MRN-GENO-5545", "male", "1959-09-14")
 LACKING: Final = Person("Vandersteen-Ximenes", "Ottoline", "MRN-LACK-5544", "female", "1970-02-03")
 
 
@@ -56,7 +57,8 @@ def transaction(person: Person | str, resources: Sequence[Resource]) -> Resource
         subject = PERSON
         entries.append({"fullUrl": PERSON, "resource": person.resource, "request": _post("Patient")})
     for number, resource in enumerate(resources, 2):
-        named = {key: value for key, value in resource.items() if key != "id"} | {"subject": {"reference": subject}}
+        whose = "patient" if resource["resourceType"] == "MolecularSequence" else "subject"
+        named = {key: value for key, value in resource.items() if key != "id"} | {whose: {"reference": subject}}
         full_url = f"{PERSON[:-4]}{number:04}"
         entries.append({"fullUrl": full_url, "resource": named, "request": _post(resource["resourceType"])})
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
@@ -124,6 +126,29 @@ def genotype(gene: str, diplotype: str, at: datetime) -> Resource:
     made = observation(f"geno-{gene}", "84413-4", at, valueCodeableConcept={"text": diplotype})
     made["component"] = [{"code": _concept(LOINC, "48018-6"), "valueCodeableConcept": {"text": gene}}]
     return made
+
+
+def genome() -> list[Resource]:
+    """A compressed VCF of two genes, one of them with two sites left out, a drug, and a variant of a third gene."""
+    from harness.genome_file import document, of_pair, variant, vcf, zipped
+
+    lines = [*of_pair("CYP2C19", "*2", "*2"), *of_pair("SLCO1B1", "*1", "*1", without=["rs4149056", "rs2306283"])]
+    drug = {
+        "resourceType": "MedicationStatement",
+        "status": "active",
+        "medicationCodeableConcept": {"text": "Clopidogrel 75 mg oral tablet"},
+    }
+    told = {"start": 88131171, "end": 88131172, "observedAllele": "T", "referenceAllele": "G"}
+    sequence = {
+        "resourceType": "MolecularSequence",
+        "type": "dna",
+        "coordinateSystem": 1,
+        "referenceSeq": {"referenceSeqId": _concept("http://www.ncbi.nlm.nih.gov/refseq", "NC_000004.12")}
+        | {"windowStart": 88131171, "windowEnd": 88131172, "strand": "watson"},
+        "variant": [told | {"variantPointer": {"reference": f"{PERSON[:-4]}0004"}}],
+    }
+    state = variant("state", {"53034-5": "LA6706-1"})
+    return [document(zipped(vcf(lines)), "application/gzip"), drug, state, sequence]
 
 
 def stay(start: datetime) -> list[Resource]:

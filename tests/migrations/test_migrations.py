@@ -23,6 +23,7 @@ from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import BlobKey, ClientId, PersonId
 from gateway.domain.recall import Recall
 from gateway.domain.record import RecordInput
+from gateway.domain.reindex import Reindexing
 from gateway.domain.resource import Change, StoredVersion, resource_key
 from gateway.domain.subscription import Event, Subscriber
 from gateway.storage.audit_trail import AuditKey
@@ -81,7 +82,9 @@ def _fill(url: str) -> None:
         unit.resource_index.put(
             [Change(*each, None) for each in zip((stored, device), indexed_everywhere(), strict=True)]
         )
+        unit.reindexings.begin(Reindexing("r", AT, 7))
         unit.bulk_jobs.add(BulkJob("j", "export", "ehr", "accepted", 0, 0, b"s", AT, AT, None, AT, None))
+        unit.bulk_jobs.add_answers("j", {0: b"sealed"})
         unit.bulk_jobs.add_file(BulkFile(BlobKey("b"), "j", 0, "output", "Patient", 1, None))
         unit.subscriptions.add(Subscriber("s", 1, 1, "requested", False, b"e", 0, 0, 0, 0, AT, None, None, None, None))
         unit.subscriptions.add_events([Event("e", "s", None, AT, 0, "PUT", "Patient", "p", 1)])

@@ -25,7 +25,7 @@ from models.bring.graph import look
 from models.bring.skeleton import manifest
 from models.manifest import ImageManifest
 from models.package import sign, trusted_keys, verify
-from models.registry import find, load
+from models.registry import BUILT_IN, find, load
 from models.runtime.foreign_session import ForeignSession
 from models.runtime.predict import Predictor
 from models.runtime.providers import Policy
@@ -304,3 +304,68 @@ def test_a_pack_lies_under_its_name_or_name_and_version(packed: Path, site: Path
     assert verify(packed.rename(packed.parent / "fna-cytology@1.0.0"), keys).signer
     with pytest.raises(Invalid, match="holds a manifest for"):
         verify((packed.parent / "fna-cytology@1.0.0").rename(packed.parent / "fna-cytology@2.0.0"), keys)
+
+
+VITALS = (("HR", 80.0, 2), ("SysABP", 110.0, 2), ("Temp", 37.0, 5), ("Creatinine", 1.1, 23), ("Lactate", 1.6, 20))
+
+
+def stays(folder: Path, count: int = 40) -> Path:
+    """Made-up stays in the long form; the odd ones are in coma and die, the last has next to no measurement."""
+    folder.mkdir()
+    lines, cases = ["stay,minute,name,value,unit"], ["stay,label,group,Age,Gender,Height,Weight,ICUType,by:sex"]
+    for number in range(count):
+        ill = number % 2
+        cases.append(
+            f"s{number},{'death-in-hospital' if ill else 'survival'},p{number},{50 + number},"
+            f"{'male' if number % 3 else 'female'},,80,medical,{'M' if number % 3 else 'F'}"
+        )
+        series = VITALS[:1] if number == count - 1 else (*VITALS, ("GCS", 4.0 if ill else 14.0, 4))
+        for name, value, hours in series:
+            told = (f"{value * 9 / 5 + 32},[degF]") if name == "Temp" else f"{value + number / 50},"
+            lines += [f"s{number},{hour * 60 + number},{name},{told}" for hour in range(0, 48, hours)]
+    (folder / "measurements.csv").write_text("\n".join(lines) + "\n")
+    (folder / "labels.csv").write_text("\n".join(cases) + "\n")
+    return folder
+
+
+@pytest.fixture
+def icu(tmp_path: Path) -> Path:
+    """The built-in pack on series, to be measured on stays of somebody else."""
+    return Path(shutil.copytree(BUILT_IN / "icu-deterioration-gru", tmp_path / "icu-deterioration-gru"))
+
+
+def test_series_are_measured_from_a_folder(icu: Path, tmp_path: Path) -> None:
+    """Stays in the long form go the road of a hospital's: units, guards and all; one is refused and counted."""
+    told = ("--data", str(stays(tmp_path / "stays")), "--sensitivity", "0.8")
+    assert main(["model", "evaluate", str(icu), *told]) == 0
+    found = json.loads((icu / "evaluation.json").read_text())
+    assert found["refused"] == {"n": 1, "by_reason": {"too-little": 1}}
+    assert found["test"]["auc"]["value"] > 0.95
+    assert {"sex: M", "sex: F"} <= set(found["subgroups"])
+    manifest = draft.manifest_of(icu)
+    assert manifest.output.threshold == found["chosen_on_validation"]["threshold"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("measurements.csv", "HR,", "Pulse,"), "measurements.csv line 2: name"),
+        (("measurements.csv", "s0,0,HR,80.0", "s0,0,HR,fast"), "measurements.csv line 2: value"),
+        (("measurements.csv", "s0,0,HR", "s0,soon,HR"), "measurements.csv line 2: value"),
+        (("measurements.csv", ",minute", ",when"), "no column minute"),
+        (("labels.csv", "s0,survival", ",survival"), "labels.csv line 2: stay"),
+        (("labels.csv", ",ICUType", ",Ward"), "no column ICUType"),
+    ],
+)
+def test_stays_that_cannot_be_used_are_named(
+    icu: Path, tmp_path: Path, change: tuple[str, str, str], complaint: str
+) -> None:
+    """An unknown name, no number, a missing column: the file and the line, and nothing is written."""
+    data, before = stays(tmp_path / "stays", 4), (icu / "evaluation.json").read_bytes()
+    file, old, new = change
+    text = (data / file).read_text()
+    assert old in text
+    (data / file).write_text(text.replace(old, new, 1))
+    with pytest.raises(Invalid, match=complaint):
+        evaluate.evaluate(icu, data, Wish())
+    assert (icu / "evaluation.json").read_bytes() == before

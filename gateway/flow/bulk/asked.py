@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 import msgspec
 
-from gateway.domain.bulk import BulkJob
+from gateway.domain.bulk import BulkJob, BulkKind
 from gateway.domain.errors import Fault
 from gateway.privacy.resource_bodies import open_body, seal_body
 from gateway.privacy.vault import PatientRecord
 
 _TABLE = "BulkJob"
+T = TypeVar("T")
 
 
 class AskedExport(msgspec.Struct, frozen=True):
@@ -25,6 +27,22 @@ class AskedExport(msgspec.Struct, frozen=True):
     filters: tuple[str, ...] = ()
 
 
+class AskedRequest(msgspec.Struct, frozen=True):
+    """A request as it came in, but for its body; `scopes`, `person`, `address` and `number` are the caller's."""
+
+    url: str
+    shape: str
+    method: str
+    kind: str
+    fields: tuple[tuple[str, str], ...]
+    lenient: bool
+    headers: dict[str, str]
+    scopes: tuple[str, ...]
+    person: str
+    address: str
+    number: str
+
+
 class AskedImport(msgspec.Struct, frozen=True):
     """`inputs` are type and address; none where the lines came with the request."""
 
@@ -32,18 +50,34 @@ class AskedImport(msgspec.Struct, frozen=True):
     inputs: tuple[tuple[str, str], ...] = ()
 
 
-def sealed(house: PatientRecord, job_id: str, asked: AskedExport | AskedImport) -> bytes:
+Whatever = AskedExport | AskedImport | AskedRequest
+
+
+def sealed(house: PatientRecord, job_id: str, asked: Whatever) -> bytes:
     """For the job's row."""
     return seal_body(house, _TABLE, job_id, 1, msgspec.json.encode(asked))
 
 
 def asked_export(house: PatientRecord, job: BulkJob) -> AskedExport:
-    if job.kind != "export":
-        raise Fault("an import is no export")
-    return msgspec.json.decode(open_body(house, _TABLE, job.id, 1, job.sealed), type=AskedExport)
+    return _asked(house, job, "export", AskedExport)
 
 
 def asked_import(house: PatientRecord, job: BulkJob) -> AskedImport:
-    if job.kind != "import":
-        raise Fault("an export is no import")
-    return msgspec.json.decode(open_body(house, _TABLE, job.id, 1, job.sealed), type=AskedImport)
+    return _asked(house, job, "import", AskedImport)
+
+
+def asked_request(house: PatientRecord, job: BulkJob) -> AskedRequest:
+    return _asked(house, job, "request", AskedRequest)
+
+
+def url_of(house: PatientRecord, job: BulkJob) -> str:
+    """The request as the manifest repeats it."""
+    readers: dict[BulkKind, Callable[[PatientRecord, BulkJob], Whatever]]
+    readers = {"export": asked_export, "import": asked_import, "request": asked_request}
+    return readers[job.kind](house, job).url
+
+
+def _asked(house: PatientRecord, job: BulkJob, kind: BulkKind, form: type[T]) -> T:
+    if job.kind != kind:
+        raise Fault(f"this job is no {kind}")
+    return msgspec.json.decode(open_body(house, _TABLE, job.id, 1, job.sealed), type=form)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.criterion import Criterion, Place
-from gateway.domain.errors import Busy, Deleted, Forbidden, Missing
+from gateway.domain.errors import Deleted, Forbidden, Missing
 from gateway.domain.resource import StoredVersion, resource_key
 from gateway.flow.bulk.asked import AskedExport, asked_export
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
+from gateway.flow.bulk.lease import JobEnded, lease_end
 from gateway.flow.record.references import local_name
 from gateway.flow.record.store import Record
 from gateway.flow.scopes import permits
@@ -26,7 +27,6 @@ from gateway.formats.fhir.subscription.wish import read_search
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import Database, UnitOfWork
 
-LEASE: Final = timedelta(seconds=60)
 _PAGE: Final = 200
 MAX_MEMBERS: Final = 10_000
 
@@ -53,7 +53,7 @@ class RunExport:
     base: str
 
     def __call__(self, job: BulkJob, now: datetime) -> int:
-        """How many resources were exported; Busy where the job was cancelled meanwhile."""
+        """How many resources were exported; JobEnded where the job was cancelled meanwhile."""
         self._forget_earlier(job)
         asked = asked_export(self.files.vault.house(), job)
         done = 0
@@ -121,7 +121,7 @@ class RunExport:
         with self.database.begin(actor) as unit:
             if not unit.bulk_jobs.progress(job, {"step": done + count}):
                 self.files.delete(file)
-                raise Busy("the job was ended")
+                raise JobEnded
             unit.bulk_jobs.add_file(file)
             unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
             unit.commit()
@@ -130,7 +130,7 @@ class RunExport:
     def _renew(self, job: BulkJob) -> None:
         with self.database.begin("bulk") as unit:
             if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
-                raise Busy("the job was ended")
+                raise JobEnded
             unit.commit()
 
     def _forget_earlier(self, job: BulkJob) -> None:
@@ -155,11 +155,6 @@ class RunExport:
         said = [one.get("entity", {}).get("reference", "") for one in members if not one.get("inactive")]
         names = [name for one in said if (name := local_name(one, self.base)) is not None and name[0] == "Patient"]
         return frozenset(one.owner for one in unit.resources.named(names).values() if not one.is_deleted)
-
-
-def lease_end() -> datetime:
-    """Until when a job is held from now on."""
-    return datetime.now(UTC) + LEASE
 
 
 def _is_wanted(

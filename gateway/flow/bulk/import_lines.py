@@ -15,8 +15,8 @@ from gateway.domain.access import Client
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Busy, Category, Forbidden, GatewayError
 from gateway.flow.bulk.asked import asked_import
-from gateway.flow.bulk.export import lease_end
 from gateway.flow.bulk.files import BulkFiles
+from gateway.flow.bulk.lease import JobEnded, lease_end
 from gateway.flow.record.asked import Asked, Plan
 from gateway.flow.record.store import Record
 from gateway.flow.record.write import Overtaken
@@ -96,7 +96,7 @@ class RunImport:
             with self.database.begin("bulk") as unit:
                 if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
                     self.files.delete(file)
-                    raise Busy("the job was ended")
+                    raise JobEnded
                 unit.bulk_jobs.add_file(file)
                 unit.commit()
             have.append(file)
@@ -140,7 +140,7 @@ class RunImport:
             with self.database.begin(actor) as unit:
                 after = {"step": lines[-1].number + 1, "lease_until": lease_end()}
                 if not unit.bulk_jobs.progress(work.job, after):
-                    raise Busy("the job was ended")
+                    raise JobEnded
                 if self.record.write(unit, plan, actor) is None:
                     return False
                 if told is not None:

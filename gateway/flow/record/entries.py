@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.flow.record.genome_files import holds_vcf
+
 Resource = Mapping[str, Any]
 OBSERVED = frozenset({"final", "amended", "corrected"})
 PRESENT = frozenset({"active", "recurrence", "relapse"})
 TAKEN = frozenset({"active", "intended"})
-READ = frozenset(
-    {"Patient", "Observation", "Condition", "MedicationStatement", "MedicationRequest", "FamilyMemberHistory"}
-)
+FILES = frozenset({"DocumentReference", "Media"})  # read only where they hold a VCF
+READ = FILES | {
+    "Patient", "Observation", "Condition", "MedicationStatement", "MedicationRequest", "FamilyMemberHistory",
+    "MolecularSequence",
+}  # fmt: skip
 FAMILY = "family:"  # before the system of a code that a relative has
 _AI = "AIAST"
 MOST_PARTS = 64  # codings of one concept, conditions of one relative
@@ -51,7 +55,8 @@ def is_read(resource: Resource) -> bool:
     """Whether models read this resource at all."""
     labels = (resource.get("meta") or {}).get("security") or ()
     from_ai = any(isinstance(label, Mapping) and label.get("code") == _AI for label in labels)
-    return resource.get("resourceType") in READ and not from_ai
+    kind = resource.get("resourceType")
+    return kind in READ and not from_ai and (kind not in FILES or holds_vcf(resource))
 
 
 def patient_of(resources: Sequence[Resource]) -> Resource:
@@ -155,4 +160,7 @@ _READERS = {
     "MedicationRequest": _medication,
     "FamilyMemberHistory": _family,
     "Patient": _nothing,
+    "DocumentReference": _nothing,
+    "Media": _nothing,
+    "MolecularSequence": _nothing,
 }

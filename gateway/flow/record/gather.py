@@ -14,8 +14,10 @@ from typing import Any
 
 from gateway.domain.record import InputDocument, Needs, Sought, Value, Wanted
 from gateway.domain.ucum import convert
-from gateway.flow.record.entries import Entry, Resource, entries, patient_of, time_of, words
-from gateway.flow.record.genotypes import genotypes
+from gateway.flow.record.entries import Entry, Resource, entries, is_read, patient_of, time_of, words
+from gateway.flow.record.genome_files import agreed, doubts, genome_files
+from gateway.flow.record.genotypes import genotypes, unusable
+from gateway.flow.record.variants import variants
 
 LOINC = "http://loinc.org"
 AGE, SEX = Sought(LOINC, "30525-0"), Sought(LOINC, "76689-9")
@@ -28,16 +30,27 @@ _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Gathered:
-    """The document of one model, the resources it came from, what is missing, and when to look again (None: never)."""
+    """The document of one model, the resources it came from, what is missing, and when to look again (None: never).
+
+    `begun`: a stay of which enough is there to look again when its window is over; `measured`: as much as the model
+    asks, so that what else is missing is told beside the answers of other models.
+    """
 
     document: InputDocument
     basis: tuple[str, ...]
     missing: tuple[str, ...]
     again_at: datetime | None = None
+    begun: bool = False
+    measured: bool = False
 
     @property
     def is_complete(self) -> bool:
         return not self.missing and self.again_at is None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the model is asked though it lacks something: it refuses, and the report says why."""
+        return self.begun and self.measured and self.again_at is None
 
 
 @dataclass(frozen=True)
@@ -92,9 +105,16 @@ def _plan(record: _Record, needs: Needs, facts: tuple[str, ...]) -> Gathered:
 def _genotypes(resources: Sequence[Resource], needs: Needs, record: _Record) -> Gathered:
     found, basis = genotypes(resources, needs.genes)
     drugs, taken = _drugs(resources, needs.drugs)
-    document = InputDocument("genotype", record.age, record.sex, genotypes=found, drugs=drugs)
-    missing = () if found else ("a reported genotype or phenotype of a gene that the rules know",)
-    return Gathered(document, (*basis, *taken), missing)
+    read = [one for one in resources if is_read(one)]
+    heard = [*unusable(read, needs.genes), *genome_files(read, needs.sites), *variants(read, needs.sites)]
+    calls = agreed(heard)
+    unread = doubts(heard, calls)
+    document = InputDocument(
+        "genotype", record.age, record.sex, genotypes=found, drugs=drugs, calls=calls, unread=unread
+    )
+    missing = () if found or heard else ("a reported genotype or phenotype of a gene that the rules know",)
+    sources = (one.source for one in heard)
+    return Gathered(document, tuple(dict.fromkeys((*basis, *taken, *sources))), missing)
 
 
 def _series(record: _Record, needs: Needs) -> Gathered:
@@ -118,7 +138,10 @@ def _series(record: _Record, needs: Needs) -> Gathered:
     document = InputDocument("series", record.age, record.sex, values=tuple(values), statics=statics)
     end = start + timedelta(minutes=needs.window_minutes)
     missing = (*_missing(needs.statics, statics, 0), *_unmeasured(values, needs.measured_min))
-    return Gathered(document, tuple(dict.fromkeys([*basis, *said])), missing, end if end > record.at else None)
+    again_at, known = end if end > record.at else None, len({value.name for value in values})
+    begun = known * 2 >= needs.measured_min and len({one.minute for one in values}) > 1  # one visit's signs are no stay
+    sources = tuple(dict.fromkeys([*basis, *said]))
+    return Gathered(document, sources, missing, again_at, begun, known >= needs.measured_min)
 
 
 def _unmeasured(values: Sequence[Value], least: int) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Genotypes that a laboratory has reported, from Observations of the Genomics Reporting guide (STU2).
 
 A genotype observation (LOINC 84413-4) names the diplotype, a metabolizer observation (53040-2) the phenotype; the
-gene is the component 48018-6. Alleles are never called here from variants or sequence: that is the laboratory's.
+gene is the component 48018-6. What is told of single variants is read in `variants.py`, a VCF in `genome_files.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 
 from gateway.domain.record import Genotype
 from gateway.flow.record.entries import OBSERVED, Resource, is_read, words
+from gateway.flow.record.genome_files import Heard
 
 GENOTYPE, PHENOTYPE, GENE = "84413-4", "53040-2", "48018-6"
+UNUSABLE = "a reported genotype names no gene of the tables, or is not written as two alleles or as a phenotype"
 _LOINC = "http://loinc.org"
 _DIPLOTYPE = re.compile(r"[A-Za-z0-9*+.:>_() -]{1,60}/[A-Za-z0-9*+.:>_() -]{1,60}")
 _GENE = re.compile(r"[A-Z][A-Z0-9-]{1,15}")
@@ -27,17 +29,28 @@ def genotypes(resources: Sequence[Resource], genes: Sequence[str]) -> tuple[tupl
     """
     found: dict[str, tuple[str, Genotype, str]] = {}
     for resource in resources:
-        if resource.get("resourceType") != "Observation" or not is_read(resource):
-            continue
-        if resource.get("status") not in OBSERVED:
-            continue
-        for one in _reported(resource):
+        for one in _reported(resource) if _counts(resource) else ():
             when = str(resource.get("effectiveDateTime") or resource.get("issued") or "")
             rank = f"{when}|{'2' if one.diplotype else '1'}"  # the same report: a diplotype says more than a phenotype
             if one.gene in genes and rank >= found.get(one.gene, ("",))[0]:
                 found[one.gene] = (rank, one, f"Observation/{resource.get('id')}")
     chosen = [found[gene] for gene in sorted(found)]
     return tuple(one for _, one, _ in chosen), tuple(dict.fromkeys(source for _, _, source in chosen))
+
+
+def unusable(resources: Sequence[Resource], genes: Sequence[str]) -> list[Heard]:
+    """Reports of a genotype or a phenotype of which nothing can be taken; without a word of them."""
+    return [
+        Heard(f"Observation/{resource.get('id')}", unread=UNUSABLE)
+        for resource in resources
+        if _counts(resource)
+        and {code for system, code in _codings(resource.get("code")) if system == _LOINC} & {GENOTYPE, PHENOTYPE}
+        and not any(one.gene in genes for one in _reported(resource))
+    ]
+
+
+def _counts(resource: Resource) -> bool:
+    return resource.get("resourceType") == "Observation" and is_read(resource) and resource.get("status") in OBSERVED
 
 
 def _reported(resource: Resource) -> Iterator[Genotype]:

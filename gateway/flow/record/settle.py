@@ -17,8 +17,9 @@ from gateway.domain.model import ServedModel
 from gateway.domain.record import RecordInput
 from gateway.domain.report import report_id
 from gateway.domain.study import Study, record_id
-from gateway.flow.record.entries import READ, Resource, is_read
+from gateway.flow.record.entries import FILES, READ, Resource, is_read
 from gateway.flow.record.gather import Gathered, gather
+from gateway.flow.record.genome_files import MOST_FILES
 from gateway.flow.settle import plan
 from gateway.formats import record_document
 from gateway.ports import BlobStore, Database, ObjectSeal, OpenResource, SealIdentity, UnitOfWork
@@ -62,8 +63,8 @@ class SettleRecords:
             known = unit.records.last_digests(study.id)
             facts = _facts(unit, study)
         made = [(model, gather(resources, model.needs, self.now(), facts)) for model in models if model.needs]
-        ready = [(model, one) for model, one in made if one.is_complete] or _lacking(made)
-        again = min((one.again_at for _, one in made if one.again_at and not one.missing), default=None)
+        ready = [(model, one) for model, one in made if one.is_complete or one.is_told] or _lacking(made)
+        again = min((one.again_at for _, one in made if one.again_at and (one.begun or not one.missing)), default=None)
         kept = [self._kept(study, model, one) for model, one in ready]
         is_new = {one.model_id: one.digest for one, _, _ in kept} != known
         if is_new:
@@ -111,20 +112,31 @@ class SettleRecords:
 
     def _resources(self, unit: UnitOfWork, study: Study) -> list[Resource]:
         found: list[Resource] = []
+        files: list[Resource] = []  # the newest alone stay in memory
         after = 0
         while len(found) < MOST_RESOURCES:
             page = unit.resources.of_owner(study.patient, PAGE, after)
-            opened = (self.open_resource(unit, one) for one in page if one.type in READ and not one.is_deleted)
-            found += [one for one in opened if is_read(one)]
+            for one in page:
+                opened = self.open_resource(unit, one) if one.type in READ and not one.is_deleted else {}
+                if is_read(opened):
+                    (files if one.type in FILES else found).append(opened)
+                    del files[:-MOST_FILES]
             if len(page) < PAGE:
                 break
             after = page[-1].key
-        return found
+        return found + files
 
 
 def _lacking(made: Sequence[tuple[ServedModel, Gathered]]) -> list[tuple[ServedModel, Gathered]]:
-    """Where no model is complete, those that some value is for: they refuse, and the report tells what is lacking."""
-    return [(model, one) for model, one in made if one.basis and model.needs and model.needs.kind == "record"]
+    """Where no model is complete, those that some value is for: they refuse, and the report tells what is lacking.
+
+    A stay is not lacking while its window is open, and a drug alone asks for no genotype.
+    """
+    return [
+        (model, one)
+        for model, one in made
+        if one.basis and one.again_at is None and model.needs and model.needs.kind in ("record", "series")
+    ]
 
 
 def _as_it_was(unit: UnitOfWork, study: Study) -> None:

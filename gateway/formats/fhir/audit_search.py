@@ -1,61 +1,90 @@
-"""How the audit trail is searched: its rows lie outside of the store of resources and have parameters of their own."""
+"""How the audit trail is searched: read like any search, and of what was read only what its rows can answer.
+
+The rows lie outside of the store of resources (R4 AuditEvent, IHE ITI-81), so what it has of the official parameters
+stands here: with which modifiers, and what they mean of a row.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, get_args
 
-ParameterType = Literal["token", "reference", "date", "string"]
+from gateway.domain.criterion import Chained, Criterion, Modifier, Prefix, SpanWanted, Wanted
+from gateway.domain.errors import Invalid, Unsupported
+from gateway.domain.search_parameter import Parameter
+from gateway.formats.fhir.search.parameters import parameters
+from gateway.formats.fhir.search.query import SearchQuery, search_query
+from gateway.formats.fhir.search.read_wanted import Reading
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """A search parameter. `plain` is False where it is served only in one of its `forms`.
-
-    `forms` are the full names that a client may write beside the plain one: a chain (`patient.identifier`,
-    `subject:Patient.identifier`) or a modifier (`based-on:identifier`).
-    """
-
-    name: str
-    type: ParameterType
-    documentation: str
-    forms: tuple[str, ...] = ()
-    plain: bool = True
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name, *self.forms) if self.plain else self.forms
+TRAIL: Final = "AuditEvent"
+NEWEST_FIRST: Final = frozenset({"date", "_lastUpdated"})
+_PREFIXES: Final = frozenset(get_args(Prefix)) - {"ne", "ap"}
 
 
 @dataclass(frozen=True)
-class Served:
-    """A type that is searched outside of the store, with its parameters and includes."""
+class OfTrail:
+    """A parameter that the trail is searched by. Without the empty modifier it is served with one alone."""
 
-    type: str
     documentation: str
-    parameters: tuple[Parameter, ...]
-    includes: tuple[str, ...] = ()
-    reverse_includes: tuple[str, ...] = ()
-
-    def parameter(self, name: str) -> Parameter | None:
-        """The parameter that a client writes as `name`, in any of its forms."""
-        return next((each for each in self.parameters if name in each.names), None)
+    modifiers: tuple[Modifier, ...] = ("",)
 
 
-AUDIT_EVENT = Served(
-    "AuditEvent",
-    "A row of the audit trail; immutable. Needs a scope that names AuditEvent. Newest first.",
-    (
-        Parameter("_id", "token", "Number of the row."),
-        Parameter("date", "date", "When it happened; prefixes eq, ge, gt, le, lt."),
-        Parameter("_lastUpdated", "date", "The same as date."),
-        Parameter("type", "token", "audit-event-type#rest, or a DICOM audit code."),
-        Parameter("subtype", "token", "restful-interaction code, DICOM code, or urn:dxgate:audit-event|event."),
-        Parameter("action", "token", "C, R, U, D or E."),
-        Parameter("outcome", "token", "0, 4 or 8."),
-        Parameter("agent-name", "string", "Exact name of the client, person or part that acted."),
-        Parameter("agent", "reference", "By name of the agent.", ("agent:identifier",), plain=False),
-        Parameter("entity", "reference", "Type/id of what was accessed."),
-        Parameter("patient", "reference", "In whose record; Patient/id or identifier.", ("patient.identifier",)),
+SERVED: Final[Mapping[str, OfTrail]] = {
+    "_id": OfTrail("Number of the row."),
+    "_lastUpdated": OfTrail("The same as date."),
+    "action": OfTrail("C, R, U, D or E; also :not.", ("", "not")),
+    "agent": OfTrail("Only as agent:identifier: the name of the client, person or part that acted.", ("identifier",)),
+    "agent-name": OfTrail("The whole name of the client, person or part that acted.", ("", "exact")),
+    "date": OfTrail("When it happened; one date, prefixes eq, gt, ge, lt, le, sa, eb; repeat it for a range."),
+    "entity": OfTrail("Type/id, or id, of what was accessed."),
+    "outcome": OfTrail("0, 4, 8 or 12; also :not.", ("", "not")),
+    "patient": OfTrail("In whose record: Patient/id, patient:identifier, patient.identifier.", ("", "identifier")),
+    "subtype": OfTrail(
+        "restful-interaction code, DICOM code, or urn:dxgate:audit-event|event; also :not.", ("", "not")
     ),
-)
+    "type": OfTrail("audit-event-type#rest, or a DICOM audit code; also :not.", ("", "not")),
+}
+
+
+def trail_parameters() -> list[Parameter]:
+    """Those of the official ones that are served."""
+    return [parameter for code, parameter in parameters(TRAIL).items() if code in SERVED]
+
+
+def trail_query(fields: Sequence[tuple[str, str]], reading: Reading, *, lenient: bool) -> SearchQuery:
+    """Unsupported or Invalid, naming the first parameter that is wrong."""
+    return search_query(TRAIL, fields, replace(reading, trail=True), lenient=lenient, served=_insist)
+
+
+def _insist(query: SearchQuery) -> None:
+    """Unsupported where the parameter that was read last asks for what the rows do not tell."""
+    if query.includes:
+        raise Unsupported("nothing is included with the audit trail")
+    for order in query.order:
+        if len(query.order) > 1 or order.parameter.code not in NEWEST_FIRST or not order.descending:
+            raise Unsupported("the audit trail is shown newest first, which is _sort=-date")
+    for criterion in query.criteria[-1:]:
+        _insist_on(criterion)
+
+
+def _insist_on(criterion: Criterion) -> None:
+    if isinstance(criterion, Chained) and criterion.parameter.code == "patient":
+        if all(_is_identifier(inner) for _, inner in criterion.inner):
+            return
+        raise Unsupported("of a patient's own parameters the audit trail is searched by patient.identifier alone")
+    if not isinstance(criterion, Wanted) or criterion.parameter.code not in SERVED:
+        raise Unsupported("the audit trail is not searched by that; see [base]/metadata")
+    code = criterion.parameter.code
+    if criterion.modifier not in SERVED[code].modifiers:
+        raise Unsupported(f"the audit trail is not searched by {code} in this form: {SERVED[code].documentation}")
+    for value in criterion.values:
+        if isinstance(value, SpanWanted):
+            if len(criterion.values) > 1:
+                raise Invalid(f"the parameter {code} takes one date; repeat the parameter for a range")
+            if value.prefix not in _PREFIXES:
+                raise Unsupported(f"a date's prefix is one of {', '.join(sorted(_PREFIXES))}")
+
+
+def _is_identifier(criterion: Criterion) -> bool:
+    return isinstance(criterion, Wanted) and criterion.parameter.code == "identifier" and criterion.modifier == ""

@@ -18,6 +18,7 @@ from gateway.domain.ids import derive_id
 from gateway.formats.fhir import identifier
 from gateway.formats.fhir.element import Resource, element
 from gateway.formats.fhir.render import RenderedReport
+from gateway.formats.fhir.search.wording import escaped
 
 # Wire law: a resource stands after those it refers to, for servers that take entries in order.
 _ORDER = (
@@ -132,9 +133,7 @@ def search_token(system: str | None, value: str) -> str:
 
 def _escaped(value: str) -> str:
     """`value` with FHIR's own escapes (R4 3.1.1.5), then percent-encoded but for what every server takes as it is."""
-    for special in "\\,|$":
-        value = value.replace(special, f"\\{special}")
-    return quote(value, safe=":/.-_~")
+    return quote(escaped(value), safe=":/.-_~")
 
 
 def _rewritten(value: Any, addresses: Mapping[str, str], ours: str) -> Any:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.domain.search_parameter import Parameter
-from gateway.formats.fhir.audit_search import AUDIT_EVENT
-from gateway.formats.fhir.audit_search import Parameter as OwnParameter
+from gateway.formats.fhir.audit_search import SERVED, TRAIL, trail_parameters
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_address
@@ -31,6 +30,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "Subscription": (SUBSCRIPTION_PROFILE,),
 }
 _SYSTEM_LEVEL = frozenset({"transaction", "batch", "search-system", "history-system"})
+_LATER = "Searches, batches and transactions are answered later where Prefer: respond-async asks for it."
 _HIDDEN = "By its beginning, three letters or more, or :exact; names are indexed as keyed hashes."
 _HIDDEN_DATE = "By day, month or year; indexed as keyed hashes."
 
@@ -57,6 +57,7 @@ def capability_statement(able: Capabilities) -> Resource:
     """The statement for `GET [base]/metadata`."""
     rest = element(
         mode="server",
+        documentation=_LATER if "batch" in able.system else None,
         security=able.security or _security(),
         resource=[_resource(able, kind) for kind in sorted(able.interactions)],
         interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
@@ -88,7 +89,7 @@ def _security() -> Resource:
 def _resource(able: Capabilities, kind: str) -> Resource:
     codes = able.interactions[kind]
     searches = "search-type" in codes
-    in_store = searches and kind != AUDIT_EVENT.type
+    in_store = searches and kind != TRAIL
     return element(
         extension=topics(able.base_url) if kind == "Subscription" else [],
         type=kind,
@@ -103,9 +104,7 @@ def _resource(able: Capabilities, kind: str) -> Resource:
         conditionalDelete="single" if "delete" in codes else "not-supported",
         referencePolicy=["literal", "logical"],
         searchInclude=list(include_values(kind)) if in_store else [],
-        searchRevInclude=list(reverse_include_values(kind, sorted({*able.interactions} - {AUDIT_EVENT.type})))
-        if in_store
-        else [],
+        searchRevInclude=list(reverse_include_values(kind, sorted({*able.interactions} - {TRAIL}))) if in_store else [],
         searchParam=_parameters(kind) if searches else [],
         operation=[_operation(able, kind, name) for name in able.operations.get(kind, ())],
     )
@@ -118,16 +117,9 @@ def _versioning(codes: Sequence[str]) -> str:
 
 
 def _parameters(kind: str) -> list[Resource]:
-    if kind == AUDIT_EVENT.type:
-        return [_own_parameter(each) for each in AUDIT_EVENT.parameters]
+    if kind == TRAIL:
+        return [_parameter(each) | {"documentation": SERVED[each.code].documentation} for each in trail_parameters()]
     return [_parameter(each) for each in parameters(kind).values()]
-
-
-def _own_parameter(parameter: OwnParameter) -> Resource:
-    forms = "" if not parameter.forms else f" Also as: {', '.join(parameter.forms)}."
-    if not parameter.plain:
-        forms = f" Only as: {', '.join(parameter.forms)}."
-    return {"name": parameter.name, "type": parameter.type, "documentation": parameter.documentation + forms}
 
 
 def _parameter(parameter: Parameter) -> Resource:

@@ -16,7 +16,7 @@ from gateway.formats.fhir import identifier
 from gateway.formats.fhir.device import device_reference
 from gateway.formats.fhir.element import Resource, element, instant, reference
 from gateway.formats.fhir.organization import organization_reference
-from gateway.formats.fhir.record_observation import basis, labelled, method, status
+from gateway.formats.fhir.record_observation import DERIVABLE, basis, labelled, method, status
 from gateway.formats.fhir.text import line, paragraphs
 from gateway.ports import ReportDocument
 
@@ -47,7 +47,7 @@ def phenotype_observations(
             note=[{"text": line(f"Reported: {one.genotype}. Source: {one.source}", 1024)}],
             method={"text": method(finding)},
             device=device_reference(finding.made_by),
-            derivedFrom=[each for each in basis(finding, document) if each["reference"].startswith("Observation/")],
+            derivedFrom=[each for each in basis(finding, document) if each["reference"].startswith(DERIVABLE)],
             component=[{"code": GENE, "valueCodeableConcept": {"text": line(one.gene)}}],
         )
 

@@ -19,7 +19,7 @@ from gateway.ports import ReportDocument
 
 LISTED_SOURCES = 500
 _STATUSES = {"appended": "final"}  # an appendix leaves the earlier findings as they were
-_DERIVABLE = ("Observation/", "QuestionnaireResponse/", "DocumentReference/")
+DERIVABLE = ("Observation/", "QuestionnaireResponse/", "DocumentReference/", "Media/", "MolecularSequence/")
 
 
 def record_observation(finding: Finding, document: ReportDocument, organization_name: str, base_url: str) -> Resource:
@@ -45,7 +45,7 @@ def record_observation(finding: Finding, document: ReportDocument, organization_
         note=[{"text": text} for text in _notes(finding, answer)],
         method={"text": method(finding)},
         device=device_reference(finding.made_by),
-        derivedFrom=[each for each in basis(finding, document) if each["reference"].startswith(_DERIVABLE)],
+        derivedFrom=[each for each in basis(finding, document) if each["reference"].startswith(DERIVABLE)],
         component=list(_components(finding, answer)),
     )
 

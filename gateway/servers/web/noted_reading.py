@@ -25,6 +25,7 @@ from gateway.ports import (
     Quotas,
     Recalls,
     Records,
+    Reindexings,
     Reports,
     ResourceIndex,
     Resources,
@@ -162,6 +163,10 @@ class NotedReading:
     @property
     def bulk_jobs(self) -> BulkJobs:
         return self._unit.bulk_jobs
+
+    @property
+    def reindexings(self) -> Reindexings:
+        return self._unit.reindexings
 
     @property
     def access(self) -> Access:

@@ -1,7 +1,8 @@
-"""Claims about the supervisor, tried on small programs of our own."""
+"""Claims about the supervisor, tried on small programs of our own: each as a new interpreter and as a fork."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from gateway.domain.errors import Conflict
 from gateway.supervisor import BackOff, only_one
 
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG and forks are for Linux alone")
 LIMIT = 30.0  # seconds until a wait counts as failed
 
 PRELUDE = """
@@ -24,10 +26,11 @@ import asyncio, sys, time, os, pathlib
 from gateway.child import Role
 from gateway.supervisor import Supervisor, BackOff
 from gateway.domain.errors import GatewayError
-FOLDER = pathlib.Path(sys.argv[1])
+FOLDER, FORKS = pathlib.Path(sys.argv[1]), sys.argv[2] == "fork"
 def python(name, code, **more):
     head = f"FOLDER, NAME = pathlib.Path({str(FOLDER)!r}), {name!r}" + CHILD
-    return Role(name, (sys.executable, "-c", "import os, sys, time, signal, pathlib, subprocess; " + head + code),
+    whole = "import os, sys, time, signal, pathlib, subprocess; " + head + code
+    return Role(name, (sys.executable, "-c", whole), run=(lambda: exec(whole, {}) or 0) if FORKS else None,
         is_ready=lambda pid: (FOLDER / f"{name}-{pid}.ready").exists(), **more)
 CHILD = '''
 def ready():
@@ -51,12 +54,12 @@ def run(*stages, **more):
 class Started:
     """A supervisor in a process of its own, with what it says."""
 
-    def __init__(self, folder: Path, program: str) -> None:
+    def __init__(self, folder: Path, program: str, way: str) -> None:
         self.folder = folder
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PRELUDE + textwrap.dedent(program), str(folder)],
+                [sys.executable, "-c", PRELUDE + textwrap.dedent(program), str(folder), way],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -93,12 +96,12 @@ def gone(processes: list[psutil.Process]) -> bool:
     return all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in processes)
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Started]]:
+@pytest.fixture(params=["program", pytest.param("fork", marks=ON_LINUX)])
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Started]]:
     started: list[Started] = []
 
     def begin(program: str) -> Started:
-        started.append(Started(tmp_path, program))
+        started.append(Started(tmp_path, program, request.param))
         return started[-1]
 
     yield begin
@@ -182,7 +185,7 @@ def test_a_killed_leader_takes_its_group_along(start: Callable[[str], Started]) 
     assert one.stop() == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG exists on Linux alone")
+@ON_LINUX
 @pytest.mark.parametrize("guard_too", [False, True])
 def test_kill_9_of_the_supervisor_leaves_no_orphan(start: Callable[[str], Started], guard_too: bool) -> None:
     """Children that ignore SIGTERM go with a killed supervisor; grandchildren too, while the guard lives."""
@@ -261,7 +264,9 @@ def test_a_reader_who_has_gone_stops_nothing(tmp_path: Path) -> None:
     code = "print('first'); note('said'); ready(); time.sleep(600)"
     program = f"run([python('talk', {code!r})])"
     process = subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", PRELUDE + program, str(tmp_path), "program"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
     assert process.stdout is not None
@@ -302,3 +307,60 @@ def test_a_role_killed_by_a_signal_without_a_name_starts_again(start: Callable[[
     assert f"killed by signal {signal.SIGRTMIN + 6}" in one.said
     until(lambda: len(list(one.folder.glob("a-*.ready"))) == 2, one)
     assert one.stop() == 0
+
+
+FORKED = """
+import json, os, sys, threading
+def role():
+    import atexit, signal
+    FILES = {n: os.readlink(f"/proc/self/fd/{n}") for n in range(100) if os.path.exists(f"/proc/self/fd/{n}")}
+    def late():
+        time.sleep(0.1); note("thread")
+    import time
+    note(json.dumps({"files": FILES, "argv": sys.argv, "more": os.environ["MORE"],
+        "leader": os.getsid(0) == os.getpid(),
+        "deaf": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
+        "shared": "colorsys" in sys.modules,
+        "title": pathlib.Path("/proc/self/cmdline").read_bytes().rstrip(bytes(1)).decode().strip()}))
+    atexit.register(note, "exit function")
+    threading.Thread(target=late).start()
+    return 7
+NAME = "x"
+exec(CHILD)
+run([python("first", "pass", once=True)],
+    [Role("forked", ("/nonexistent",), run=role, once=True, environment={"MORE": "yes"})],
+    preload=["colorsys"])
+"""
+
+
+@ON_LINUX
+def test_a_fork_has_the_modules_and_nothing_else_of_its_supervisor(tmp_path: Path) -> None:
+    """Its files, signals, session, title and environment are its own; it ends as an interpreter does, with its code."""
+    one = Started(tmp_path, FORKED, "fork")
+    assert one.process.wait(LIMIT) == 1
+    told = json.loads(one.notes[0])
+    assert {name for number, name in told["files"].items() if int(number) > 2} == {"/dev/null"}
+    assert told["argv"] == ["dxgate", "forked"]
+    assert told["title"] == "dxgate forked"
+    assert told["more"] == "yes"
+    assert told["leader"]
+    assert told["deaf"]
+    assert told["shared"]
+    assert one.notes[1:] == ["thread", "exit function"]
+    assert "exit code 7" in one.said
+
+
+@ON_LINUX
+def test_what_roles_share_leaves_the_supervisor_able_to_fork(tmp_path: Path) -> None:
+    """Everything on the list can be imported, and nothing of it starts a thread."""
+    code = """
+        import asyncio
+        from gateway import forked
+        from gateway.commands import up
+        os.environ.update(up._environment())
+        asyncio.run(forked.preload(up.SHARED))
+        print(forked.may_fork(), set(up.SHARED) <= set(sys.modules))
+    """
+    one = Started(tmp_path, code, "fork")
+    assert one.process.wait(LIMIT) == 0
+    assert one.said == "True True\n"

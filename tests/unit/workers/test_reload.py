@@ -93,6 +93,26 @@ def test_a_new_version_takes_over_and_no_task_is_lost(workshop: Workshop, sqlite
     assert new in reload.loaded.shelf.loaded()
 
 
+def test_a_version_that_a_person_promotes_is_loaded_before_its_first_study(
+    workshop: Workshop, sqlite_database: SqlDatabase
+) -> None:
+    """Put away when a newer one came, it is made active again: the next look loads it, and it stays loaded."""
+    workshop.breast(version="1.0.0")
+    reload = reloading(workshop, sqlite_database)
+    ((_, old),) = active(sqlite_database)
+    workshop.breast(version="1.0.1")
+    assert [reload(), reload()] == [False, True]
+    shelf = reload.loaded.shelf
+    assert old not in shelf.loaded()
+    with sqlite_database.begin("person:ada") as unit:
+        assert unit.models.activate(old)
+        unit.commit()
+    assert not reload()
+    assert old in shelf.loaded()
+    assert Engine(shelf).predict(old, study()).images  # type: ignore[arg-type]
+    assert old in shelf.loaded(), "a version in service is not put away after each study"
+
+
 def test_nothing_new_loads_nothing(workshop: Workshop, sqlite_database: SqlDatabase) -> None:
     """Looks at unchanged folders change nothing, and a second pack does not load the first again."""
     workshop.breast()

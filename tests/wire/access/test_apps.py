@@ -17,6 +17,8 @@ from harness.gateway_process import wait_for
 from wire.access.place import Place
 from wire.fhir_rest.hospital import PASSWORD, SECRET
 
+from gateway import wiring
+
 REDIRECT = "https://app.example/return?tenant=1"
 
 
@@ -232,3 +234,25 @@ def test_a_person_who_has_gone_takes_the_token_along(place: Place) -> None:
         with place.http() as http:
             form = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"], "client_id": "viewer"}
             assert http.post("/auth/token", data=form).json()["error"] == "invalid_grant"
+
+
+def test_what_a_person_asks_later_is_that_persons(place: Place, physician: Person) -> None:
+    """A search answered later runs as the person who asked; another person with the same app does not see its job."""
+    place.hospital.add_person("b-physician", "physician")
+    with place.http() as browser, client(place) as mine, client(place) as hers:
+        for app, who in ((mine, physician), (hers, Person(browser, "b-physician"))):
+            verifier = generate_token(64)
+            back = who.agree(asked(place, app, verifier, "user/DiagnosticReport.rs")[0])
+            app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
+        kicked = mine.get(f"{place.fhir}/DiagnosticReport?_count=1", headers={"Prefer": "respond-async"})
+        assert kicked.status_code == 202
+        status = kicked.headers["content-location"]
+        assert [app.get(status).status_code for app in (mine, hers)] == [202, 404]
+        assert hers.delete(status).status_code == 404
+        while wiring.run_jobs(place.hospital.settings, place.hospital.database)():
+            pass
+        (output,) = mine.get(status).json()["output"]
+        assert place.report in mine.get(output["url"]).text
+        assert hers.get(output["url"]).status_code == 404
+        searched = place.hospital.events("fhir:search")[0]
+        assert (searched.actor, searched.details["client"]) == ("person:a-physician", "viewer")

@@ -14,7 +14,7 @@ from wire.fhir_rest.hospital import PLANTED, SECRET
 
 from gateway.domain.audit import AUDIT_EVENTS, AuditEntry, AuditRow
 from gateway.formats.fhir.audit_event import audit_event
-from gateway.formats.fhir.audit_search import AUDIT_EVENT
+from gateway.formats.fhir.audit_search import SERVED
 
 BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit"
 
@@ -151,11 +151,14 @@ VALUES = {
     "entity": "Patient/x",
     "agent:identifier": "urn:dxgate:client|reader",
     "agent-name": "reader",
+    "agent-name:exact": "reader",
 }
-NARROWED = {"_id": 1, "entity": 0, "patient": 0, "patient.identifier": 0, "type": 0, "subtype": 0, "action": 0}
+NARROWED = {"_id": 1, "entity": 0, "patient": 0, "patient:identifier": 0, "patient.identifier": 0}
+NARROWED |= {"type": 0, "subtype": 0, "action": 0}
+FORMS = [f"{code}:{form}".rstrip(":") for code, each in SERVED.items() for form in each.modifiers if form != "not"]
 
 
-@pytest.mark.parametrize("name", [name for each in AUDIT_EVENT.parameters for name in each.names])
+@pytest.mark.parametrize("name", [*FORMS, "patient.identifier"])
 def test_each_declared_parameter_is_served(officer: httpx.Client, reader: httpx.Client, name: str) -> None:
     """Every parameter of the CapabilityStatement narrows the search, by each of its names."""
     reader.get("/fhir/Device")
@@ -176,8 +179,62 @@ def test_search_by_kind_and_time(place: Place, officer: httpx.Client) -> None:
     assert events(officer.get(f"/fhir/AuditEvent?date={today}&action=C")) != []
     assert events(officer.get(f"/fhir/AuditEvent?date=lt{today}")) == []
     assert events(officer.get(f"/fhir/AuditEvent?action=C&action=R&date=ge{today}")) == []
-    for bad in ("date=tomorrow", "entity=Patient/!", "unknown=1", "_count=x", "_page=x"):
-        assert officer.get(f"/fhir/AuditEvent?{bad}").status_code == 400
+    total = officer.get("/fhir/AuditEvent?action=C&_total=accurate&_count=1").json()["total"]
+    others = officer.get("/fhir/AuditEvent?action:not=C&_summary=count").json()["total"]
+    assert total > 0
+    assert officer.get("/fhir/AuditEvent?_summary=count").json()["total"] - total - others in (0, 1, 2)  # this is read
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ("date=tomorrow", "date"),
+        ("date=2026,2027", "one date"),
+        ("date=ne2026", "prefix"),
+        ("entity=Patient/!", "entity"),
+        ("unknown=1", "no search parameter unknown"),
+        ("policy=x", "not searched by that"),
+        ("type:in=x", "value sets"),
+        ("outcome:missing=true", "outcome in this form"),
+        ("agent-name:contains=read", "contains"),
+        ("agent-name=re", ":exact"),
+        ("agent=Device/1", "agent:identifier"),
+        ("patient.family=Winter", "patient.identifier"),
+        ("_has:Provenance:target:agent=x", "not searched by that"),
+        ("_include=AuditEvent:patient", "outside of the store"),
+        ("_sort=date", "newest first"),
+        ("_sort=-date,action", "not sorted by action"),
+        ("_count=x", "_count"),
+        ("_page=x", "page link"),
+    ],
+)
+def test_what_the_trail_is_not_searched_by_is_told(officer: httpx.Client, asked: str, word: str) -> None:
+    """What its rows do not tell is refused with the parameter's name, as in every search."""
+    answer = officer.get(f"/fhir/AuditEvent?{asked}")
+    assert answer.status_code == 400, answer.text
+    (told,) = answer.json()["issue"]
+    assert word in told["diagnostics"]
+    if "page" not in word:
+        assert told["expression"][0].startswith("http.")
+
+
+def test_a_lenient_search_says_what_it_left_out(officer: httpx.Client) -> None:
+    """Prefer: handling=lenient drops what is not served with a warning, also in parts and in order."""
+    asked = "/fhir/AuditEvent?policy=x&_sort=-date&_elements=action&_count=3"
+    answer = officer.get(asked, headers={"Prefer": "handling=lenient"})
+    shown = events(answer)
+    assert len(shown) == 3
+    assert all("action" in each and "source" in each and "entity" not in each for each in shown)
+    assert shown[0]["meta"]["tag"][0]["code"] == "SUBSETTED"
+    assert [int(each["id"]) for each in shown] == sorted((int(each["id"]) for each in shown), reverse=True)
+    (outcome,) = [each["resource"] for each in answer.json()["entry"] if each["search"]["mode"] == "outcome"]
+    assert outcome["issue"][0]["expression"] == ["http.policy"]
+
+
+def test_the_trail_is_no_part_of_other_searches(reader: httpx.Client) -> None:
+    """Neither chained, nor by _has, nor included: those who may not read it learn nothing of it."""
+    for asked in ("Patient?_has:AuditEvent:patient:action=R", "Patient?_revinclude=AuditEvent:patient"):
+        assert reader.get(f"/fhir/{asked}").status_code == 400
 
 
 def test_pages_meet_each_row_once(place: Place, officer: httpx.Client) -> None:

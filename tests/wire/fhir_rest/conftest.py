@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from wire.fhir_rest.hospital import PLANTED, SECRET, Hospital, add_study, open_hospital, serving
+from wire.fhir_rest.jobs import Kind
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,15 @@ def ward(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Ite
         token = httpx.post(f"{base}/auth/token", data=form, auth=("ehr", SECRET)).json()["access_token"]
         with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=20) as http:
             yield Ward(hospital, base, http)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer("postgresql"))])
+def both_kinds(request: pytest.FixtureRequest, sqlite_template: Path) -> Iterator[Kind]:
+    """Each kind of database in turn, fresh for a module."""
+    if request.param == "sqlite":
+        yield Kind(sqlite_template)
+        return
+    cluster = request.getfixturevalue("postgres_cluster")
+    url = cluster.create()
+    yield Kind(sqlite_template, url)
+    cluster.drop(url)

@@ -169,21 +169,22 @@ def received_object(path: Path) -> ReceivedObject:
     )
 
 
-def open_hospital(home: Path, template: Path, subscriptions: dict[str, Any] | None = None, **web: Any) -> Hospital:
-    """Fresh keys and database, one active model, no study."""
+def open_hospital(
+    home: Path, template: Path, subscriptions: dict[str, Any] | None = None, database: str = "", **web: Any
+) -> Hospital:
+    """Fresh keys and database, one active model, no study; `database` is a URL where it is not SQLite."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings = config.load(
-        {"DXGATE_GATEWAY_HOME": str(home)}, web={"port": 0, **web}, subscriptions=subscriptions or {}
-    ).settings
+    told = {"web": {"port": 0, **web}, "subscriptions": subscriptions or {}, "database": {"url": database}}
+    settings = config.load({"DXGATE_GATEWAY_HOME": str(home)}, **told).settings
     keyring.create(settings.key_folder)
     shutil.copy(template, home / "dxgate.sqlite")
     os.chmod(home / "dxgate.sqlite", 0o600)
-    database = wiring.database(settings)
-    services = web_services(settings, database)
-    with database.begin("worker-1") as unit:
+    opened = wiring.database(settings)
+    services = web_services(settings, opened)
+    with opened.begin("worker-1") as unit:
         unit.models.announce(model())
         unit.commit()
-    return Hospital(settings, database, services)
+    return Hospital(settings, opened, services)
 
 
 def web_services(settings: Settings, database: SqlDatabase) -> WebServices:

@@ -5,84 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 from wire.fhir_rest.hospital import SECRET
-from wire.fhir_rest.writing import MRN, Writer, observation, patient, writer
+from wire.fhir_rest.jobs import ASYNC, Kind, Ward, jobs_of
+from wire.fhir_rest.writing import MRN, observation, patient
 
 from gateway import wiring
-from gateway.flow.bulk.run_jobs import RunJobs
 from gateway.outlets.bulk_source import HttpBulkSource, check_source
-
-ASYNC = {"Prefer": "respond-async"}
-
-
-@dataclass
-class Ward:
-    """A served hospital whose jobs are run when the test says so."""
-
-    ehr: Writer
-    jobs: RunJobs
-
-    def begin(self, path: str, **headers: str) -> str:
-        """The path of the status of an export."""
-        answer = self.ehr.send("GET", path, Prefer="respond-async", **headers)
-        assert answer.status_code == 202, answer.text
-        return self.local(answer.headers["content-location"])
-
-    def local(self, url: str) -> str:
-        base = f"{self.ehr.hospital.services.fhir_base}/"
-        assert url.startswith(base)
-        return url.removeprefix(base)
-
-    def manifest(self, status: str) -> dict[str, Any]:
-        """Of a job that is run now."""
-        waiting = self.ehr.send("GET", status)
-        assert (waiting.status_code, "x-progress" in waiting.headers) == (202, True)
-        while self.jobs():
-            pass
-        done = self.ehr.send("GET", status)
-        assert done.status_code == 200, done.text
-        found: dict[str, Any] = done.json()
-        return found
-
-    def lines(self, file: dict[str, Any]) -> list[dict[str, Any]]:
-        answer = self.ehr.send("GET", self.local(file["url"]), Accept="application/fhir+ndjson")
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/fhir+ndjson")
-        found = [json.loads(line) for line in answer.text.splitlines()]
-        if "count" in file:
-            assert len(found) == file["count"]
-        return found
-
-    def exported(self, path: str) -> dict[str, list[dict[str, Any]]]:
-        """Type to resources."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for file in self.manifest(self.begin(path))["output"]:
-            found.setdefault(file["type"], []).extend(self.lines(file))
-        return found
-
-    def upload(self, *lines: Any) -> str:
-        body = b"\n".join(one if isinstance(one, bytes) else json.dumps(one).encode() for one in lines)
-        headers = ASYNC | {"Content-Type": "application/fhir+ndjson"}
-        answer = self.ehr.http.post("/fhir/$import", content=body, headers=headers)
-        assert answer.status_code == 202, answer.text
-        return self.local(answer.headers["content-location"])
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Ward]:
-    with writer(tmp_path_factory.mktemp("bulk") / "home", sqlite_template) as ehr:
-        found = Ward(ehr, wiring.run_jobs(ehr.hospital.settings, ehr.hospital.database))
+def ward(both_kinds: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    with jobs_of(both_kinds, tmp_path_factory.mktemp("bulk") / "home") as found:
         for number in ("A", "B"):
-            own_id = ehr.create(patient(number))["id"]
-            ehr.create(observation(f"Patient/{own_id}", note=[{"text": number}]))
-        ehr.create({"resourceType": "Organization", "name": "Of nobody"})
+            own_id = found.ehr.create(patient(number))["id"]
+            found.ehr.create(observation(f"Patient/{own_id}", note=[{"text": number}]))
+        found.ehr.create({"resourceType": "Organization", "name": "Of nobody"})
         yield found
 
 
@@ -240,11 +184,7 @@ def test_an_import_that_was_cut_off_goes_on_where_it_stopped(ward: Ward) -> None
         with pytest.raises(PowerCut):
             ward.jobs()
     assert ward.ehr.send("GET", status).headers["x-progress"] == "100 lines"
-    with ward.ehr.hospital.database.begin("test") as unit:  # as if the lease had run out
-        job = unit.bulk_jobs.get(status.rpartition("/")[2])
-        assert job is not None
-        unit.bulk_jobs.progress(job, {"lease_until": None})
-        unit.commit()
+    ward.lease_runs_out(status)
     assert ward.manifest(status)["error"] == []
     etags = {ward.ehr.send("GET", f"Patient/cut-{number}").headers["etag"] for number in (0, 99, 100, 149)}
     assert etags == {'W/"1"'}

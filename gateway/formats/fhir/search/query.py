@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from gateway.domain.criterion import Criterion, Link, Order
 from gateway.domain.errors import Invalid, Unsupported
 from gateway.formats.fhir.search.parameters import parameters
-from gateway.formats.fhir.search.read_criterion import criterion, parameter_of, printable
+from gateway.formats.fhir.search.read_criterion import criterion, in_store, parameter_of, printable
 from gateway.formats.fhir.search.read_wanted import Reading
 
 Total = Literal["none", "estimate", "accurate"]
@@ -57,14 +57,27 @@ class SearchQuery:
         return self.summary == "count" or self.count == 0
 
 
-def search_query(kind: str, fields: Fields, reading: Reading, *, lenient: bool = False) -> SearchQuery:
-    """Unsupported or Invalid, naming the first parameter that is wrong."""
+def search_query(
+    kind: str,
+    fields: Fields,
+    reading: Reading,
+    *,
+    lenient: bool = False,
+    served: Callable[[SearchQuery], None] = lambda _: None,
+) -> SearchQuery:
+    """Unsupported or Invalid, naming the first parameter that is wrong.
+
+    `served` is asked after each parameter, and raises Unsupported or Invalid where it asks for too much.
+    """
+    if not reading.trail:
+        in_store(kind)
     if len(fields) > MAX_PARAMETERS:
         raise Invalid(f"a search has at most {MAX_PARAMETERS} parameters")
     query = SearchQuery(kind)
     for name, value in fields:
         try:
             changed = _with(query, name, value, reading)
+            served(changed)
         except Invalid as error:
             error.place = f"http.{printable(name)}"
             raise
@@ -161,6 +174,7 @@ def _followed(keyword: str, value: str, *, reverse: bool, iterate: bool) -> Incl
         return Include(Link(), reverse, iterate)
     source, _, rest = value.partition(":")
     code, _, target = rest.partition(":")
+    in_store(source)
     if not parameters(source) or not code:
         raise Unsupported(f"{keyword} is [type]:[reference parameter], [type]:* or *")
     if code == "*":

@@ -55,6 +55,8 @@ def criterion(kind: str, name: str, value: str, reading: Reading) -> Criterion:
     """What `name=value` asks of a resource of `kind`."""
     if len(name) > _LONGEST_NAME:
         raise Invalid(f"a parameter's name has more than {_LONGEST_NAME} characters")
+    if not reading.trail:
+        in_store(kind)
     return _criterion(kind, name, value, reading, MAX_DEPTH)
 
 
@@ -75,13 +77,17 @@ def _criterion(kind: str, name: str, value: str, reading: Reading, depth: int) -
 
 def parameter_of(kind: str, code: str) -> Parameter:
     """Unsupported where the type has no such parameter."""
-    if kind == _TRAIL:
-        raise Unsupported("the audit trail lies outside of the store and is searched by itself")
     found = parameters(kind).get(code)
     if found is None:
         reason = f": {_ENTIRE[code]}" if code in _ENTIRE else ""
         raise Unsupported(f"{kind} has no search parameter {printable(code)}{reason}")
     return found
+
+
+def in_store(kind: str) -> None:
+    """Unsupported for what cannot be searched together with resources."""
+    if kind == _TRAIL:
+        raise Unsupported("the audit trail lies outside of the store and is searched by itself")
 
 
 def printable(name: str) -> str:
@@ -95,6 +101,7 @@ def _reverse(kind: str, name: str, value: str, reading: Reading, depth: int) -> 
     if len(words) != 4 or not words[3]:
         raise Invalid("_has must be _has:[type]:[reference parameter]:[parameter]")
     _, other, code, rest = words
+    in_store(other)
     parameter = parameter_of(other, code)
     if parameter.kind != "reference":
         raise Unsupported(f"{parameter.name} is no reference, so _has cannot follow it")
@@ -117,7 +124,7 @@ def _chained(parameter: Parameter, kind: str, rest: str, value: str, reading: Re
     if kind and kind not in parameter.targets:
         raise Unsupported(f"{parameter.name} never refers to such a type")
     code = rest.partition(".")[0].partition(":")[0]
-    candidates = [each for each in parameter.targets if not kind or each == kind]
+    candidates = [each for each in parameter.targets if each != _TRAIL and (not kind or each == kind)]
     able = [each for each in candidates if code in parameters(each) or (code == "_has" and each in types())]
     if not able:
         raise Unsupported(f"no type that {parameter.name} refers to has a search parameter {printable(code)}")

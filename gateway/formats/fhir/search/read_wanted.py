@@ -33,10 +33,14 @@ _NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?", re.AS
 
 @dataclass(frozen=True)
 class Reading:
-    """What values are read by: our own address, and the time that "about" is measured from."""
+    """What values are read by: our own address, and the time that "about" is measured from.
+
+    `trail`: it is the audit trail that is searched, which lies outside of the store.
+    """
 
     base: Base = ""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    trail: bool = False
 
 
 def value_wanted(parameter: Parameter, name: str, text: str, reading: Reading, kind: str | None = None) -> ValueWanted:

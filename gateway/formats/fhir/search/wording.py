@@ -24,6 +24,11 @@ def split(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
+def escaped(text: str) -> str:
+    """A value as one alternative."""
+    return re.sub(r"([\\,|$])", r"\\\1", text)
+
+
 def unescaped(text: str) -> str:
     return re.sub(r"\\([\\,|$])", r"\1", text)
 

@@ -30,6 +30,15 @@ WORDS: Final[Mapping[Outcome, str]] = {
     "retract": "Retract",
 }
 """What the button of an outcome says."""
+DID: Final[Mapping[Outcome, str]] = {
+    "accept": "signed it",
+    "amend": "amended it",
+    "correct": "corrected it",
+    "append": "added to it",
+    "reject": "rejected it",
+    "retract": "retracted it",
+}
+"""What the history says of it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,7 @@ def report_view(visit: Visit, found: FoundReport, given: Filled, problem: str) -
         "shown_images": SHOWN_IMAGES,
         "offered": choices,
         "words": WORDS,
+        "did": DID,
         "needs_reason": NEEDS_REASON,
         "given": given,
         "text": found.conclusion if given.conclusion is None else given.conclusion,

@@ -16,21 +16,25 @@ import msgspec
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Fault, GatewayError, Invalid
+from gateway.flow.bulk.lease import JobEnded
 from gateway.flow.record.asked import Resource, Written
 from gateway.formats.fhir.element import element, instant
 from gateway.formats.fhir.wire.issue import refused
+from gateway.ports import UnitOfWork
 from gateway.servers.web.body import parse_fields
 from gateway.servers.web.fhir import exchange
 from gateway.servers.web.fhir.address import address_of_path
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest
 from gateway.servers.web.fhir.interaction import Interaction
-from gateway.servers.web.fhir.pending import Again, Outcome, settled, writing
+from gateway.servers.web.fhir.pending import Again, Also, Outcome, settled, writing
 from gateway.servers.web.fhir.resource_body import checked, parsed
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.services import WebServices
 
 Find = Callable[[str, str], Interaction]
 """The interaction behind an address shape and a method; Refusal (405) where there is none."""
+Said = Resource | msgspec.Raw
+"""An entry of the answer, or its JSON."""
 _ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _HEADERS: Final = {
     "ifMatch": "if-match",
@@ -50,8 +54,33 @@ class Entry:
     request: FhirRequest
 
 
-def bundle(services: WebServices, client: Client, request: FhirRequest, find: Find) -> Outcome:
+@dataclass(frozen=True)
+class Course:
+    """A Bundle that is carried out later, perhaps after a run that was cut off.
+
+    `known` is what became of the entries that are written already; `keep` takes what becomes of others into the
+    transaction that writes them; `go_on` is called between entries and ends the run by an error.
+    """
+
+    known: Mapping[int, Said]
+    keep: Callable[[UnitOfWork, Mapping[int, Said]], None]
+    go_on: Callable[[], None]
+
+
+def bundle(
+    services: WebServices, client: Client, request: FhirRequest, find: Find, course: Course | None = None
+) -> Outcome:
     """A Bundle of answers, in the order of the entries."""
+    sent, entries = asked_bundle(services, request)
+    if sent["type"] == "batch":
+        return _batch(services, client, request, entries, find, course=course)
+    checked(sent, "Bundle")
+    asked = [_entry(services, request, one, place, find, is_checked=True) for place, one in enumerate(entries)]
+    return _transaction(services, client, request, asked, course)
+
+
+def asked_bundle(services: WebServices, request: FhirRequest) -> tuple[Resource, list[Any]]:
+    """The Bundle in the body and its entries; InvalidResource where it is none that can be carried out."""
     sent = parsed(request)
     kind = sent.get("type")
     if sent.get("resourceType") != "Bundle" or kind not in ("batch", "transaction"):
@@ -60,15 +89,12 @@ def bundle(services: WebServices, client: Client, request: FhirRequest, find: Fi
     most = services.settings.web.max_bundle_entries
     if not isinstance(entries, list) or len(entries) > most:
         raise refused("too-costly", f"a Bundle has at most {most} entries", "Bundle.entry")
-    if kind == "transaction":
-        checked(sent, "Bundle")
-    else:
-        return _batch(services, client, request, entries, find)
-    asked = [_entry(services, request, one, place, find, is_checked=True) for place, one in enumerate(entries)]
-    return _transaction(services, client, request, asked)
+    return sent, entries
 
 
-def _transaction(services: WebServices, client: Client, request: FhirRequest, entries: Sequence[Entry]) -> Outcome:
+def _transaction(
+    services: WebServices, client: Client, request: FhirRequest, entries: Sequence[Entry], course: Course | None
+) -> Outcome:
     writes = [place for place, one in enumerate(entries) if one.interaction.asked is not None]
     for one in entries:
         one.interaction.allow(client, one.request)
@@ -77,25 +103,49 @@ def _transaction(services: WebServices, client: Client, request: FhirRequest, en
         if one.interaction.commits:
             text = f"${one.interaction.name} is no part of a transaction: ask for it by itself, or in a batch"
             raise refused("not-supported", text, one.request.place)
-    asked = [entries[place].interaction.write(services, client, entries[place].request) for place in writes]
+
+    def said_of(written: list[Written]) -> dict[int, Said]:
+        return {place: _said(services, request, one) for place, one in zip(writes, written, strict=True)}
+
+    def respond(said: Mapping[int, Said]) -> Answer:
+        reads = _read(services, client, entries, course) if len(said) < len(entries) else {}
+        return _response({**said, **reads}, "transaction-response")
 
     def answer(written: list[Written]) -> Answer | Again:
-        said = {place: _said(services, request, one) for place, one in zip(writes, written, strict=True)}
-        if len(said) == len(entries):
-            return _response(said, "transaction-response")
-        return Again(lambda: _response(said | _read(services, client, entries), "transaction-response"))
+        said = said_of(written)
+        return respond(said) if len(said) == len(entries) else Again(lambda: respond(said))
 
-    return writing(services, client, asked, answer)
-
-
-def _read(services: WebServices, client: Client, entries: Sequence[Entry]) -> dict[int, Resource]:
-    reads = {place: one for place, one in enumerate(entries) if one.interaction.asked is None}
-    return {place: _alone(services, client, one) for place, one in reads.items()}
+    if course is not None and course.known:
+        return respond(course.known)  # it was committed, all of it, by a run that was cut off
+    asked = [entries[place].interaction.write(services, client, entries[place].request) for place in writes]
+    if course is None:
+        return writing(services, client, asked, answer)
+    return writing(services, client, asked, answer, also=lambda unit, written: course.keep(unit, said_of(written)))
 
 
-def _batch(services: WebServices, client: Client, request: FhirRequest, entries: Sequence[Any], find: Find) -> Answer:
-    """Each entry by itself, in the order in which a transaction would take them."""
+def _read(
+    services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None
+) -> dict[int, Resource]:
     said: dict[int, Resource] = {}
+    for place, one in enumerate(entries):
+        if one.interaction.asked is None:
+            if course is not None:
+                course.go_on()
+            said[place] = _alone(services, client, one)
+    return said
+
+
+def _batch(
+    services: WebServices,
+    client: Client,
+    request: FhirRequest,
+    entries: Sequence[Any],
+    find: Find,
+    *,
+    course: Course | None,
+) -> Answer:
+    """Each entry by itself, in the order in which a transaction would take them."""
+    said: dict[int, Said] = {}
     asked: dict[int, Entry] = {}
     for place, one in enumerate(entries):
         try:
@@ -103,18 +153,37 @@ def _batch(services: WebServices, client: Client, request: FhirRequest, entries:
         except GatewayError as error:
             said[place] = _failed(error)
     for place in sorted(asked, key=lambda place: (_ORDER[asked[place].method], place)):
-        said[place] = _alone(services, client, asked[place])
+        if course is None:
+            said[place] = _alone(services, client, asked[place])
+        else:
+            said[place] = course.known.get(place) or _within(services, client, asked[place], place, course)
     return _response(said, "batch-response")
 
 
-def _alone(services: WebServices, client: Client, entry: Entry) -> Resource:
+def _within(services: WebServices, client: Client, entry: Entry, place: int, course: Course) -> Resource:
+    """The same where the answer to a write is kept with the write itself."""
+    course.go_on()
+    if entry.interaction.commits:
+        text = f"${entry.interaction.name} is not answered later: ask for it by itself"
+        return _failed(refused("not-supported", text, entry.request.place))
+
+    def keep(unit: UnitOfWork, written: list[Written]) -> None:
+        course.keep(unit, {place: _answered(told(services, entry.request, written[0]))})
+
+    return _alone(services, client, entry, keep)
+
+
+def _alone(services: WebServices, client: Client, entry: Entry, also: Also | None = None) -> Resource:
     """The answer to one entry, its failure included."""
     if entry.interaction.permission is None:
         return _failed(Invalid("a Bundle inside a Bundle is not carried out"))
     try:
-        answer = settled(services, entry.interaction.perform(services, client, entry.request))
+        return _answered(settled(services, entry.interaction.perform(services, client, entry.request, also)))
     except GatewayError as error:
         return _failed(error)
+
+
+def _answered(answer: Answer) -> Resource:
     headers = answer.headers
     response = element(
         status=_status(answer.status),
@@ -129,7 +198,7 @@ def _alone(services: WebServices, client: Client, entry: Entry) -> Resource:
 
 
 def _failed(error: GatewayError) -> Resource:
-    if isinstance(error, Fault):
+    if isinstance(error, Fault | JobEnded):
         raise error
     answer = exchange.refused(error)
     return {"response": {"status": _status(answer.status), "outcome": answer.resource}}
@@ -153,7 +222,7 @@ def _instant(at: Any) -> str | None:
     return instant(at) if at is not None else None
 
 
-def _response(said: Mapping[int, Resource], kind: str) -> Answer:
+def _response(said: Mapping[int, Said], kind: str) -> Answer:
     entries = [said[place] for place in sorted(said)]
     return Answer(200, element(resourceType="Bundle", type=kind, entry=entries))
 

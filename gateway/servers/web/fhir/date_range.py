@@ -38,11 +38,6 @@ def parse(value: str) -> DateRange:
     }[prefix]
 
 
-def one_date_only(name: str) -> Invalid:
-    """Alternatives of dates would be a union of ranges; nobody asks for that, so nobody is told that it works."""
-    return Invalid(f"the parameter {name} takes one date; repeat the parameter for a range")
-
-
 def _span(text: str) -> tuple[datetime, datetime]:
     """The first instant that the date means and the first that it does not; without a zone, UTC."""
     low, high = span(text.replace(" ", "+"))  # an unescaped + in a URL arrives as a space

@@ -21,11 +21,11 @@ from gateway.servers.web.body import query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate, remembered
-from gateway.servers.web.fhir.bulk import BULK_FILE
 from gateway.servers.web.fhir.capabilities import capabilities, definition, is_definition, smart_configuration
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, prefers_lenient, refused, wants_xml
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.interactions import INTERACTIONS, find
+from gateway.servers.web.fhir.job import JOB_FILE
 from gateway.servers.web.fhir.pending import Again, Outcome, Pending
 from gateway.servers.web.group_reads import GroupReads
 from gateway.servers.web.refusal import wrong_method
@@ -94,7 +94,7 @@ class FhirEndpoint:
             else:
                 run = threads.bundle if address.shape == "[base]" else threads.work
                 answer = await self._settled(await run(self._run, request, interaction, asked, client))
-            if interaction.name != BULK_FILE and wants_xml(request, asked.fields):
+            if interaction.name != JOB_FILE and wants_xml(request, asked.fields):
                 return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
         return answer.response(head=request.method == "HEAD")
 
@@ -118,7 +118,7 @@ class FhirEndpoint:
         """In a thread: who asks, may he, and the interaction itself."""
         client = client or authenticate(self._services, request)
         name_request(request, f"fhir.{interaction.name} {asked.kind}".rstrip(), f"client:{client.name}")
-        if interaction.name != BULK_FILE:
+        if interaction.name != JOB_FILE:
             wants_xml(request, asked.fields)  # 406 before anything is done
         return interaction.perform(self._services, client, asked)
 

@@ -40,6 +40,7 @@ _QUALITY: Final = re.compile(r"0(\.[0-9]{1,3})?|1(\.0{1,3})?")
 _ANY = frozenset({"*/*", "application/*", "text/*"})
 _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
 _RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|operationoutcome)")
+_ASYNC: Final = re.compile(r"(?<![\w-])respond-async(?![\w-])", re.IGNORECASE)
 Returns = Literal["minimal", "representation", "OperationOutcome"]
 _RETURNS: Final[Mapping[str, Returns]] = {
     "minimal": "minimal",
@@ -123,6 +124,11 @@ def actor_of(client: Client) -> str:
     return client.actor if isinstance(client, Caller) else f"client:{client.name}"
 
 
+def person_of(client: Client) -> str:
+    """Name of the person for whom an app asks; empty for a system."""
+    return client.person.name if isinstance(client, Caller) and client.person else ""
+
+
 def version_headers(stored: StoredVersion) -> dict[str, str]:
     """ETag and Last-Modified of a version (R4 3.1.0.1.6)."""
     return {"ETag": f'W/"{stored.version}"', "Last-Modified": format_datetime(stored.at, usegmt=True)}
@@ -177,6 +183,16 @@ def _as_xml(named: str | None, accepted: str) -> bool:
 def prefers_lenient(request: Request) -> bool:
     """Prefer: handling=lenient (R4 3.1.1.3)."""
     return "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
+
+
+def prefers_async(request: FhirRequest) -> bool:
+    """Prefer: respond-async (RFC 7240 4.1)."""
+    return bool(_ASYNC.search(request.headers.get("prefer", "")[:1024]))
+
+
+def without_async(preferences: str) -> str:
+    """What else is preferred."""
+    return _ASYNC.sub("", preferences[:1024]).strip(" ,")
 
 
 def _rated(media_range: str, *, anything: bool) -> tuple[float, bool]:

@@ -13,7 +13,7 @@ from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.authorize import authorize
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
-from gateway.servers.web.fhir.pending import Outcome, refusal, writing
+from gateway.servers.web.fhir.pending import Also, Outcome, refusal, writing
 from gateway.servers.web.fhir.subscribe import admitted
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.refusal import Refusal
@@ -58,14 +58,14 @@ class Interaction:
     asked: Callable[[FhirRequest], Asked] | None = None
     commits: bool = False
 
-    def perform(self, services: WebServices, client: Client, request: FhirRequest) -> Outcome:
-        """In a thread: may the client, and the interaction itself."""
+    def perform(self, services: WebServices, client: Client, request: FhirRequest, also: Also | None = None) -> Outcome:
+        """In a thread: may the client, and the interaction itself; `also` goes into the transaction of a write."""
         with refusals_noted(services, client, _audited_as(self.name), request.kind or "Bundle", request.id):
             self.allow(client, request)
             if self.run is not None:
                 return self.run(services, client, request)
             asked = [self.write(services, client, request)]
-            return writing(services, client, asked, lambda written: told(services, request, written[0]))
+            return writing(services, client, asked, lambda written: told(services, request, written[0]), also=also)
 
     def perform_in(self, services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
         """The same in a unit that reads for others too; what the client may not have is written down in the commit."""

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
+from gateway.formats.fhir.audit_search import TRAIL
 from gateway.ports import UnitOfWork
-from gateway.servers.web.fhir import bulk
-from gateway.servers.web.fhir.audit_events import (
-    TYPE,
-    read_audit_event,
-    read_audit_event_in,
-    search_audit_events,
-)
+from gateway.servers.web.fhir import bulk, job
+from gateway.servers.web.fhir.audit_events import read_audit_event, read_audit_event_in, search_audit_events
 from gateway.servers.web.fhir.bundle import bundle
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
 from gateway.servers.web.fhir.everything import everything
-from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.exchange import FhirRequest, prefers_async
 from gateway.servers.web.fhir.history import history
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import read, read_in
 from gateway.servers.web.fhir.recall import recall
+from gateway.servers.web.fhir.respond_later import bundle_later, search_later
 from gateway.servers.web.fhir.search import search
 from gateway.servers.web.fhir.sign import sign
 from gateway.servers.web.fhir.subscription_status import events, status
@@ -41,20 +38,24 @@ def find(shape: str, method: str) -> Interaction:
 
 
 def _bundle(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    if prefers_async(request):
+        return bundle_later(services, client, request)
     return bundle(services, client, request, find)
 
 
 def _read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """The trail has no resources in the store."""
-    return (read_audit_event if request.kind == TYPE else read)(services, client, request)
+    return (read_audit_event if request.kind == TRAIL else read)(services, client, request)
 
 
 def _search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
-    return (search_audit_events if request.kind == TYPE else search)(services, client, request)
+    if prefers_async(request):
+        return search_later(services, client, request)
+    return (search_audit_events if request.kind == TRAIL else search)(services, client, request)
 
 
 def _read_in(services: WebServices, client: Client, request: FhirRequest, unit: UnitOfWork) -> Outcome:
-    return (read_audit_event_in if request.kind == TYPE else read_in)(services, client, request, unit)
+    return (read_audit_event_in if request.kind == TRAIL else read_in)(services, client, request, unit)
 
 
 _READ = Interaction("read", "r", _read, _read_in)
@@ -81,10 +82,10 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "Group/[id]/$export": {"GET": Interaction("export", None, bulk.export_group)},
     "$import": {"POST": Interaction("import", None, bulk.import_lines)},
     "$job/[id]": {
-        "GET": Interaction("job-status", None, bulk.job_status),
-        "DELETE": Interaction("job-cancel", None, bulk.job_cancel),
+        "GET": Interaction("job-status", None, job.job_status),
+        "DELETE": Interaction("job-cancel", None, job.job_cancel),
     },
-    "$job/[id]/[file]": {"GET": Interaction(bulk.BULK_FILE, None, bulk.job_file)},
+    "$job/[id]/[file]": {"GET": Interaction(job.JOB_FILE, None, job.job_file)},
     "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
     "[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],

@@ -44,6 +44,7 @@ class Again:
 
 
 Outcome = Answer | Pending
+Also = Callable[[UnitOfWork, list[Written]], None]
 
 
 def writing(
@@ -51,9 +52,14 @@ def writing(
     client: Client,
     asked: Sequence[Asked],
     answer: Callable[[list[Written]], Answer | Again],
+    *,
+    also: Also | None = None,
     attempt: int = 1,
 ) -> Outcome:
-    """Plans what is asked and leaves its commit to the endpoint; planned anew where another writer was first."""
+    """Plans what is asked and leaves its commit to the endpoint; planned anew where another writer was first.
+
+    `also` runs in the transaction that has written.
+    """
     record, actor = services.record, actor_of(client)
     record.plan.vault.house()  # made outside of the commit, whose write lock its making would wait for
     if attempt > _TRIES:
@@ -64,13 +70,13 @@ def writing(
         note_interaction(unit, client, _ACTIONS[did], now.type, now.id, version=now.version, patients=patients)
 
     def again() -> Outcome:
-        return writing(services, client, asked, answer, attempt + 1)
+        return writing(services, client, asked, answer, also=also, attempt=attempt + 1)
 
     def then(written: list[Written] | None) -> Answer | Again:
         return Again(again) if written is None else answer(written)
 
     if attempt > PLANNED_OUTSIDE:
-        return Pending(lambda unit: record.within(unit, asked, actor, note), then, again)
+        return Pending(lambda unit: _with(also, unit, record.within(unit, asked, actor, note)), then, again)
     with services.database.read() as unit:
         plan = record.plan(unit, asked)
     if not plan.writes:
@@ -82,7 +88,13 @@ def writing(
             services.record.plan.vault.forget(now.owner)
         return again()
 
-    return Pending(lambda unit: record.write(unit, plan, actor, note), then, forget_and_again)
+    return Pending(lambda unit: _with(also, unit, record.write(unit, plan, actor, note)), then, forget_and_again)
+
+
+def _with(also: Also | None, unit: UnitOfWork, written: list[Written] | None) -> list[Written] | None:
+    if also is not None and written is not None:
+        also(unit, written)
+    return written
 
 
 def _nothing(plan: Plan) -> list[Written]:

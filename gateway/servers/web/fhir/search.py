@@ -36,18 +36,15 @@ _ANY_KEY = (1 << 63) - 1
 def search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """A searchset Bundle; Refusal (400) for parameters that are not served."""
     links = page_links(services, client, request.kind)
-    fields, position = _asked(links, request.fields)
+    query, position = asked_search(services, client, request)
     with services.database.read() as unit:
         noted = NotedReading(unit)
         opened = services.record.opened
         step = SearchResources(lambda stored: opened.unseen(noted, stored), services.fhir_base)
         try:
-            query = search_query(
-                request.kind, fields, Reading(services.fhir_base, services.clock()), lenient=request.lenient
-            )
             page = step(noted, query, may_read=lambda kind: permits(client.scopes, kind, "r"), position=position)
         except Unsupported as error:
-            raise Refusal(400, "not-supported", str(error), expression=(error.place,) if error.place else ()) from None
+            raise refused_search(error) from None
         shown = [each.stored for each in (*page.matches, *page.included)]
         opened.tell(noted, shown, "search", actor_of(client))
         note_interaction(
@@ -71,6 +68,26 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
         return said
 
     return Pending(lambda written: services.write_down(written, noted), then)
+
+
+def asked_search(services: WebServices, client: Client, request: FhirRequest) -> tuple[SearchQuery, Position | None]:
+    """The search, and from where on; Refusal (400) for parameters that are not served."""
+    fields, position = _asked(page_links(services, client, request.kind), request.fields)
+    reading = Reading(services.fhir_base, services.clock())
+    try:
+        return search_query(request.kind, fields, reading, lenient=request.lenient), position
+    except Unsupported as error:
+        raise refused_search(error) from None
+
+
+def left_out(query: SearchQuery) -> Iterator[Resource]:
+    """What a lenient client must know of its search."""
+    for name, reason in query.dropped:
+        yield issue("not-supported", f"left out: {reason}", (f"http.{name}",), severity="warning")
+
+
+def refused_search(error: Unsupported) -> Refusal:
+    return Refusal(400, "not-supported", str(error), expression=(error.place,) if error.place else ())
 
 
 def _asked(links: PageLinks, fields: Fields) -> tuple[Fields, Position | None]:
@@ -110,8 +127,7 @@ def _entries(base: str, shown: Sequence[Shown], mode: str) -> Iterator[Resource]
 
 def _outcomes(query: SearchQuery, page: FoundPage) -> Iterator[Resource]:
     """What the client must know of this answer."""
-    for name, reason in query.dropped:
-        yield issue("not-supported", f"left out: {reason}", (f"http.{name}",), severity="warning")
+    yield from left_out(query)
     for kind in sorted(page.withheld):
         yield issue("forbidden", f"{kind} is not included: no scope for it", severity="warning")
     if page.is_cut:

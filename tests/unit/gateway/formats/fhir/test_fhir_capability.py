@@ -9,7 +9,7 @@ from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from gateway.domain.errors import Category
 from gateway.domain.search_parameter import number
-from gateway.formats.fhir.audit_search import AUDIT_EVENT
+from gateway.formats.fhir.audit_search import SERVED
 from gateway.formats.fhir.capability import Capabilities, capability_statement
 from gateway.formats.fhir.element import encode
 from gateway.formats.fhir.outcome import ISSUE_CODES, LOGIN, OUTCOMES, issue
@@ -41,10 +41,11 @@ def test_the_statement_lists_what_it_was_given() -> None:
     assert set(LISTED) == set(ABLE.interactions)
     for kind, said in LISTED.items():
         assert tuple(each["code"] for each in said["interaction"]) == ABLE.interactions[kind]
-        own = {each.name for each in AUDIT_EVENT.parameters} if kind == "AuditEvent" else set(parameters(kind))
+        own = set(SERVED) if kind == "AuditEvent" else set(parameters(kind))
         assert {each["name"] for each in said["searchParam"]} == own
     assert LISTED["Patient"]["operation"][0]["definition"].endswith("/OperationDefinition/Resource-validate")
     assert STATEMENT["patchFormat"] == ["application/json-patch+json"]
+    assert "Prefer: respond-async" in STATEMENT["rest"][0]["documentation"]
 
 
 def test_what_only_reads_promises_no_writing() -> None:

@@ -1,0 +1,160 @@
+"""Jobs: begun, asked about, ended, their files fetched (R4 3.1.0.7, asynchronous request pattern).
+
+What is begun here is a durable row; the sweeper does the work. A job is visible to the client that began it alone.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import Final
+
+from gateway.domain.access import Client
+from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
+from gateway.domain.errors import Forbidden, Missing
+from gateway.domain.ids import new_id
+from gateway.flow.bulk.asked import AskedExport, Whatever, asked_request, sealed, url_of
+from gateway.flow.bulk.files import BulkFiles
+from gateway.flow.bulk.import_lines import input_file
+from gateway.flow.scopes import permits
+from gateway.formats.fhir.element import Resource, element, instant
+from gateway.formats.fhir.outcome import issue
+from gateway.ports import UnitOfWork
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, person_of
+from gateway.servers.web.fhir.pending import Outcome, Pending
+from gateway.servers.web.refusal import Refusal
+from gateway.servers.web.services import WebServices
+
+JOB_FILE: Final = "job-file"
+NDJSON: Final = "application/fhir+ndjson"
+_COUNTED: Final[dict[BulkKind, str]] = {"export": "resources", "import": "lines", "request": "entries"}
+_MAX_OPEN: Final = 10
+_RETRY: Final = "2"
+_NEVER: Final = timedelta(days=3650)
+
+
+def begun(services: WebServices, client: Client, kind: BulkKind, asked: Whatever, body: bytes = b"") -> Outcome:
+    """202 with the address of the status, once the job is durable."""
+    files, job_id, now = _files(services), new_id(), services.clock()
+    house = files.vault.house()
+    job = BulkJob(
+        id=job_id,
+        kind=kind,
+        client=client.name,
+        state="accepted",
+        attempt=0,
+        step=0,
+        sealed=sealed(house, job_id, asked),
+        created_at=now,
+        due_at=now,
+        lease_until=None,
+        expires_at=now + _NEVER,
+        error=None,
+    )
+    upload = input_file(files, job_id, 0, body) if body else None
+
+    def write(unit: UnitOfWork) -> bool:
+        if unit.bulk_jobs.count_open(client.name) >= _MAX_OPEN:
+            return False
+        unit.bulk_jobs.add(job)
+        if upload is not None:
+            unit.bulk_jobs.add_file(upload)
+        types_of = ",".join(asked.types) if isinstance(asked, AskedExport) else ""
+        unit.audit.record("bulk:begin", job_id, actor_of(client), kind=kind, types=types_of)
+        return True
+
+    def then(begun: bool) -> Answer:
+        if not begun:
+            if upload is not None:
+                files.delete(upload)
+            raise Refusal(429, "throttled", f"a client has at most {_MAX_OPEN} jobs at a time")
+        return Answer(202, None, {"Content-Location": _status_url(services, job_id)})
+
+    return Pending(write, then)
+
+
+def job_status(services: WebServices, client: Client, request: FhirRequest) -> Answer:
+    """202 while it runs, 200 with the manifest when it is done, the reason where it has failed."""
+    with services.database.read() as unit:
+        job = _own(services, unit, client, request.id)
+        files = unit.bulk_jobs.files(job.id)
+    if job.state == "accepted":
+        return Answer(202, None, {"X-Progress": f"{job.step} {_COUNTED[job.kind]}", "Retry-After": _RETRY})
+    if job.state == "failed":
+        return Answer(500, issue("exception", f"the job has failed: {job.error or 'unknown'}"))
+    return Answer(
+        200, _manifest(services, job, files), {"Expires": _http_date(job), "Content-Type": "application/json"}
+    )
+
+
+def _manifest(services: WebServices, job: BulkJob, files: list[BulkFile]) -> Resource:
+    house = _files(services).vault.house()
+    base = _status_url(services, job.id)
+
+    def listed(role: str) -> list[Resource]:
+        found = [one for one in files if one.role == role]
+        return [
+            element(type=one.type, url=f"{base}/{one.blob_key}", count=one.count, inputUrl=one.source) for one in found
+        ]
+
+    return {
+        "transactionTime": instant(job.created_at),
+        "request": url_of(house, job),
+        "requiresAccessToken": True,
+        "output": listed("output"),
+        "error": listed("error"),
+    }
+
+
+def job_cancel(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    """202: nothing of it is done any more, and its files go."""
+
+    def write(unit: UnitOfWork) -> bool:
+        job = _own(services, unit, client, request.id)
+        unit.audit.record("bulk:cancel", job.id, actor_of(client), kind=job.kind, step=job.step)
+        return unit.bulk_jobs.end(job.id, "cancelled")
+
+    return Pending(write, lambda _: Answer(202, issue("informational", "cancelled", severity="information")))
+
+
+def job_file(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    """One file of a job that is done, in clear for this answer alone; who fetched it is in the trail first.
+
+    The answer to a request holds what its sender was allowed when it was carried out.
+    """
+    with services.database.read() as unit:
+        job = _own(services, unit, client, request.id)
+        found = [one for one in unit.bulk_jobs.files(job.id) if one.blob_key == request.version and one.role != "input"]
+    if job.state != "done" or not found:
+        raise Missing("no such file")
+    (file,) = found
+    if file.role == "output" and job.kind != "request" and not permits(client.scopes, file.type, "r"):
+        raise Forbidden(f"this needs the scope system/{file.type}.r")
+    body = _files(services).open(file)
+
+    def write(unit: UnitOfWork) -> None:
+        unit.audit.record("bulk:fetch", job.id, actor_of(client), type=file.type, count=file.count)
+
+    return Pending(write, lambda _: Answer(200, None, {"Content-Type": NDJSON}, body))
+
+
+def _own(services: WebServices, unit: UnitOfWork, client: Client, job_id: str) -> BulkJob:
+    """The client's own; what a person has asked through an app is that person's."""
+    job = unit.bulk_jobs.get(job_id)
+    if job is None or job.client != client.name or job.state in ("cancelled", "expired"):
+        raise Missing("no such job")
+    if job.kind == "request" and asked_request(_files(services).vault.house(), job).person != person_of(client):
+        raise Missing("no such job")
+    return job
+
+
+def _files(services: WebServices) -> BulkFiles:
+    return BulkFiles(services.record.opened.vault, services.reports.blobs)
+
+
+def _status_url(services: WebServices, job_id: str) -> str:
+    return f"{services.fhir_base}/$job/{job_id}"
+
+
+def _http_date(job: BulkJob) -> str:
+    return format_datetime(job.expires_at, usegmt=True)

@@ -1,0 +1,70 @@
+"""Which phenotype of a gene follows from genotypes at its sites, or why none does; by the tables of a pack of rules.
+
+An answer is given only where every pair of alleles that fits what was read has the same phenotype in the tables.
+Else the reason names the sites that were not read, or the pairs that cannot be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.domain.record import SiteCall
+from models.runtime.alleles import GeneAlleles, Pairs, fitting
+from models.runtime.rules import INDETERMINATE, Phenotype, RulesTable
+
+NAMED: Final = 6  # sites or pairs that are named
+
+
+@dataclass(frozen=True)
+class Called:
+    """Of one gene: the pairs in words and their phenotype, or why it was not determined."""
+
+    gene: str
+    genotype: str
+    phenotype: Phenotype | None
+    reason: str = ""
+
+
+def call_genes(tables: RulesTable, calls: Iterable[SiteCall]) -> tuple[tuple[Called, ...], tuple[str, ...]]:
+    """One for each gene of which a site was read, and the genes of which none was."""
+    by_site = {one.site: one for one in calls}
+    found, silent = [], []
+    for name, gene in tables.alleles.items():
+        pairs = fitting(gene, by_site)
+        if pairs.read:
+            found.append(_called(tables, gene, pairs))
+        else:
+            silent.append(name)
+    return tuple(found), tuple(silent)
+
+
+def _called(tables: RulesTable, gene: GeneAlleles, pairs: Pairs) -> Called:
+    if not pairs.found:
+        return Called(gene.gene, "", None, "no pair of published alleles explains what was read")
+    told = [tables.phenotype(gene.gene, f"{first}/{second}") for first, second in pairs.found]
+    written = _some([f"{first}/{second}" for first, second in pairs.found], " or ")
+    if len({one.name for one in told}) > 1:
+        return Called(gene.gene, written, None, _why_not(pairs, written))
+    score = told[0].score if len({one.score for one in told}) == 1 else None
+    source = f"allele table, {gene.gene} {written} from {pairs.read} of {len(gene.sites)} sites"
+    if gene.unseen:
+        source += f", {', '.join(gene.unseen)} not looked for"
+    row = told[0].source if len(told) == 1 else f"diplotype table, the same in {len(told)} rows"
+    return Called(gene.gene, written, Phenotype(gene.gene, told[0].name, score, f"{source}; {row}"))
+
+
+def _why_not(pairs: Pairs, written: str) -> str:
+    if not pairs.unread:
+        return f"{written} cannot be told apart without phase"
+    return f"no confident genotype at {_some(pairs.unread, ', ')}; possible: {written}"
+
+
+def is_determined(one: Called) -> bool:
+    return one.phenotype is not None and one.phenotype.name != INDETERMINATE
+
+
+def _some(words: tuple[str, ...] | list[str], between: str) -> str:
+    more = f"{between if between != ', ' else ' and '}{len(words) - NAMED} more" if len(words) > NAMED else ""
+    return between.join(words[:NAMED]) + more

@@ -1,0 +1,273 @@
+"""Requests that are answered later, over a real socket: kick-off, status, result, cancelling (R4 3.1.0.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from wire.fhir_rest.hospital import SECRET
+from wire.fhir_rest.jobs import ASYNC, Kind, Ward, jobs_of
+from wire.fhir_rest.writing import MRN, entry, observation, patient
+
+from gateway import wiring
+from gateway.servers.web.fhir.run_request import RunRequest
+
+NEW = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-001122334455"
+
+
+@pytest.fixture(scope="module")
+def ward(both_kinds: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    with jobs_of(both_kinds, tmp_path_factory.mktemp("later") / "home") as found:
+        yield found
+
+
+def bundle(kind: str, *entries: Any) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+def new(number: str, kind: str = "transaction") -> dict[str, Any]:
+    """A Patient and an Observation about her."""
+    made = entry("POST", "Patient", patient(number), NEW)
+    about = NEW if kind == "transaction" else "Patient/known"
+    return bundle(kind, made, entry("POST", "Observation", observation(about)))
+
+
+def answer_of(ward: Ward, status: str) -> dict[str, Any]:
+    """The one Bundle of a job that is run now."""
+    manifest = ward.manifest(status)
+    assert (manifest["error"], [one["type"] for one in manifest["output"]]) == ([], ["Bundle"])
+    (found,) = ward.lines(manifest["output"][0])
+    return found
+
+
+def statuses(answer: dict[str, Any]) -> list[str]:
+    return [one["response"]["status"] for one in answer["entry"]]
+
+
+def how_many(ward: Ward, number: str) -> int:
+    found = ward.ehr.send("GET", f"Patient?identifier={MRN}%7C{number}&_summary=count").json()
+    return int(found["total"])
+
+
+def test_a_transaction_is_carried_out_later(ward: Ward) -> None:
+    """Nothing is stored at the kick-off; then all of it, and the answer is the one that it would have had at once."""
+    status = ward.begin("", "POST", new("later"))
+    assert how_many(ward, "later") == 0
+    answer = answer_of(ward, status)
+    assert (answer["type"], statuses(answer)) == ("transaction-response", ["201 Created", "201 Created"])
+    place = answer["entry"][1]["response"]["location"]
+    stored = ward.ehr.send("GET", ward.local(place)).json()
+    assert (
+        stored["subject"]["reference"] == ward.local(answer["entry"][0]["response"]["location"])[: -len("/_history/1")]
+    )
+    assert how_many(ward, "later") == 1
+
+
+def test_a_batch_answers_each_entry(ward: Ward) -> None:
+    """What is wrong stands beside what was done; a search among the entries sees what they wrote."""
+    ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
+    wrong = entry("POST", "Patient", {"resourceType": "Patient", "gender": "none of these"})
+    seen = entry("GET", f"Patient?identifier={MRN}%7Cbatched")
+    sign = entry("POST", "DiagnosticReport/x/$sign", {"resourceType": "Parameters"})
+    sent = new("batched", "batch")
+    sent["entry"] += [wrong, seen, sign]
+    answer = answer_of(ward, ward.begin("", "POST", sent))
+    assert answer["type"] == "batch-response"
+    assert [one[:3] for one in statuses(answer)] == ["201", "201", "422", "200", "422"]
+    assert answer["entry"][3]["resource"]["total"] == 1
+    assert answer["entry"][2]["response"]["outcome"]["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("by_post", [False, True])
+def test_a_search_is_carried_out_later(ward: Ward, by_post: bool) -> None:
+    """Its answer is the searchset of the moment at which it is carried out, whose next link works."""
+    for number in range(3):
+        ward.ehr.create(patient(f"many-{number}", name=[{"family": "Waitsforit"}]))
+    if by_post:
+        form = {"family:exact": "Waitsforit", "_count": "2", "_total": "accurate"}
+        kicked = ward.ehr.http.post("/fhir/Patient/_search", data=form, headers=ASYNC)
+        assert kicked.status_code == 202
+        status = ward.local(kicked.headers["content-location"])
+    else:
+        status = ward.begin("Patient?family:exact=Waitsforit&_count=2&_total=accurate")
+    late = ward.ehr.create(patient("late", name=[{"family": "Waitsforit"}]))["id"]
+    answer = answer_of(ward, status)
+    assert answer["type"] == "searchset"
+    assert answer["entry"][0]["resource"]["id"] == late
+    links = {one["relation"]: one["url"] for one in answer["link"]}
+    assert len(ward.ehr.send("GET", ward.local(links["next"])).json()["entry"]) == 2
+
+
+def test_what_is_wrong_with_the_whole_is_told_at_once(ward: Ward) -> None:
+    """No job is begun for what cannot be read, is no batch, asks for what is not served, or may not be asked."""
+    assert ward.ehr.send("POST", "", bundle("collection"), Prefer="respond-async").status_code == 400
+    assert ward.ehr.send("GET", "Patient?nonsense=1", Prefer="respond-async").status_code == 400
+    broken = ward.ehr.http.post("/fhir", content=b"{", headers=ASYNC | {"Content-Type": "application/fhir+json"})
+    assert broken.status_code == 400
+    hospital = ward.ehr.hospital
+    hospital.add_client("nobody", "system/Device.rs")
+    with httpx.Client(base_url=ward.ehr.http.base_url, auth=("nobody", SECRET), headers=ASYNC) as other:
+        assert other.get("/fhir/Patient").status_code == 403
+    assert ward.jobs() == 0
+
+
+def test_a_refused_transaction_says_why(ward: Ward) -> None:
+    """The job is done, it has no output, and the OperationOutcome under `error` names the entry; nothing is stored."""
+    lost = entry("POST", "Observation", observation("Patient/nowhere"))
+    manifest = ward.manifest(
+        ward.begin("", "POST", bundle("transaction", entry("POST", "Patient", patient("no")), lost))
+    )
+    assert manifest["output"] == []
+    (outcome,) = ward.lines(manifest["error"][0])
+    assert outcome["issue"][0]["expression"] == ["Bundle.entry[1].resource.subject"]
+    assert how_many(ward, "no") == 0
+
+
+def test_other_preferences_hold(ward: Ward) -> None:
+    """Prefer: return=representation beside respond-async gives the resources in the answer."""
+    answer = answer_of(ward, ward.begin("", "POST", new("whole"), prefer="respond-async, return=representation"))
+    assert answer["entry"][0]["resource"]["identifier"][0]["value"] == "whole"
+
+
+def test_other_interactions_are_answered_at_once(ward: Ward) -> None:
+    """A preference that is not served is none: a read and a create are what they are without it."""
+    made = ward.ehr.create(patient("at-once"), Prefer="respond-async")
+    assert ward.ehr.send("GET", f"Patient/{made['id']}", Prefer="respond-async").status_code == 200
+
+
+def test_a_cancelled_request_is_not_carried_out(ward: Ward) -> None:
+    """DELETE on the status before its turn: 202, then 404, and nothing was written."""
+    status = ward.begin("", "POST", new("cancelled"))
+    assert ward.ehr.send("DELETE", status).status_code == 202
+    while ward.jobs():
+        pass
+    assert ward.ehr.send("GET", status).status_code == 404
+    assert how_many(ward, "cancelled") == 0
+
+
+def test_what_a_client_has_lost_meanwhile_is_refused(ward: Ward) -> None:
+    """Scopes are those that the sender still has when its turn comes; a disabled client's request fails."""
+    hospital = ward.ehr.hospital
+    hospital.add_client("soon-gone", "system/*.cruds")
+    with httpx.Client(base_url=ward.ehr.http.base_url, auth=("soon-gone", SECRET), headers=ASYNC) as other:
+        assert other.post("/fhir", json=new("gone")).status_code == 202
+    with hospital.database.begin("admin") as unit:
+        assert unit.access.disable_client("fhir", "soon-gone")
+        unit.commit()
+    while ward.jobs():
+        pass
+    assert how_many(ward, "gone") == 0
+    assert hospital.events("bulk:fail")[0].details["kind"] == "request"
+
+
+def test_a_token_keeps_its_narrow_scope(ward: Ward) -> None:
+    """A request runs with what its token allowed, not with all that its client is registered for."""
+    base = str(ward.ehr.http.base_url).rstrip("/")
+    form = {"grant_type": "client_credentials", "scope": "system/Patient.r"}
+    token = httpx.post(f"{base}/auth/token", data=form, auth=("ehr", SECRET)).json()["access_token"]
+    headers = ASYNC | {"Authorization": f"Bearer {token}"}
+    kicked = httpx.post(f"{base}/fhir", json=new("narrow"), headers=headers)
+    manifest = ward.manifest(ward.local(kicked.headers["content-location"]))
+    (outcome,) = ward.lines(manifest["error"][0])
+    assert outcome["issue"][0]["code"] == "forbidden"
+    assert how_many(ward, "narrow") == 0
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_a_run_that_was_cut_off_writes_nothing_twice(ward: Ward, kind: str) -> None:
+    """Killed after the commit and before the answer was filed, the next attempt gives the answer to the same write."""
+
+    class PowerCut(BaseException):
+        pass
+
+    def dying(*_: object) -> None:
+        raise PowerCut
+
+    ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
+    sent = new(f"cut-{kind}", kind)
+    sent["entry"].append(entry("GET", f"Patient?identifier={MRN}%7Ccut-{kind}&_summary=count"))
+    status = ward.begin("", "POST", sent)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RunRequest, "_filed", dying)
+        with pytest.raises(PowerCut):
+            ward.jobs()
+    assert how_many(ward, f"cut-{kind}") == 1
+    assert ward.ehr.send("GET", status).headers["x-progress"] == "2 entries"
+    ward.lease_runs_out(status)
+    answer = answer_of(ward, status)
+    assert statuses(answer) == ["201 Created", "201 Created", "200 OK"]
+    assert answer["entry"][2]["resource"]["total"] == 1
+    place = ward.local(answer["entry"][0]["response"]["location"])
+    assert ward.ehr.send("GET", place).json()["identifier"][0]["value"] == f"cut-{kind}"
+    assert how_many(ward, f"cut-{kind}") == 1
+
+
+def test_a_run_whose_job_was_ended_writes_nothing_more(ward: Ward) -> None:
+    """Cancelled while it runs: the entry under way is taken back with its transaction, and no other follows."""
+    ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
+    status = ward.begin("", "POST", new("ended", "batch"))
+    course = RunRequest._course
+
+    def cancelled(self: RunRequest, job: Any, known: Any) -> Any:
+        assert ward.ehr.send("DELETE", status).status_code == 202
+        return course(self, job, known)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RunRequest, "_course", cancelled)
+        ward.jobs()
+    assert how_many(ward, "ended") == 0
+
+
+def test_a_job_that_nobody_survives_is_given_up(ward: Ward) -> None:
+    """Held twenty times without an end, it fails with 500, says so, and is carried out by nobody any more."""
+    status = ward.begin("", "POST", new("deadly"))
+    for _ in range(20):
+        with ward.ehr.hospital.database.begin("test") as unit:
+            job = unit.bulk_jobs.get(status.rpartition("/")[2])
+            assert job is not None
+            assert unit.bulk_jobs.claim(job, job.created_at) is not None
+            unit.commit()
+    while ward.jobs():
+        pass
+    failed = ward.ehr.send("GET", status)
+    assert failed.status_code == 500
+    assert "given up after 20 attempts" in failed.json()["issue"][0]["diagnostics"]
+    assert how_many(ward, "deadly") == 0
+
+
+def test_a_client_has_a_bounded_number_of_jobs(ward: Ward) -> None:
+    """The eleventh job that waits is refused with 429."""
+    begun = [ward.begin("Device") for _ in range(10)]
+    assert ward.ehr.send("GET", "Device", Prefer="respond-async").status_code == 429
+    for status in begun:
+        assert ward.ehr.send("DELETE", status).status_code == 202
+
+
+def test_requests_and_answers_lie_sealed(ward: Ward) -> None:
+    """A name in a Bundle stands in clear neither in a file nor in a row; the trail tells of begin and end."""
+    sent = bundle("transaction", entry("POST", "Patient", patient("sealed", name=[{"family": "Plainlyvisible"}])))
+    status = ward.begin("", "POST", sent, prefer="respond-async, return=representation")
+    blobs = ward.ehr.hospital.services.reports.blobs
+    answer_of(ward, status)
+    assert not any(b"Plainlyvisible" in blobs.get(key) for key in blobs.keys())  # noqa: SIM118 - a port, no dict
+    with ward.ehr.hospital.database.read() as unit:
+        job = unit.bulk_jobs.get(status.rpartition("/")[2])
+        assert job is not None
+        assert b"Plainlyvisible" not in b"".join((job.sealed, *unit.bulk_jobs.answers(job.id).values()))
+    for event in ("bulk:begin", "bulk:file", "bulk:end", "bulk:fetch", "fhir:create"):
+        (newest, *_) = ward.ehr.hospital.events(event)
+        assert newest.actor == "client:ehr"
+
+
+def test_an_erased_patient_is_in_no_answer(ward: Ward) -> None:
+    """Erasing a patient ends every request that was carried out, and what waits for its turn stays."""
+    done = ward.begin("", "POST", new("erase-later"))
+    answer_of(ward, done)
+    waiting = ward.begin("Device")
+    with ward.ehr.hospital.database.read() as unit:
+        (pseudonym,) = ward.ehr.hospital.services.vault.patients(unit, None, "erase-later")
+    wiring.erase_patient(ward.ehr.hospital.settings)(pseudonym, "asked for", "officer")
+    assert ward.ehr.send("GET", done).status_code == 404
+    assert answer_of(ward, waiting)["type"] == "searchset"
