@@ -16,7 +16,7 @@ SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm help imports judge-fhir lint lock lost-notifications node-clients rotate-storm sekmet test train train-smoke typecheck venv venv-dev
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm fuzz help imports judge-fhir lint lock lost-notifications node-clients rotate-storm sekmet test train train-smoke typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ bench-latency: venv-dev ## seconds from the last C-STORE answer to the readable 
 
 chaos: venv-dev ## the long chaos run: SIGKILL at random moments, nothing lost, nothing twice
 	DXGATE_TEST_CHAOS_STUDIES=30 $(BIN)/python -m pytest --timeout=1800 tests/flow/test_chaos.py
+
+fuzz: venv-dev ## the property tests with new random inputs
+	DXGATE_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m hypothesis
 
 lost-notifications: venv-dev ## a subscriber's endpoint away and the gateway killed twice, on both databases
 	DXGATE_TEST_NOTIFICATIONS=all $(BIN)/python -m pytest --timeout=600 tests/flow/test_lost_notifications.py

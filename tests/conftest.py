@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
 from gateway.storage.audit_trail import AuditKey
@@ -29,6 +30,16 @@ from gateway.storage.resource_index import IndexSettings
 AUDIT_KEY = AuditKey("test-1", b"k" * 32)
 INDEX = IndexSettings(lambda label: hashlib.sha256(label.encode()).digest(), "https://gateway.example/fhir")
 
+
+# The suite tries the same inputs every time, so that a red run is about the change; `make fuzz` looks for new ones.
+settings.register_profile(
+    "dxgate",
+    derandomize=not os.environ.get("DXGATE_TEST_RANDOM"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.load_profile("dxgate")
 
 NODE_CLIENTS = Path(__file__).parents[1] / "var" / "fhir_clients"
 SEKMET = Path(__file__).parents[1] / "var" / "sekmet" / "bin" / "sekmet"

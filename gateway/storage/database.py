@@ -140,7 +140,7 @@ def _snapshots(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "checkin")
     def end(connection: Any, _record: Any) -> None:
-        if connection is not None and connection.read_only:
+        if connection is not None and not connection.closed and connection.read_only:
             connection.isolation_level = connection.read_only = None
 
     return reader

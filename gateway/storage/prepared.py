@@ -80,12 +80,18 @@ def insert_rows(table: Table, *, gives_way: bool = False) -> Prepared:
     def build(dialect: Dialect) -> Insert:
         if dialect.name != "postgresql":
             return sqlite.insert(table).on_conflict_do_nothing() if gives_way else insert(table)
-        lists = [bindparam(column.name, type_=ARRAY(column.type)) for column in table.columns]
-        rows = func.unnest(*lists).table_valued(*table.columns.keys()).render_derived()
-        many = postgresql.insert(table).from_select(table.columns.keys(), select(rows))
+        many = insert_lists(table, table.columns.keys())
         return many.on_conflict_do_nothing() if gives_way else many
 
     return Prepared(build)
+
+
+def insert_lists(table: Table, names: Sequence[str]) -> postgresql.Insert:
+    """PostgreSQL's INSERT of rows that come as one list for each column, the lists being named so."""
+    columns = zip(names, table.columns, strict=True)
+    lists = [bindparam(name, type_=ARRAY(column.type)) for name, column in columns]
+    rows = func.unnest(*lists).table_valued(*table.columns.keys()).render_derived()
+    return postgresql.insert(table).from_select(table.columns.keys(), select(rows))
 
 
 def delete_rows(table: Table, name: str) -> Prepared:

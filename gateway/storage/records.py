@@ -44,13 +44,18 @@ class SqlRecords:
         """False for a patient that is erased or unknown: nothing follows from what is written about nobody."""
         if not self._lives(patient):
             return False
-        if self._transaction.run(_NEW, _new(patient, settle_at, at)) == 1:
-            self._transaction.record("study:create", record_id(patient), patient=patient, kind="record")
-            return True  # it was made with these times
-        return self.touch_known(patient, settle_at, at)
+        study = lock_study(self._transaction, record_id(patient))
+        if study is None:
+            if self._transaction.run(_NEW, _new(patient, settle_at, at)) == 1:
+                self._transaction.record("study:create", record_id(patient), patient=patient, kind="record")
+                return True  # it was made with these times
+            study = lock_study(self._transaction, record_id(patient))  # another writer was first
+        return self._touch(study, settle_at, at)
 
     def touch_known(self, patient: str, settle_at: datetime, at: datetime) -> bool:
-        study = lock_study(self._transaction, record_id(patient))
+        return self._touch(lock_study(self._transaction, record_id(patient)), settle_at, at)
+
+    def _touch(self, study: Study | None, settle_at: datetime, at: datetime) -> bool:
         if study is None or study.state == "purged":
             return False
         reopen(self._transaction, study)

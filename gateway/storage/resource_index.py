@@ -22,7 +22,7 @@ from gateway.storage.index_hash import Derive, IndexHash
 from gateway.storage.index_order import ordered
 from gateway.storage.index_rows import IndexRows, Row
 from gateway.storage.index_select import IndexSelect, type_number
-from gateway.storage.prepared import delete_rows, insert_rows
+from gateway.storage.index_writes import delete_all, insert_all
 from gateway.storage.tables import microseconds
 from gateway.storage.token_question import token_question
 from gateway.storage.transaction import Transaction
@@ -68,13 +68,13 @@ class SqlResourceIndex:
             rows.setdefault(tables.index_resource, set()).add(itself)
             for table, found in self._rows.of(change.resource, key).items():
                 rows.setdefault(table, set()).update(found)
-        for table in tables.ALL:
-            self._insert(table, sorted(rows.get(table, ())))
+        if rows:
+            insert_all(self._transaction, rows)
 
     def forget(self, keys: Sequence[int]) -> None:
         """Deletes the rows of these resources."""
-        for table in tables.ALL if keys else ():
-            self._transaction.run_many(_DELETE[table], [{"key": key} for key in keys])
+        if keys:
+            delete_all(self._transaction, keys)
 
     def forget_strays(self, after: int, until: int) -> None:
         """Deletes the rows of keys in this range (`until` with it) that no resource has."""
@@ -159,12 +159,3 @@ class SqlResourceIndex:
         if is_lossy(found):
             raise Invalid(f"a condition takes {printable(name)} with the modifier :exact only")
         return found
-
-    def _insert(self, table: Table, rows: Sequence[Row]) -> None:
-        if rows:
-            names = table.columns.keys()
-            self._transaction.run_many(_INSERT[table], [dict(zip(names, row, strict=True)) for row in rows])
-
-
-_INSERT = {table: insert_rows(table) for table in tables.ALL}
-_DELETE = {table: delete_rows(table, "key") for table in tables.ALL}

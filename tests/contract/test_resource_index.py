@@ -45,6 +45,9 @@ WEIGHT: Resource = {
         ("Patient", [("identifier", f"{NUMBER}|XQ-4711")], ["peter"]),
         ("Patient", [("identifier", "XQ-4711")], ["peter"]),
         ("Patient", [("identifier", "|XQ-4711")], []),
+        ("Patient", [("identifier", f"{NUMBER}|XQ-4711"), ("phone", "+4670111222")], ["peter"]),
+        ("Patient", [("identifier", "XQ-4711"), ("phone", "+4670111223")], []),
+        ("Observation", [("identifier", "XQ-4711")], []),
         ("Patient", [("family:exact", "Überström")], ["peter"]),
         ("Patient", [("family:exact", "überström")], []),
         ("Patient", [("birthdate", "1974-12-25")], ["peter"]),
@@ -74,6 +77,15 @@ def test_what_is_put_is_found(
         store(unit, [PETER, ANNA, WEIGHT])
         keys = unit.resource_index.matching(kind, criteria, 10)
         assert [each.id for each in unit.resources.of_keys(keys)] == found
+
+
+def test_a_condition_finds_the_newest_and_no_more_than_asked(database: SqlDatabase) -> None:
+    """Several that match come newest first, up to the limit."""
+    twins = [{**PETER, "id": each} for each in ("first", "second", "third")]
+    with database.begin("tester") as unit:
+        keys = [change.stored.key for change in store(unit, twins).values()]
+        found = unit.resource_index.matching("Patient", [("identifier", "XQ-4711")], 2)
+    assert found == sorted(keys, reverse=True)[:2]
 
 
 def test_a_replaced_resource_is_found_by_its_new_content_alone(database: SqlDatabase) -> None:
