@@ -16,7 +16,7 @@ from gateway.privacy.free_text.known import KnownIdentity
 
 KNOWN = KnownIdentity(names=frozenset({"Smith^John", "张^伟"}), numbers=frozenset({"MRN-4711-X"}))
 TEXTS = FreeText(KNOWN, lambda value: value)
-SECONDS = 8.0  # some twenty times what the slowest takes: this finds a search without a bound, not a slow machine
+SECONDS = 20.0  # of this thread's own processor time, many times what is needed: a search without a bound takes hours
 UNITS = [
     "a",
     "1",
@@ -65,9 +65,9 @@ UNITS = [
 def test_repetition_does_not_make_a_search_slow(unit: str) -> None:
     """The longest text made of one repeated piece is done within bounds."""
     text = (unit * (LONGEST // len(unit)))[: LONGEST // 2]
-    began = time.perf_counter()
+    began = time.thread_time()
     TEXTS.clean(text)
-    assert time.perf_counter() - began < SECONDS
+    assert time.thread_time() - began < SECONDS
 
 
 @settings(max_examples=150, deadline=None)
