@@ -208,7 +208,7 @@ def _start(role: Role) -> tuple[int, int]:
             stderr=subprocess.STDOUT,
             env=_environment(role),
             start_new_session=True,
-            preexec_fn=prepare,  # noqa: PLW1509 - the supervisor has one thread
+            preexec_fn=prepare,  # noqa: PLW1509 - it calls prctl and setrlimit alone
         )
     except BaseException:
         os.close(hear)

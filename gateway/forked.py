@@ -50,10 +50,21 @@ def fork(
 
     Returns when the child leads a session of its own, so that its group can be signalled.
     """
+    supervisor = os.getpid()
     hear, speak = os.pipe2(os.O_CLOEXEC)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    child = os.fork()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # its reader may have gone
+            stream.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the child hears them itself
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(hear)
+        os.close(speak)
+        raise
+    finally:
+        if os.getpid() == supervisor:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     if child:
         os.close(speak)
         os.read(hear, 1)
@@ -77,7 +88,10 @@ def _live(
         code = wish.code if isinstance(wish.code, int) else int(wish.code is not None)
     except BaseException as error:  # nothing may reach the frames below; a message may quote patient data
         with suppress(OSError):
-            os.write(2, f"ended by {type(error).__name__}\n".encode())
+            from gateway.logging import describe
+
+            known = describe(error)
+            os.write(2, f"ended by {known['error']} at {known['trace']}\n".encode())
     finally:
         _end(code)
 
@@ -100,6 +114,7 @@ def _leave_the_supervisor(speak: int) -> None:
     signal.set_wakeup_fd(-1)
     for each in _SIGNALS:
         signal.signal(each, signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     asyncio.set_event_loop(None)
     cast(Any, asyncio.events)._set_running_loop(None)
 

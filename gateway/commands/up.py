@@ -23,6 +23,7 @@ from gateway.readiness import notify_systemd, ready_file, run_folder
 from gateway.supervisor import Supervisor, only_one
 
 _STOP_MARGIN_SECONDS = 15.0
+_ROOT: Final = str(Path(__file__).resolve().parents[2])
 SHARED: Final = (  # what at least two roles import, the long ones one by one; none of it starts a thread
     "sqlalchemy",
     "pydantic",
@@ -54,6 +55,8 @@ def up(loaded: LoadedSettings, _arguments: argparse.Namespace) -> int:
     settings = loaded.settings
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ.update(_environment())  # before anything is preloaded that reads it
+    if not sys.flags.safe_path and sys.path[0] in ("", str(Path.cwd())):
+        sys.path[0] = _ROOT  # never modules of the current folder, in forks as in interpreters (-P)
     with only_one(run_folder(settings.home) / "up.lock"):
         _remove_old_signs(settings.home)
         announce = _announcement(settings, time.monotonic())
@@ -130,15 +133,15 @@ def _role(
 
 
 def _environment() -> dict[str, str]:
-    """What roles get beside the environment that we were given."""
+    """What roles get beside the environment that we were given, which has the last word."""
     found = {
         "MALLOC_ARENA_MAX": "2",  # an arena of glibc for each thread costs more memory than it brings here
         "OPENBLAS_NUM_THREADS": "1",  # a pool of threads, made at import, would forbid the supervisor to fork
         "NOSETPS": "1",  # Celery names its process; here every process bears the name of its role
     }
-    root = str(Path(__file__).resolve().parents[2])
-    if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # run from a checkout
-        found["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    found = {name: os.environ.get(name, value) for name, value in found.items()}
+    if _ROOT not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # run from a checkout
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
     return found
 
 

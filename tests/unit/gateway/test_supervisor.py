@@ -259,20 +259,28 @@ def test_lines_carry_the_role_and_are_bounded(start: Callable[[str], Started]) -
     assert max(map(len, lines)) < 20_000
 
 
-def test_a_reader_who_has_gone_stops_nothing(tmp_path: Path) -> None:
-    """A closed pipe on standard error does not take the supervisor down."""
+@pytest.mark.parametrize("way", ["program", pytest.param("fork", marks=ON_LINUX)])
+def test_a_reader_who_has_gone_stops_nothing(tmp_path: Path, way: str) -> None:
+    """A closed pipe on standard error takes neither the supervisor down nor the restart of a role."""
     code = "print('first'); note('said'); ready(); time.sleep(600)"
-    program = f"run([python('talk', {code!r})])"
+    program = f"run([python('talk', {code!r})], back_off=BackOff(0.01, 0.02))"
     process = subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + program, str(tmp_path), "program"],
+        [sys.executable, "-c", PRELUDE + program, str(tmp_path), way],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     assert process.stderr is not None
     assert process.stdout is not None
     process.stderr.close()
+    notes = tmp_path / "notes"
     try:
         assert process.stdout.readline() == b"ALL READY\n"
+        (talking,) = [child for child in psutil.Process(process.pid).children() if child.name() != "sh"]
+        talking.kill()
+        deadline = time.monotonic() + LIMIT
+        while notes.read_text().count("said") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT) == 0
     finally:
