@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,24 +88,26 @@ PEERS: dict[str, Callable[[], bool]] = {
     "redis": _has_any("redis-server", "valkey-server"),
     "softhsm": lambda: bool(shutil.which("softhsm2-util") and importlib.util.find_spec("pkcs11")),
 }
-_absent: dict[str, int] = {}
+_ABSENT = "peer absent: "
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what needs an absent peer; the skipping is counted for the summary."""
+    """Skips what needs an absent peer."""
     for item in items:
         for marker in item.iter_markers("peer"):
             (name,) = marker.args
             if name not in PEERS:
                 raise pytest.UsageError(f"{item.nodeid} needs an unknown peer: {name}")
             if not PEERS[name]():
-                _absent[name] = _absent.get(name, 0) + 1
-                item.add_marker(pytest.mark.skip(reason=f"peer absent: {name}"))
+                item.add_marker(pytest.mark.skip(reason=_ABSENT + name))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for name, count in sorted(_absent.items()):
-        terminalreporter.write_line(f"peer absent: {name} ({count} tests skipped)")
+    """Each absent peer in one line, and how many other tests were skipped; read from what the workers reported."""
+    reasons = [str(each.longrepr[2]) for each in terminalreporter.stats.get("skipped", []) if each.longrepr]
+    absent = Counter(reason.partition(_ABSENT)[2] or reason for reason in reasons)
+    for name, count in sorted(absent.items()):
+        terminalreporter.write_line(f"not tested: {name} ({count} tests skipped)")
 
 
 @dataclass
