@@ -13,7 +13,7 @@ from gateway.domain.access import Client
 from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
 from gateway.domain.errors import Forbidden, Missing
 from gateway.domain.ids import new_id
-from gateway.flow.bulk.asked import AskedExport, Whatever, asked_request, sealed, url_of
+from gateway.flow.bulk.asked import AskedExport, AskedJob, asked_request, sealed, url_of
 from gateway.flow.bulk.files import BulkFiles
 from gateway.flow.bulk.import_lines import input_file
 from gateway.flow.scopes import covers, permits
@@ -33,7 +33,7 @@ _RETRY: Final = "2"
 _NEVER: Final = timedelta(days=3650)
 
 
-def begun(services: WebServices, client: Client, kind: BulkKind, asked: Whatever, body: bytes = b"") -> Outcome:
+def begun(services: WebServices, client: Client, kind: BulkKind, asked: AskedJob, body: bytes = b"") -> Outcome:
     """202 with the address of the status, once the job is durable."""
     files, job_id, now = _files(services), new_id(), services.clock()
     house = files.vault.house()
