@@ -13,7 +13,7 @@ from wire.fhir_rest.writing import MRN, entry, observation, patient
 
 from gateway import wiring
 from gateway.domain.errors import Unavailable
-from gateway.servers.web.fhir import interactions
+from gateway.servers.web.fhir import interactions, run_request
 from gateway.servers.web.fhir.run_request import RunRequest
 
 NEW = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-001122334455"
@@ -179,6 +179,22 @@ def test_a_form_stays_out_of_addresses(ward: Ward) -> None:
     kicked = ward.ehr.http.post("/fhir/Patient/_search", data={"family": "Secretname"}, headers=ASYNC)
     manifest = ward.manifest(ward.local(kicked.headers["content-location"]))
     assert ward.local(manifest["request"]) == "Patient/_search"
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_an_answer_has_an_end(ward: Ward, kind: str) -> None:
+    """Beyond it what is written is told without the resource, and what is read is refused by itself."""
+    ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
+    sent = new(f"long-{kind}", kind)
+    sent["entry"].append(entry("GET", "Patient/known"))
+    status = ward.begin("", "POST", sent, prefer="respond-async, return=representation")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_request, "_MOST_ANSWER", 10)
+        answer = answer_of(ward, status)
+    assert [one[:3] for one in statuses(answer)] == ["201", "201", "413"]
+    assert not any("resource" in one for one in answer["entry"])
+    assert answer["entry"][2]["response"]["outcome"]["issue"][0]["code"] == "too-costly"
+    assert how_many(ward, f"long-{kind}") == 1
 
 
 def test_head_begins_nothing(ward: Ward) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from gateway.domain.access import Client
 from gateway.domain.errors import Category, Fault, GatewayError, Invalid
 from gateway.flow.record.asked import Resource, Written
-from gateway.formats.fhir.element import element, instant
+from gateway.formats.fhir.element import element, encode, instant
 from gateway.formats.fhir.wire.issue import refused
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import parse_fields
@@ -60,12 +60,14 @@ class Course:
     """A Bundle that is carried out later, perhaps after a run that was cut off.
 
     `known` is what became of the entries that are written already; `keep` takes what becomes of others into the
-    transaction that writes them; `go_on` is called between entries and ends the run by an error.
+    transaction that writes them; `go_on` is called between entries and ends the run by an error. `fits` counts the
+    bytes of an entry, and says whether the answer holds as many.
     """
 
     known: Mapping[int, Said]
     keep: Callable[[UnitOfWork, Mapping[int, Said]], None]
     go_on: Callable[[], None]
+    fits: Callable[[int], bool]
 
 
 def bundle(
@@ -100,7 +102,8 @@ def _transaction(
 
     def respond(said: Mapping[int, Said]) -> Answer:
         reads = _read(services, client, entries, course) if len(said) < len(entries) else {}
-        return _response({**said, **reads}, "transaction-response")
+        wrote = {place: _bounded(one, course, entries[place]) for place, one in said.items()}
+        return _response({**wrote, **reads}, "transaction-response")
 
     if course is not None and course.known:
         return respond(course.known)  # it was committed, all of it, by a run that was cut off
@@ -125,15 +128,13 @@ def _transaction(
     return writing(services, client, asked, answer, also=lambda unit, written: course.keep(unit, said_of(written)))
 
 
-def _read(
-    services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None
-) -> dict[int, Resource]:
-    said: dict[int, Resource] = {}
+def _read(services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None) -> dict[int, Said]:
+    said: dict[int, Said] = {}
     for place, one in enumerate(entries):
         if one.interaction.asked is None:
             if course is not None:
                 course.go_on()
-            said[place] = _alone(services, client, one, course)
+            said[place] = _bounded(_alone(services, client, one, course), course, one)
     return said
 
 
@@ -158,7 +159,9 @@ def _batch(
         if course is None:
             said[place] = _alone(services, client, asked[place], None)
         else:
-            said[place] = course.known.get(place) or _within(services, client, asked[place], place, course)
+            one = asked[place]
+            found = course.known.get(place) or _within(services, client, one, place, course)
+            said[place] = _bounded(found, course, one)
     return _response(said, "batch-response")
 
 
@@ -173,6 +176,19 @@ def _within(services: WebServices, client: Client, entry: Entry, place: int, cou
         course.keep(unit, {place: _answered(told(services, entry.request, written[0]))})
 
     return _alone(services, client, entry, course, keep)
+
+
+def _bounded(said: Said, course: Course | None, entry: Entry) -> Said:
+    """An entry for which the answer has no room any more: what was written without the resource, else its refusal."""
+    if course is None:
+        return said
+    line = said if isinstance(said, msgspec.Raw) else msgspec.Raw(encode(said))
+    if course.fits(len(line)):
+        return line
+    if entry.interaction.asked is not None:
+        return {"response": msgspec.json.decode(line)["response"]}
+    reason = "the answer to the Bundle is too large for it: ask for it by itself"
+    return _failed(refused("too-costly", reason, entry.request.place), course)
 
 
 def _alone(

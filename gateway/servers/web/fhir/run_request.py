@@ -33,6 +33,8 @@ from gateway.servers.web.services import WebServices
 
 _TABLE: Final = "BulkAnswer"
 _RENEW_SECONDS: Final = 10.0
+_MOST_ANSWER: Final = 64 << 20
+"""Bytes of the entries of an answer; it is sealed, and given out, as one."""
 _AGAIN: Final = frozenset({Category.UNAVAILABLE, Category.BUSY, Category.FAULT})
 
 
@@ -96,7 +98,7 @@ class RunRequest:
     def _course(self, job: BulkJob, known: Mapping[int, bytes]) -> Course:
         """Where what is said of entries is kept, each sealed under the key of the house."""
         house = self.files.vault.house()
-        done, renewed = set(known), time.monotonic()
+        done, renewed, room = set(known), time.monotonic(), _MOST_ANSWER
 
         def keep(unit: UnitOfWork, said: Mapping[int, Said]) -> None:
             done.update(said)
@@ -111,8 +113,15 @@ class RunRequest:
                 renewed = time.monotonic()
                 self._renew(job)
 
+        def fits(size: int) -> bool:
+            nonlocal room
+            if size > room:
+                return False
+            room -= size
+            return True
+
         opened = {place: msgspec.Raw(open_body(house, _TABLE, job.id, place, one)) for place, one in known.items()}
-        return Course(opened, keep, go_on)
+        return Course(opened, keep, go_on, fits)
 
     def _renew(self, job: BulkJob) -> None:
         with self.services.database.begin("bulk") as unit:
