@@ -235,7 +235,8 @@ def _work(commands: Group) -> None:
 def _store(commands: Group) -> None:
     store = _group(commands, "fhir", "the store of FHIR resources")
     anew = "write the search index anew while the gateway runs; goes on where an earlier run was cut off"
-    _json(_command(store, "reindex", "fhir_store:reindex", anew))
+    reindex = _json(_command(store, "reindex", "fhir_store:reindex", anew))
+    reindex.add_argument("--anew", action="store_true", help="give up an unfinished run and begin from the start")
 
 
 def _held(commands: Group) -> None:

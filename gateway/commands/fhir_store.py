@@ -23,7 +23,7 @@ def reindex(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
             told = current.done
             tell(f"{current.done} resources")
 
-    done = wiring.reindex(loaded.settings, progress)(actor())
+    done = wiring.reindex(loaded.settings, progress)(actor(), anew=arguments.anew)
     if arguments.json:
         print_json(row_of(done))
     else:

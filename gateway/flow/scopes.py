@@ -66,8 +66,19 @@ def narrowed(granted: Iterable[str], requested: str | None, context: Context = "
         raise Invalid(f"a scope parameter has at most {LONGEST_REQUEST} characters")
     if "?" in requested:
         raise Forbidden("scopes with ?parameter=value are not served here")
-    allowed = (scope for one in requested.split() for scope in _allowed(held, one, context))
-    return tuple(dict.fromkeys(allowed))
+    return shared(held, requested.split(), context)
+
+
+def shared(granted: Iterable[str], others: Iterable[str], context: Context = "system") -> tuple[str, ...]:
+    """What of `others` is in what is granted; nothing where there are no others."""
+    held = of_context(granted, context)
+    return tuple(dict.fromkeys(scope for one in others for scope in _allowed(held, one, context)))
+
+
+def covers(granted: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether all that `others` allow is in what is granted."""
+    held, wanted = tuple(granted), map(of_scope, others)
+    return all(permits(held, kind, letter) for kind, letters in wanted for letter in _letters(letters))
 
 
 def of_scope(scope: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ Derive = Callable[[str], bytes]
 """From a label to 32 bytes that only the holder of the vault's index key can make."""
 
 _MOST_SYSTEMS = 4096
+_LONGEST_SYSTEM = 200  # one that is longer is hashed each time, so that what is remembered has an end in bytes too
 
 
 class IndexHash:
@@ -38,6 +39,8 @@ class IndexHash:
         """The same for the address of a code system: there are few, and they name nobody, so they are remembered."""
         known = self._systems.get((label, system))
         if known is None:
+            if len(system) > _LONGEST_SYSTEM:
+                return self(label, system)
             if len(self._systems) >= _MOST_SYSTEMS:
                 self._systems.clear()
             known = self._systems[label, system] = self(label, system)

@@ -95,15 +95,8 @@ def insert_lists(table: Table, names: Sequence[str]) -> postgresql.Insert:
 
 
 def delete_rows(table: Table, name: str) -> Prepared:
-    """A DELETE for `run_many`, by the values of one column."""
-
-    def build(dialect: Dialect) -> Delete:
-        column = table.c[name]
-        if dialect.name != "postgresql":
-            return delete(table).where(column == bindparam(name))
-        return delete(table).where(column == func.any(bindparam(name, type_=ARRAY(column.type))))
-
-    return Prepared(build)
+    """A DELETE for `run_many`, by the values of one column, one execution for each."""
+    return Prepared(delete(table).where(table.c[name] == bindparam(name)))
 
 
 def listed(column: ColumnElement[Any], name: str, dialect: Dialect) -> ColumnElement[bool]:

@@ -66,7 +66,7 @@ class Transaction:
             return int(self._writing(statement).run(self._connection, values).rowcount)
 
     def run_many(self, statement: Prepared, rows: Sequence[Values]) -> int:
-        """Runs a prepared statement that writes, once for each row; the count of rows of all."""
+        """Runs a prepared statement that writes, for all rows at once or for each; the count of rows of all."""
         with translated():
             return int(self._writing(statement).run_many(self._connection, rows).rowcount)
 

@@ -137,6 +137,24 @@ def test_a_pass_that_was_cut_off_goes_on(hospital: Hospital) -> None:
     assert step(hospital)("cli:test").id != done.id
 
 
+def test_an_unfinished_pass_is_given_up(hospital: Hospital) -> None:
+    """`anew` begins from the start, and the run that was given up writes nothing more."""
+    filled(hospital)
+    before = index_of(hospital)
+    met: list[Reindexing] = []
+
+    def overtaken(current: Reindexing) -> None:
+        if not met:
+            execute(hospital, *(delete(table) for table in index_tables.ALL))
+            met.append(step(hospital)("cli:other", anew=True))
+
+    with pytest.raises(Conflict):
+        step(hospital, on_batch=overtaken)("cli:test")
+    assert (met[0].done, met[0].failed) == (2 * PEOPLE, 0)
+    assert index_of(hospital) == before
+    assert len(hospital.events("index:begin")) == len(hospital.events("index:end")) == 2
+
+
 def test_what_is_written_meanwhile_stays(hospital: Hospital) -> None:
     """Resources that are changed, deleted and made between reading and writing of a batch keep their writers' rows."""
     filled(hospital)
@@ -211,7 +229,7 @@ def test_the_command_says_what_it_did(hospital: Hospital, capsys: pytest.Capture
         assert main(["--home", home, "fhir", "reindex", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert (told["done"], told["failed"]) == (2 * PEOPLE, 0)
-        assert main(["--home", home, "fhir", "reindex"]) == 0
+        assert main(["--home", home, "fhir", "reindex", "--anew"]) == 0
     assert capsys.readouterr().out.startswith(f"{2 * PEOPLE} resources are indexed anew")
     assert found(hospital, "Patient", ("identifier", "urn:mrn|MRN-3")) == 1
     assert hospital.events("index:begin")[0].actor.startswith("cli:")

@@ -50,10 +50,10 @@ class AskedImport(msgspec.Struct, frozen=True):
     inputs: tuple[tuple[str, str], ...] = ()
 
 
-Whatever = AskedExport | AskedImport | AskedRequest
+AskedJob = AskedExport | AskedImport | AskedRequest
 
 
-def sealed(house: PatientRecord, job_id: str, asked: Whatever) -> bytes:
+def sealed(house: PatientRecord, job_id: str, asked: AskedJob) -> bytes:
     """For the job's row."""
     return seal_body(house, _TABLE, job_id, 1, msgspec.json.encode(asked))
 
@@ -72,7 +72,7 @@ def asked_request(house: PatientRecord, job: BulkJob) -> AskedRequest:
 
 def url_of(house: PatientRecord, job: BulkJob) -> str:
     """The request as the manifest repeats it."""
-    readers: dict[BulkKind, Callable[[PatientRecord, BulkJob], Whatever]]
+    readers: dict[BulkKind, Callable[[PatientRecord, BulkJob], AskedJob]]
     readers = {"export": asked_export, "import": asked_import, "request": asked_request}
     return readers[job.kind](house, job).url
 

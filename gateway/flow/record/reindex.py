@@ -35,9 +35,9 @@ class Reindex:
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def __call__(self, actor: str) -> Reindexing:
-        """The pass at its end; Conflict where another run of it is under way."""
-        current = self._begun(actor)
+    def __call__(self, actor: str, *, anew: bool = False) -> Reindexing:
+        """The pass at its end; Conflict where another run of it is under way. `anew` gives up an unfinished one."""
+        current = self._begun(actor, anew=anew)
         while current.ended_at is None:
             with self.database.read() as unit:
                 found = unit.resources.following(current.after, current.until, BATCH)
@@ -47,12 +47,16 @@ class Reindex:
             self.pause(_PAUSE)
         return current
 
-    def _begun(self, actor: str) -> Reindexing:
-        """What was left unfinished, else a new pass."""
+    def _begun(self, actor: str, *, anew: bool) -> Reindexing:
+        """What was left unfinished, unless it is given up; else a new pass."""
         with self.database.begin(actor) as unit:
             last = unit.reindexings.newest()
             if last is not None and last.ended_at is None:
-                return last
+                if not anew:
+                    return last
+                if not unit.reindexings.move(last, replace(last, ended_at=self.now())):
+                    raise Conflict("the index is being written anew by another run")
+                unit.audit.record("index:end", last.id, actor, done=last.done, failed=last.failed)
             first = Reindexing(new_id(), self.now(), unit.resources.last_key())
             unit.reindexings.begin(first)
             unit.audit.record("index:begin", first.id, actor)

@@ -46,6 +46,14 @@ class Ward:
             unit.bulk_jobs.progress(job, {"lease_until": None})
             unit.commit()
 
+    def is_due(self, status: str) -> None:
+        """As if the pause after a failed attempt were over."""
+        with self.ehr.hospital.database.begin("test") as unit:
+            job = unit.bulk_jobs.get(status.rpartition("/")[2])
+            assert job is not None
+            unit.bulk_jobs.progress(job, {"due_at": job.created_at})
+            unit.commit()
+
     def local(self, url: str) -> str:
         base = f"{self.ehr.hospital.services.fhir_base}/"
         assert url.startswith(base)

@@ -12,6 +12,8 @@ from wire.fhir_rest.jobs import ASYNC, Kind, Ward, jobs_of
 from wire.fhir_rest.writing import MRN, entry, observation, patient
 
 from gateway import wiring
+from gateway.domain.errors import Unavailable
+from gateway.servers.web.fhir import interactions, run_request
 from gateway.servers.web.fhir.run_request import RunRequest
 
 NEW = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-001122334455"
@@ -123,6 +125,82 @@ def test_a_refused_transaction_says_why(ward: Ward) -> None:
     (outcome,) = ward.lines(manifest["error"][0])
     assert outcome["issue"][0]["expression"] == ["Bundle.entry[1].resource.subject"]
     assert how_many(ward, "no") == 0
+
+
+def test_a_refused_transaction_is_in_the_trail(ward: Ward) -> None:
+    """One row says that the sender's Bundle was refused, as if it had been answered at once."""
+    lost = entry("POST", "Observation", observation("Patient/nowhere"))
+    status = ward.begin("", "POST", bundle("transaction", lost))
+    before = len(ward.ehr.hospital.events("fhir:operation"))
+    ward.manifest(status)
+    events = ward.ehr.hospital.events("fhir:operation")
+    assert len(events) == before + 1
+    assert (events[0].actor, events[0].subject_id, events[0].details["outcome"]) == ("client:ehr", "Bundle", "4")
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_an_outage_is_no_answer(ward: Ward, kind: str) -> None:
+    """An entry that meets an outage is carried out by the next attempt, and the entries before it are not repeated."""
+    search, outages = interactions.search, [Unavailable("the disk is out")]
+
+    def first_out(*asked: Any) -> Any:
+        if outages:
+            raise outages.pop()
+        return search(*asked)
+
+    ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
+    sent = new(f"outage-{kind}", kind)
+    sent["entry"].append(entry("GET", f"Patient?identifier={MRN}%7Coutage-{kind}&_summary=count"))
+    status = ward.begin("", "POST", sent)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(interactions, "search", first_out)
+        ward.jobs()
+    assert not outages
+    ward.is_due(status)
+    assert statuses(answer_of(ward, status)) == ["201 Created", "201 Created", "200 OK"]
+    assert how_many(ward, f"outage-{kind}") == 1
+
+
+def test_an_answer_is_for_who_may_still_read_it(ward: Ward) -> None:
+    """A result is not given to a token that allows less than the request was asked with."""
+    base = str(ward.ehr.http.base_url).rstrip("/")
+    (file,) = ward.manifest(ward.begin("Patient?_count=1"))["output"]
+    codes = {}
+    for scope in ("system/Device.r", "system/*.cruds"):
+        form = {"grant_type": "client_credentials", "scope": scope}
+        token = httpx.post(f"{base}/auth/token", data=form, auth=("ehr", SECRET)).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/fhir+ndjson"}
+        codes[scope] = httpx.get(f"{base}/fhir/{ward.local(file['url'])}", headers=headers).status_code
+    assert codes == {"system/Device.r": 403, "system/*.cruds": 200}
+
+
+def test_a_form_stays_out_of_addresses(ward: Ward) -> None:
+    """The manifest of a search by POST repeats its address alone, not what was looked for."""
+    kicked = ward.ehr.http.post("/fhir/Patient/_search", data={"family": "Secretname"}, headers=ASYNC)
+    manifest = ward.manifest(ward.local(kicked.headers["content-location"]))
+    assert ward.local(manifest["request"]) == "Patient/_search"
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+def test_an_answer_has_an_end(ward: Ward, kind: str) -> None:
+    """Beyond it what is written is told without the resource, and what is read is refused by itself."""
+    ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
+    sent = new(f"long-{kind}", kind)
+    sent["entry"].append(entry("GET", "Patient/known"))
+    status = ward.begin("", "POST", sent, prefer="respond-async, return=representation")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_request, "_MOST_ANSWER", 10)
+        answer = answer_of(ward, status)
+    assert [one[:3] for one in statuses(answer)] == ["201", "201", "413"]
+    assert not any("resource" in one for one in answer["entry"])
+    assert answer["entry"][2]["response"]["outcome"]["issue"][0]["code"] == "too-costly"
+    assert how_many(ward, f"long-{kind}") == 1
+
+
+def test_head_begins_nothing(ward: Ward) -> None:
+    """HEAD on a search is answered at once, whatever is preferred."""
+    assert ward.ehr.send("HEAD", "Patient?_count=1", Prefer="respond-async").status_code == 200
+    assert ward.jobs() == 0
 
 
 def test_other_preferences_hold(ward: Ward) -> None:

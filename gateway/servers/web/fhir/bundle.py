@@ -15,10 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Fault, GatewayError, Invalid
-from gateway.flow.bulk.lease import JobEnded
+from gateway.domain.errors import Category, Fault, GatewayError, Invalid
 from gateway.flow.record.asked import Resource, Written
-from gateway.formats.fhir.element import element, instant
+from gateway.formats.fhir.element import element, encode, instant
 from gateway.formats.fhir.wire.issue import refused
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import parse_fields
@@ -42,6 +41,8 @@ _HEADERS: Final = {
     "ifNoneExist": "if-none-exist",
     "ifModifiedSince": "if-modified-since",
 }
+_LATER: Final = frozenset({Category.UNAVAILABLE, Category.BUSY})
+"""Of a Bundle that is carried out later, no answer: it is tried again, what is written already being kept."""
 _REASONS: Final = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
 
 
@@ -59,12 +60,14 @@ class Course:
     """A Bundle that is carried out later, perhaps after a run that was cut off.
 
     `known` is what became of the entries that are written already; `keep` takes what becomes of others into the
-    transaction that writes them; `go_on` is called between entries and ends the run by an error.
+    transaction that writes them; `go_on` is called between entries and ends the run by an error. `fits` counts the
+    bytes of an entry, and says whether the answer holds as many.
     """
 
     known: Mapping[int, Said]
     keep: Callable[[UnitOfWork, Mapping[int, Said]], None]
     go_on: Callable[[], None]
+    fits: Callable[[int], bool]
 
 
 def bundle(
@@ -96,6 +99,14 @@ def _transaction(
     services: WebServices, client: Client, request: FhirRequest, entries: Sequence[Entry], course: Course | None
 ) -> Outcome:
     writes = [place for place, one in enumerate(entries) if one.interaction.asked is not None]
+
+    def respond(said: Mapping[int, Said]) -> Answer:
+        reads = _read(services, client, entries, course) if len(said) < len(entries) else {}
+        wrote = {place: _bounded(one, course, entries[place]) for place, one in said.items()}
+        return _response({**wrote, **reads}, "transaction-response")
+
+    if course is not None and course.known:
+        return respond(course.known)  # it was committed, all of it, by a run that was cut off
     for one in entries:
         one.interaction.allow(client, one.request)
         if one.interaction.asked is None and one.interaction.permission is None:
@@ -107,31 +118,23 @@ def _transaction(
     def said_of(written: list[Written]) -> dict[int, Said]:
         return {place: _said(services, request, one) for place, one in zip(writes, written, strict=True)}
 
-    def respond(said: Mapping[int, Said]) -> Answer:
-        reads = _read(services, client, entries, course) if len(said) < len(entries) else {}
-        return _response({**said, **reads}, "transaction-response")
-
     def answer(written: list[Written]) -> Answer | Again:
         said = said_of(written)
         return respond(said) if len(said) == len(entries) else Again(lambda: respond(said))
 
-    if course is not None and course.known:
-        return respond(course.known)  # it was committed, all of it, by a run that was cut off
     asked = [entries[place].interaction.write(services, client, entries[place].request) for place in writes]
     if course is None:
         return writing(services, client, asked, answer)
     return writing(services, client, asked, answer, also=lambda unit, written: course.keep(unit, said_of(written)))
 
 
-def _read(
-    services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None
-) -> dict[int, Resource]:
-    said: dict[int, Resource] = {}
+def _read(services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None) -> dict[int, Said]:
+    said: dict[int, Said] = {}
     for place, one in enumerate(entries):
         if one.interaction.asked is None:
             if course is not None:
                 course.go_on()
-            said[place] = _alone(services, client, one)
+            said[place] = _bounded(_alone(services, client, one, course), course, one)
     return said
 
 
@@ -151,12 +154,14 @@ def _batch(
         try:
             asked[place] = _entry(services, request, one, place, find, is_checked=False)
         except GatewayError as error:
-            said[place] = _failed(error)
+            said[place] = _failed(error, course)
     for place in sorted(asked, key=lambda place: (_ORDER[asked[place].method], place)):
         if course is None:
-            said[place] = _alone(services, client, asked[place])
+            said[place] = _alone(services, client, asked[place], None)
         else:
-            said[place] = course.known.get(place) or _within(services, client, asked[place], place, course)
+            one = asked[place]
+            found = course.known.get(place) or _within(services, client, one, place, course)
+            said[place] = _bounded(found, course, one)
     return _response(said, "batch-response")
 
 
@@ -165,22 +170,37 @@ def _within(services: WebServices, client: Client, entry: Entry, place: int, cou
     course.go_on()
     if entry.interaction.commits:
         text = f"${entry.interaction.name} is not answered later: ask for it by itself"
-        return _failed(refused("not-supported", text, entry.request.place))
+        return _failed(refused("not-supported", text, entry.request.place), course)
 
     def keep(unit: UnitOfWork, written: list[Written]) -> None:
         course.keep(unit, {place: _answered(told(services, entry.request, written[0]))})
 
-    return _alone(services, client, entry, keep)
+    return _alone(services, client, entry, course, keep)
 
 
-def _alone(services: WebServices, client: Client, entry: Entry, also: Also | None = None) -> Resource:
+def _bounded(said: Said, course: Course | None, entry: Entry) -> Said:
+    """An entry for which the answer has no room any more: what was written without the resource, else its refusal."""
+    if course is None:
+        return said
+    line = said if isinstance(said, msgspec.Raw) else msgspec.Raw(encode(said))
+    if course.fits(len(line)):
+        return line
+    if entry.interaction.asked is not None:
+        return {"response": msgspec.json.decode(line)["response"]}
+    reason = "the answer to the Bundle is too large for it: ask for it by itself"
+    return _failed(refused("too-costly", reason, entry.request.place), course)
+
+
+def _alone(
+    services: WebServices, client: Client, entry: Entry, course: Course | None, also: Also | None = None
+) -> Resource:
     """The answer to one entry, its failure included."""
     if entry.interaction.permission is None:
-        return _failed(Invalid("a Bundle inside a Bundle is not carried out"))
+        return _failed(Invalid("a Bundle inside a Bundle is not carried out"), course)
     try:
         return _answered(settled(services, entry.interaction.perform(services, client, entry.request, also)))
     except GatewayError as error:
-        return _failed(error)
+        return _failed(error, course)
 
 
 def _answered(answer: Answer) -> Resource:
@@ -197,8 +217,8 @@ def _answered(answer: Answer) -> Resource:
     return element(resource=resource, response=response)
 
 
-def _failed(error: GatewayError) -> Resource:
-    if isinstance(error, Fault | JobEnded):
+def _failed(error: GatewayError, course: Course | None) -> Resource:
+    if isinstance(error, Fault) or (course is not None and error.category in _LATER):
         raise error
     answer = exchange.refused(error)
     return {"response": {"status": _status(answer.status), "outcome": answer.resource}}

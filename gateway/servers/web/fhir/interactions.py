@@ -51,6 +51,11 @@ def _read(services: WebServices, client: Client, request: FhirRequest) -> Outcom
 def _search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     if prefers_async(request):
         return search_later(services, client, request)
+    return _search_now(services, client, request)
+
+
+def _search_now(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    """HEAD begins nothing, whatever is preferred (RFC 9110 9.2.1)."""
     return (search_audit_events if request.kind == TRAIL else search)(services, client, request)
 
 
@@ -61,6 +66,7 @@ def _read_in(services: WebServices, client: Client, request: FhirRequest, unit: 
 _READ = Interaction("read", "r", _read, _read_in)
 _VREAD = Interaction("vread", "r", vread, vread_in)
 _SEARCH = Interaction("search-type", "s", _search)
+_SEARCH_NOW = Interaction("search-type", "s", _search_now)
 _CREATE = Interaction("create", "c", asked=create)
 _UPDATE = Interaction("update", "u", asked=update)
 _PATCH = Interaction("patch", "u", asked=patch)
@@ -86,7 +92,14 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
         "DELETE": Interaction("job-cancel", None, job.job_cancel),
     },
     "$job/[id]/[file]": {"GET": Interaction(job.JOB_FILE, None, job.job_file)},
-    "[type]": {"GET": _SEARCH, "HEAD": _SEARCH, "POST": _CREATE, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
+    "[type]": {
+        "GET": _SEARCH,
+        "HEAD": _SEARCH_NOW,
+        "POST": _CREATE,
+        "PUT": _UPDATE,
+        "PATCH": _PATCH,
+        "DELETE": _DELETE,
+    },
     "[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],
     "[type]/$validate": {"POST": _VALIDATE},

@@ -13,10 +13,10 @@ from gateway.domain.access import Client
 from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
 from gateway.domain.errors import Forbidden, Missing
 from gateway.domain.ids import new_id
-from gateway.flow.bulk.asked import AskedExport, Whatever, asked_request, sealed, url_of
+from gateway.flow.bulk.asked import AskedExport, AskedJob, asked_request, sealed, url_of
 from gateway.flow.bulk.files import BulkFiles
 from gateway.flow.bulk.import_lines import input_file
-from gateway.flow.scopes import permits
+from gateway.flow.scopes import covers, permits
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.outcome import issue
 from gateway.ports import UnitOfWork
@@ -33,7 +33,7 @@ _RETRY: Final = "2"
 _NEVER: Final = timedelta(days=3650)
 
 
-def begun(services: WebServices, client: Client, kind: BulkKind, asked: Whatever, body: bytes = b"") -> Outcome:
+def begun(services: WebServices, client: Client, kind: BulkKind, asked: AskedJob, body: bytes = b"") -> Outcome:
     """202 with the address of the status, once the job is durable."""
     files, job_id, now = _files(services), new_id(), services.clock()
     house = files.vault.house()
@@ -120,7 +120,7 @@ def job_cancel(services: WebServices, client: Client, request: FhirRequest) -> O
 def job_file(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """One file of a job that is done, in clear for this answer alone; who fetched it is in the trail first.
 
-    The answer to a request holds what its sender was allowed when it was carried out.
+    The answer to a request holds what its sender was allowed when it was carried out, so he needs all of it still.
     """
     with services.database.read() as unit:
         job = _own(services, unit, client, request.id)
@@ -128,14 +128,22 @@ def job_file(services: WebServices, client: Client, request: FhirRequest) -> Out
     if job.state != "done" or not found:
         raise Missing("no such file")
     (file,) = found
-    if file.role == "output" and job.kind != "request" and not permits(client.scopes, file.type, "r"):
-        raise Forbidden(f"this needs the scope system/{file.type}.r")
+    if file.role == "output":
+        _allow(services, client, job, file)
     body = _files(services).open(file)
 
     def write(unit: UnitOfWork) -> None:
         unit.audit.record("bulk:fetch", job.id, actor_of(client), type=file.type, count=file.count)
 
     return Pending(write, lambda _: Answer(200, None, {"Content-Type": NDJSON}, body))
+
+
+def _allow(services: WebServices, client: Client, job: BulkJob, file: BulkFile) -> None:
+    """Forbidden where the scopes of now do not cover what the file holds."""
+    if job.kind != "request" and not permits(client.scopes, file.type, "r"):
+        raise Forbidden(f"this needs the scope system/{file.type}.r")
+    if job.kind == "request" and not covers(client.scopes, asked_request(_files(services).vault.house(), job).scopes):
+        raise Forbidden("this needs the scopes with which it was asked for")
 
 
 def _own(services: WebServices, unit: UnitOfWork, client: Client, job_id: str) -> BulkJob:

@@ -15,6 +15,7 @@ from gateway.domain.access import Caller, Client
 from gateway.domain.errors import Category, GatewayError
 from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
+from gateway.flow.bulk.lease import JobEnded
 from gateway.ports import UnitOfWork
 from gateway.servers.web.services import WebServices
 
@@ -75,6 +76,8 @@ def refusals_noted(services: WebServices, client: Client, action: Action, kind: 
     """An interaction that is refused, or fails, inside the block has a row too; the error goes on."""
     try:
         yield
+    except JobEnded:  # nobody was refused anything
+        raise
     except GatewayError as error:
         outcome: Outcome = "8" if error.category in _OURS else "4"
         with services.database.begin("web") as unit:

@@ -27,13 +27,13 @@ def bundle_later(services: WebServices, client: Client, request: FhirRequest) ->
 
 
 def search_later(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
-    """202 for a search whose parameters are served."""
+    """202 for a search whose parameters are served. Those of a form stay out of the address: they may name patients."""
     if request.kind == TRAIL:
         asked_of_trail(services, client, request)
     else:
         asked_search(services, client, request)
     url = f"{services.fhir_base}/{request.kind}{'/_search' if request.by_post else ''}"
-    url += f"?{urlencode(request.fields)}" if request.fields else ""
+    url += f"?{urlencode(request.fields)}" if request.fields and not request.by_post else ""
     shape, method = ("[type]/_search", "POST") if request.by_post else ("[type]", "GET")
     return begun(services, client, "request", _asked(client, request, url, shape, method))
 

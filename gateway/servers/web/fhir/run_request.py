@@ -20,18 +20,21 @@ from gateway.domain.errors import Category, Forbidden, GatewayError
 from gateway.flow.bulk.asked import AskedRequest, asked_request
 from gateway.flow.bulk.files import BulkFiles
 from gateway.flow.bulk.lease import JobEnded, lease_end
-from gateway.flow.scopes import narrowed, of_person
+from gateway.flow.scopes import ROLE_SCOPES, shared
 from gateway.formats.fhir.element import encode
 from gateway.ports import UnitOfWork
 from gateway.privacy.resource_bodies import open_body, seal_body
 from gateway.servers.web.fhir.bundle import Course, Said, bundle
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, refused
 from gateway.servers.web.fhir.interactions import find
+from gateway.servers.web.fhir.note_interaction import refusals_noted
 from gateway.servers.web.fhir.pending import settled
 from gateway.servers.web.services import WebServices
 
 _TABLE: Final = "BulkAnswer"
 _RENEW_SECONDS: Final = 10.0
+_MOST_ANSWER: Final = 64 << 20
+"""Bytes of the entries of an answer; it is sealed, and given out, as one."""
 _AGAIN: Final = frozenset({Category.UNAVAILABLE, Category.BUSY, Category.FAULT})
 
 
@@ -62,11 +65,12 @@ class RunRequest:
             files, known = unit.bulk_jobs.files(job.id), unit.bulk_jobs.answers(job.id)
         for file in files:
             if file.role != "input":
-                self._drop(file)
+                self._drop(job, file)
         if client is None or not client.active or (asked.person and (person is None or not person.active)):
             raise Forbidden("who asked is not known any more")
-        told = " ".join(asked.scopes)
-        scopes = narrowed(client.scopes, told) if person is None else of_person(client.scopes, told, person.role)
+        scopes = shared(client.scopes, asked.scopes, "system" if person is None else "user")
+        if person is not None:
+            scopes = shared(ROLE_SCOPES[person.role], scopes, "user")
         caller = Caller.of(replace(client, scopes=scopes), asked.address, asked.number, person)
         return caller, b"".join(self.files.open(file) for file in files if file.role == "input"), known
 
@@ -87,13 +91,14 @@ class RunRequest:
         )
         if asked.shape == "[base]":
             course = self._course(job, known)
-            return settled(self.services, bundle(self.services, caller, request, find, course))
+            with refusals_noted(self.services, caller, "operation", "Bundle", ""):
+                return settled(self.services, bundle(self.services, caller, request, find, course))
         return settled(self.services, interaction.perform(self.services, caller, request))
 
     def _course(self, job: BulkJob, known: Mapping[int, bytes]) -> Course:
         """Where what is said of entries is kept, each sealed under the key of the house."""
         house = self.files.vault.house()
-        done, renewed = set(known), time.monotonic()
+        done, renewed, room = set(known), time.monotonic(), _MOST_ANSWER
 
         def keep(unit: UnitOfWork, said: Mapping[int, Said]) -> None:
             done.update(said)
@@ -108,8 +113,15 @@ class RunRequest:
                 renewed = time.monotonic()
                 self._renew(job)
 
+        def fits(size: int) -> bool:
+            nonlocal room
+            if size > room:
+                return False
+            room -= size
+            return True
+
         opened = {place: msgspec.Raw(open_body(house, _TABLE, job.id, place, one)) for place, one in known.items()}
-        return Course(opened, keep, go_on)
+        return Course(opened, keep, go_on, fits)
 
     def _renew(self, job: BulkJob) -> None:
         with self.services.database.begin("bulk") as unit:
@@ -133,11 +145,14 @@ class RunRequest:
             unit.commit()
         return count
 
-    def _drop(self, file: BulkFile) -> None:
-        self.files.delete(file)
+    def _drop(self, job: BulkJob, file: BulkFile) -> None:
+        """JobEnded where the job is held no more: the file may be another's by now."""
         with self.services.database.begin("bulk") as unit:
+            if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
+                raise JobEnded
             unit.bulk_jobs.drop_file(file)
             unit.commit()
+        self.files.delete(file)
 
 
 def encode_said(said: Said) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given, strategies
 from gateway.domain.access import Role
 from gateway.domain.errors import Fault, Forbidden, Invalid
 from gateway.flow.attempts import Attempts, Limit, TooManyAttempts
-from gateway.flow.scopes import ROLE_SCOPES, check, narrowed, of_context, of_person, permits
+from gateway.flow.scopes import ROLE_SCOPES, check, covers, narrowed, of_context, of_person, permits, shared
 from gateway.flow.secret_hash import fits, hash_secret, new_secret
 
 
@@ -199,3 +199,19 @@ def test_an_app_gets_no_more_than_the_person_has(held: list[str], asked: list[st
                 assert permits(of_context(held, "user"), kind, letter)
                 assert permits(of_context(asked, "user"), kind, letter)
                 assert permits(ROLE_SCOPES[role], kind, letter)
+
+
+def test_what_two_have_in_common() -> None:
+    """Nothing stays nothing, and any number of scopes is compared."""
+    many = tuple(f"system/Type{letter * 58}{other}.rs" for letter in "abcdefgh" for other in "abcdefgh")
+    assert shared(("system/*.cruds",), many) == many
+    assert shared(("system/*.cruds",), ()) == ()
+    assert shared(("system/Patient.rs", "user/*.cruds"), ("system/*.cruds",)) == ("system/Patient.rs",)
+
+
+def test_one_covers_the_other() -> None:
+    """All letters of all types, with * and the forms of v1; the trail is no part of *."""
+    assert covers(("system/*.cruds",), ("system/Patient.read", "system/*.rs", "offline_access"))
+    assert not covers(("system/Patient.cruds",), ("system/*.r",))
+    assert not covers(("system/Patient.rs",), ("system/Patient.read", "system/Patient.u"))
+    assert not covers(("system/*.cruds",), ("system/AuditEvent.rs",))
