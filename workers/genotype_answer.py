@@ -1,7 +1,7 @@
 """What a record's genotypes mean, gene by gene: as the laboratory reported them, else as called from variants.
 
-A laboratory's own report of a gene counts before a call: it may know copy number and phase. Where both are there and
-mean different things, that is told beside the answer.
+A laboratory's own report of a gene counts before a call: it may know copy number and phase. One that the tables do
+not know gives way to a call. Where both are there and mean different things, that is told beside the answer.
 """
 
 from __future__ import annotations
@@ -23,25 +23,30 @@ class Gene:
     gene: str
     genotype: str
     phenotype: Phenotype
+    is_known: bool = True  # to the tables
 
 
 @dataclass(frozen=True)
 class Told:
-    """Genes that are answered for; `aside`: what was not determined, and why; `silent`: genes without any site."""
+    """Genes that are answered for; `aside`: genes that were not determined, and why; `notes`: contradictions, and what
+    was not read; `silent`: genes without any site."""
 
     genes: tuple[Gene, ...]
     aside: tuple[str, ...]
+    notes: tuple[str, ...]
     silent: tuple[str, ...]
 
 
 def told_of(tables: RulesTable, document: InputDocument) -> Told:
-    reported = {one.gene: Gene(one.gene, _as_reported(one), _phenotype(tables, one)) for one in document.genotypes}
+    reported = {one.gene: _reported(tables, one) for one in document.genotypes}
     called, silent = call_genes(tables, document.calls)
     answered = {one.gene: _gene(one) for one in called if one.phenotype is not None}
-    aside = [_aside(one, reported) for one in called]
-    found = answered | reported
+    aside = tuple(f"{one.gene}: {one.reason}" for one in called if one.phenotype is None and one.gene not in reported)
+    notes = (_note(one, reported[one.gene]) for one in called if one.gene in reported and is_determined(one))
+    better = {one.gene for one in called if is_determined(one)}
+    found = answered | {gene: one for gene, one in reported.items() if one.is_known or gene not in better}
     genes = tuple(found[gene] for gene in sorted(found))
-    return Told(genes, tuple(one for one in (*aside, *document.unread) if one), silent)
+    return Told(genes, aside, tuple(one for one in (*notes, *document.unread) if one), silent)
 
 
 def nothing_told(told: Told, document: InputDocument) -> str:
@@ -49,7 +54,7 @@ def nothing_told(told: Told, document: InputDocument) -> str:
     if not document.calls and not document.unread:
         return "no genotype was reported for a gene that the tables know"
     lacking = f"; no site was read of {', '.join(told.silent)}" if told.silent and document.calls else ""
-    return f"no phenotype follows from the variants: {'; '.join(told.aside)}{lacking}"[:LONGEST]
+    return f"no phenotype follows from the variants: {'; '.join((*told.aside, *told.notes))}{lacking}"[:LONGEST]
 
 
 def _gene(one: Called) -> Gene:
@@ -58,15 +63,28 @@ def _gene(one: Called) -> Gene:
     return Gene(one.gene, f"{one.genotype} (from variants)", one.phenotype)
 
 
-def _aside(one: Called, reported: dict[str, Gene]) -> str:
-    report = reported.get(one.gene)
-    if report is None:
-        return f"{one.gene}: {one.reason}" if one.phenotype is None else ""
-    if one.phenotype is None or not is_determined(one) or one.phenotype.name == report.phenotype.name:
+def _reported(tables: RulesTable, one: Genotype) -> Gene:
+    found = _phenotype(tables, one)
+    return Gene(one.gene, _as_reported(one), found, found.name != INDETERMINATE or _is_named(tables, one))
+
+
+def _is_named(tables: RulesTable, one: Genotype) -> bool:
+    if one.diplotype:
+        return tables.names(one.gene, one.diplotype)
+    return one.phenotype.strip().casefold() == INDETERMINATE.casefold()
+
+
+def _note(called: Called, report: Gene) -> str:
+    """Of a determined call beside a report: which was used, where they differ."""
+    if called.phenotype is None or called.phenotype.name == report.phenotype.name:
         return ""
+    if not report.is_known:
+        return f"{called.gene}: the laboratory's report {report.genotype} is not in the tables; the variants were used"
+    said = report.phenotype.name
+    if said == INDETERMINATE and report.genotype.casefold() != said.casefold():
+        said = f"{report.genotype}, which the tables call indeterminate"
     return (
-        f"{one.gene}: the variants say {one.phenotype.name}, the laboratory's report {report.phenotype.name}; "
-        "the report was used"
+        f"{called.gene}: the variants say {called.phenotype.name}, the laboratory's report {said}; the report was used"
     )
 
 

@@ -18,7 +18,7 @@ from models.runtime.record import RecordPredictor, ValuePrediction
 from models.runtime.rules import INDETERMINATE, Advice, RulesTable
 from models.runtime.series import SeriesPredictor
 from models.runtime.value_session import ValueSession
-from workers.genotype_answer import nothing_told, told_of
+from workers.genotype_answer import Told, nothing_told, told_of
 
 UNREVIEWED = "No medical review of these rules is known; a physician decides each."
 Answers = RecordPredictor | SeriesPredictor | RulesTable | PlanRules
@@ -82,12 +82,12 @@ def _advised(tables: RulesTable, document: InputDocument) -> Prediction:
     return Prediction(
         question=tables.manifest.question,
         decided=None,
-        conclusion=_in_words(tables.manifest.title, genes, advice, told.aside),
+        conclusion=_in_words(tables.manifest.title, genes, advice, told),
         threshold=None,
         images=(),
         provider=tables.provider,
         runtime=f"{tables.runtime}, tables {tables.version}",
-        answer=RecordAnswer("genotype", set_aside=told.aside, phenotypes=genes, advice=advice),
+        answer=RecordAnswer("genotype", set_aside=told.aside + told.notes, phenotypes=genes, advice=advice),
     )
 
 
@@ -118,15 +118,15 @@ def _advice(one: Advice) -> DrugAdvice:
     return DrugAdvice(one.drug, one.text, genes, one.cpic_level, one.guideline, one.source)
 
 
-def _in_words(
-    title: str, genes: tuple[GenePhenotype, ...], advice: tuple[DrugAdvice, ...], aside: tuple[str, ...]
-) -> str:
+def _in_words(title: str, genes: tuple[GenePhenotype, ...], advice: tuple[DrugAdvice, ...], told: Told) -> str:
     said = [f"{title}: " + "; ".join(f"{one.gene} {one.genotype}: {one.phenotype}" for one in genes) + "."]
     for one in advice:
         text = one.text or "the tables give no advice, which does not mean the standard dose"
         said.append(f"{one.drug} (CPIC level {one.level or 'not given'}): {text}")
     if not advice:
         said.append("No drug of the tables is in the record.")
-    if aside:
-        said.append(f"Not determined: {'; '.join(aside)}.")
+    if told.aside:
+        said.append(f"Not determined: {'; '.join(told.aside)}.")
+    if told.notes:
+        said.append(f"To be noted: {'; '.join(told.notes)}.")
     return "\n".join(said)

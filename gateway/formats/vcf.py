@@ -33,10 +33,13 @@ LONGEST_LINE: Final = 1 << 20
 MOST_NAMES: Final = 10_000  # of contigs that are remembered
 LEAST_QUALITY: Final = 20  # of a genotype (GQ, RGQ): one error in a hundred
 NEAR: Final = 25  # bases beside an insertion or deletion within which another one may be the same, written differently
+MOST_MEMBERS: Final = 100_000  # of a compressed file; bgzip writes one for 64 KiB of text
 _PIECE = 1 << 16
+_FED = 1 << 14  # compressed bytes at a time
 _GZIP = b"\x1f\x8b"
 _PASSED = frozenset({"PASS", "."})
 _ALLELE_LETTERS = frozenset("ACGTN")
+_NO_VARIANT = frozenset({".", "<NON_REF>", "<*>", "<X>"})  # as ALT: what is said holds for any other allele
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Read:
 
 @dataclass(frozen=True)
 class _Record:
-    """One line: alleles called of the only sample, and how they are phased (None: they are not)."""
+    """One line: alleles called of the only sample, and how they are phased (None: they are not). `spells_indel`: an
+    insertion or deletion at its first base was looked for."""
 
     chromosome: str
     start: int
@@ -59,6 +63,7 @@ class _Record:
     alleles: tuple[str, ...]  # the two that were called, as sequences; empty: no confident call
     is_reference: bool
     phase: str | None
+    spells_indel: bool
 
 
 def read_vcf(content: bytes, sites: Sequence[Site]) -> Read:
@@ -69,6 +74,7 @@ def read_vcf(content: bytes, sites: Sequence[Site]) -> Read:
     for line in lines:
         if line and not line.startswith(b"#"):
             _note(line, near, found)
+    found.finish()
     return Read(build, tuple(found.calls.values()), tuple(sorted(found.doubtful)))
 
 
@@ -98,6 +104,7 @@ class _Found:
     calls: dict[str, SiteCall] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     phases: dict[tuple[str, str], int] = field(default_factory=dict)
+    covered: dict[str, tuple[Place, int]] = field(default_factory=dict)  # a bit for each base said to be the reference
 
     def phase(self, chromosome_: str, name: str | None) -> int:
         return 0 if name is None else self.phases.setdefault((chromosome_, name), len(self.phases) + 1)
@@ -107,12 +114,31 @@ class _Found:
         self.calls.pop(site, None)
 
     def call(self, made: SiteCall) -> None:
-        """A second line about a site that says something else makes it doubtful."""
+        """A second line about a site that says something else makes it doubtful; of the phase alone, unphased."""
         was = self.calls.get(made.site)
         if made.site in self.doubtful or (was is not None and {was.first, was.second} != {made.first, made.second}):
             self.doubt(made.site)
         elif was is None:
             self.calls[made.site] = made
+        elif was.first != was.second and (was.phase, was.first) != (made.phase, made.first):
+            self.calls[made.site] = SiteCall(was.site, was.first, was.second)
+
+    def cover(self, place: Place, start: int, end: int) -> None:
+        """Reference from `start` to `end`; a call once the whole window is covered, by however many lines."""
+        name = place.site.name
+        low, high = max(start, place.start) - place.start, min(end, place.end) - place.start
+        bits = self.covered.get(name, (place, 0))[1] | (1 << high + 1) - (1 << low)
+        self.covered[name] = (place, bits)
+        if bits == (1 << len(place.reference)) - 1:
+            self.call(SiteCall(name, place.reference, place.reference))
+
+    def finish(self) -> None:
+        """A window that is covered in part is in doubt, unless its variant was called and lacks no covered base."""
+        for name, (place, bits) in self.covered.items():
+            was, is_part = self.calls.get(name), bits != (1 << len(place.reference)) - 1
+            lacks = was is not None and bits >> 1 and min(len(was.first), len(was.second)) < len(place.reference)
+            if is_part and (was is None or lacks):
+                self.doubt(name)
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
@@ -133,24 +159,43 @@ def _pieces(content: bytes) -> Iterator[bytes]:
             raise Invalid(f"the VCF is longer than {MOST_BYTES} bytes")
         yield from (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
         return
-    most, total, left = min(MOST_BYTES, MOST_RATIO * len(content)), 0, content
     try:
-        while left:
-            stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-            while not stream.eof:
-                piece = stream.decompress(left, _PIECE)
-                left = stream.unconsumed_tail
-                total += len(piece)
-                if total > most:
-                    raise Invalid(
-                        f"the VCF is longer than {MOST_BYTES} bytes, or {MOST_RATIO} times its compressed size"
-                    )
-                if not piece and not left and not stream.eof:
-                    raise Invalid("the compressed VCF ends too early")
-                yield piece
-            left = stream.unused_data
+        yield from _inflated(content)
     except zlib.error:
         raise Invalid("the compressed VCF cannot be read") from None
+
+
+def _inflated(content: bytes) -> Iterator[bytes]:
+    """In pieces of some size, however small the members are, so that many of them cost no more than their bytes."""
+    most, total, held = min(MOST_BYTES, MOST_RATIO * len(content)), 0, bytearray()
+    for piece in _members(content):
+        total += len(piece)
+        if total > most:
+            raise Invalid(f"the VCF is longer than {MOST_BYTES} bytes, or {MOST_RATIO} times its compressed size")
+        held += piece
+        if len(held) >= _PIECE:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
+
+
+def _members(content: bytes) -> Iterator[bytes]:
+    at = count = 0
+    while at < len(content):
+        count += 1
+        if count > MOST_MEMBERS:
+            raise Invalid(f"the compressed VCF has more than {MOST_MEMBERS} members")
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        while not stream.eof:
+            fed = stream.unconsumed_tail
+            if not fed:
+                fed = content[at : at + _FED]
+                at += len(fed)
+            piece = stream.decompress(fed, _PIECE)
+            if not piece and not fed and not stream.eof:
+                raise Invalid("the compressed VCF ends too early")
+            yield piece
+        at -= len(stream.unused_data)
 
 
 def _header(lines: Iterator[bytes]) -> Build:
@@ -226,10 +271,19 @@ def _record(own: str, start: int, end: int, columns: list[str]) -> _Record | Non
     called = [int(one) for one in places_called if one.isdecimal() and len(one) < 4]
     is_call = len(called) == len(places_called) == 2 and max(called) < len(sequences)
     is_reference = is_call and not any(called)
+    if is_reference and _is_structural(alternates, end >= start + len(reference)):
+        return None
     confident = is_call and _passed(columns[6], is_reference) and _good(sample)
     phase = sample.get("PS", "") if "|" in written else None
     alleles = tuple(sequences[one] for one in called) if confident else ()
-    return _Record(own, start, end, reference, alleles, is_reference, phase)
+    spells_indel = any(len(one) != len(reference) and not set(one) - _ALLELE_LETTERS for one in alternates)
+    return _Record(own, start, end, reference, alleles, is_reference, phase, spells_indel)
+
+
+def _is_structural(alternates: Sequence[str], is_long: bool) -> bool:
+    """Whether `0/0` denies a structural variant alone, and says nothing about the bases that it spans."""
+    others = [one for one in alternates if one not in _NO_VARIANT]
+    return bool(others) and (is_long or any(set(one) & set("<[]") for one in others))
 
 
 def _end(line: bytes, start: int) -> int:
@@ -279,14 +333,13 @@ def _at_site(record: _Record, place: Place, found: _Found) -> None:
 
 
 def _at_reference(record: _Record, place: Place, found: _Found) -> None:
-    """A record that covers the window, or starts where it starts; its bases must be those of the build."""
+    """Covers what it spans; an indel that is denied at the first base says so of the whole window. Its bases must be
+    those of the build."""
     shared = place.reference[: len(record.reference)]
     if record.start == place.start and not record.reference.startswith(shared):
         raise Invalid(f"the reference bases of the VCF are not those of {found.build}")
-    if record.start == place.start or (record.start < place.start and record.end >= place.end):
-        found.call(SiteCall(place.site.name, place.reference, place.reference))
-    else:
-        found.doubt(place.site.name)
+    is_whole = record.start == place.start and record.spells_indel
+    found.cover(place, record.start, place.end if is_whole else record.end)
 
 
 def _letter(record: _Record, place: Place, allele: str) -> str | None:

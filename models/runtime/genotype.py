@@ -46,7 +46,7 @@ def _called(tables: RulesTable, gene: GeneAlleles, pairs: Pairs) -> Called:
     told = [tables.phenotype(gene.gene, f"{first}/{second}") for first, second in pairs.found]
     written = _some([f"{first}/{second}" for first, second in pairs.found], " or ")
     if len({one.name for one in told}) > 1:
-        return Called(gene.gene, written, None, _why_not(pairs, written))
+        return Called(gene.gene, written, None, _why_not(gene, pairs, written))
     score = told[0].score if len({one.score for one in told}) == 1 else None
     source = f"allele table, {gene.gene} {written} from {pairs.read} of {len(gene.sites)} sites"
     if gene.unseen:
@@ -55,10 +55,21 @@ def _called(tables: RulesTable, gene: GeneAlleles, pairs: Pairs) -> Called:
     return Called(gene.gene, written, Phenotype(gene.gene, told[0].name, score, f"{source}; {row}"))
 
 
-def _why_not(pairs: Pairs, written: str) -> str:
-    if not pairs.unread:
+def _why_not(gene: GeneAlleles, pairs: Pairs, written: str) -> str:
+    unread = set(pairs.unread)
+    telling = [
+        site.name for place, site in enumerate(gene.sites) if site.name in unread and _differ(gene, pairs, place)
+    ]
+    if not telling:
         return f"{written} cannot be told apart without phase"
-    return f"no confident genotype at {_some(pairs.unread, ', ')}; possible: {written}"
+    return f"no confident genotype at {_some(telling, ', ')}; possible: {written}"
+
+
+def _differ(gene: GeneAlleles, pairs: Pairs, place: int) -> bool:
+    """Whether a genotype at a site would tell the pairs that fit apart."""
+    seen = (frozenset((gene.alleles[one][place], gene.alleles[other][place])) for one, other in pairs.found)
+    first = next(seen)
+    return any(each != first for each in seen)
 
 
 def is_determined(one: Called) -> bool:

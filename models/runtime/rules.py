@@ -99,6 +99,14 @@ class RulesTable:
                 return Phenotype(gene, name, None, f"diplotype table, {gene} {written}")
         return Phenotype(gene, INDETERMINATE, None, f"diplotype table, {gene}: no row")
 
+    def names(self, gene: str, diplotype: str) -> bool:
+        """Whether the tables name the pair, or both alleles of a scored gene; what follows may yet be indeterminate."""
+        first, _, second = (part.strip() for part in diplotype.partition("/"))
+        if gene in self.equations:
+            defined = self.alleles[gene].alleles if gene in self.alleles else {}
+            return {first, second} <= self.scores[gene].keys() | defined.keys()
+        return not self.diplotypes.get(gene, {}).keys().isdisjoint({f"{first}/{second}", f"{second}/{first}"})
+
     def by_score(self, gene: str, score: str) -> Phenotype:
         """The phenotype of an activity score, by the gene's equations."""
         if gene not in self.equations:

@@ -12,6 +12,7 @@ from harness.genome_file import document, of_pair, variant, vcf, zipped
 from harness.rows import AT
 
 from gateway.domain.report import report_id
+from gateway.flow.record.genome_files import MOST_FILES
 from gateway.storage.database import SqlDatabase
 from models.registry import find
 
@@ -97,6 +98,17 @@ def test_genomic_data_that_cannot_be_read_leave_a_reason(sqlite_database: SqlDat
     assert "HLA" not in clinic.document("pgx-rules")
     clinic.write({"resourceType": "Appointment", "id": "a"})
     assert clinic.settle() == 0  # nothing new, no second report
+
+
+def test_withdrawn_files_do_not_push_out_the_current_one(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """As many files entered in error as are kept, all newer: the one that counts is read."""
+    clinic = Clinic(sqlite_database, tmp_path, ("pgx-rules",))
+    content = vcf(of_pair("CYP2C19", "*2", "*2"))
+    errors = [document(content, own_id=f"error-{number}", status="entered-in-error") for number in range(MOST_FILES)]
+    clinic.write(person(), document(content))
+    clinic.write(*errors)
+    assert clinic.settle() == 1
+    assert clinic.run() == {"pgx-rules": "done"}
 
 
 def test_a_document_of_another_kind_is_nothing_to_report(sqlite_database: SqlDatabase, tmp_path: Path) -> None:

@@ -117,6 +117,41 @@ def test_a_report_of_the_laboratory_counts_and_a_contradiction_is_told() -> None
     assert "the variants say Poor Metabolizer, the laboratory's report Normal Metabolizer" in told.set_aside[0]
 
 
+def test_a_report_that_the_tables_do_not_know_gives_way_to_a_call() -> None:
+    """The call is used and the report named; without a call the report stands as indeterminate."""
+    reported = (Genotype("CYP2C19", diplotype="*1/*999"),)
+    told = predict(rules(), document(*of_pair("CYP2C19", "*2", "*2"), reported=reported))
+    assert told.answer is not None
+    assert [one.phenotype for one in told.answer.phenotypes] == ["Poor Metabolizer"]
+    assert "To be noted: CYP2C19: the laboratory's report *1/*999 is not in the tables" in told.conclusion
+    for word in ("Not determined", "Indeterminate"):
+        assert word not in told.conclusion
+    alone = predict(rules(), document(reported=reported)).answer
+    assert alone is not None
+    assert [(one.genotype, one.phenotype) for one in alone.phenotypes] == [("*1/*999", "Indeterminate")]
+
+
+def test_a_report_that_the_tables_call_indeterminate_is_used_in_its_own_words() -> None:
+    """An allele of unknown function is in the tables: the laboratory's pair is quoted, not a word it never said."""
+    reported = (Genotype("CYP2C19", diplotype="*1/*12"),)
+    told = predict(rules(), document(*of_pair("CYP2C19", "*2", "*2"), reported=reported)).answer
+    assert told is not None
+    assert [one.phenotype for one in told.phenotypes] == ["Indeterminate"]
+    assert "the laboratory's report *1/*12, which the tables call indeterminate" in told.set_aside[0]
+
+
+def test_sites_that_would_tell_nothing_are_not_blamed() -> None:
+    """TPMT *1/*3A or *3B/*3C with another site unread: what lacks is the phase where both pairs are alike there."""
+    gene = rules().alleles["TPMT"]
+    own = [gene.alleles[name] for name in ("*1", "*3A", "*3B", "*3C")]
+    alike = [site.name for place, site in enumerate(gene.sites) if len({row[place] for row in own}) == 1]
+    phase = "*1/*3A or *3B/*3C cannot be told apart without phase"
+    reasons = {one: called(of_pair("TPMT", "*1", "*3A", without=[one]))["TPMT"].reason for one in alike}
+    assert phase in reasons.values()
+    for site, reason in reasons.items():
+        assert reason == phase or reason.startswith(f"no confident genotype at {site}; possible: *1/*3A or ")
+
+
 def test_variants_alone_lead_to_advice() -> None:
     """The phenotype from variants selects the row of advice for the drug."""
     told = predict(rules(), document(*of_pair("CYP2C19", "*2", "*2"))).answer
@@ -126,8 +161,9 @@ def test_variants_alone_lead_to_advice() -> None:
 
 
 def test_too_little_is_refused_with_the_sites_that_lack() -> None:
-    """Nothing determined: the refusal names gene and sites, and the genes of which nothing was read."""
+    """Nothing determined: the refusal names gene and sites, and the genes of which nothing was read. rs4244285 is not
+    named: every allele that has it has rs12769205 too, which was read."""
     lines = of_pair("CYP2C19", "*1", "*1", without=["rs4986893", "rs4244285"])
-    with pytest.raises(Unsupported, match="CYP2C19: no confident genotype at rs4986893, rs4244285; possible") as told:
+    with pytest.raises(Unsupported, match="CYP2C19: no confident genotype at rs4986893; possible") as told:
         predict(rules(), document(*lines))
     assert "no site was read of ABCG2" in str(told.value)

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.flow.record.genome_files import holds_vcf
+from gateway.flow.record.genome_files import OBSERVED, counts, holds_vcf
 
 Resource = Mapping[str, Any]
-OBSERVED = frozenset({"final", "amended", "corrected"})
 PRESENT = frozenset({"active", "recurrence", "relapse"})
 TAKEN = frozenset({"active", "intended"})
-FILES = frozenset({"DocumentReference", "Media"})  # read only where they hold a VCF
+FILES = frozenset({"DocumentReference", "Media"})  # read only where they hold a VCF and count
 READ = FILES | {
     "Patient", "Observation", "Condition", "MedicationStatement", "MedicationRequest", "FamilyMemberHistory",
     "MolecularSequence",
@@ -56,7 +55,7 @@ def is_read(resource: Resource) -> bool:
     labels = (resource.get("meta") or {}).get("security") or ()
     from_ai = any(isinstance(label, Mapping) and label.get("code") == _AI for label in labels)
     kind = resource.get("resourceType")
-    return kind in READ and not from_ai and (kind not in FILES or holds_vcf(resource))
+    return kind in READ and not from_ai and (kind not in FILES or (counts(resource) and holds_vcf(resource)))
 
 
 def patient_of(resources: Sequence[Resource]) -> Resource:

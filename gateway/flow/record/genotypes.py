@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.domain.record import Genotype
-from gateway.flow.record.entries import OBSERVED, Resource, is_read, words
-from gateway.flow.record.genome_files import Heard
+from gateway.flow.record.entries import Resource, is_read, words
+from gateway.flow.record.genome_files import OBSERVED, Heard
 
 GENOTYPE, PHENOTYPE, GENE = "84413-4", "53040-2", "48018-6"
 UNUSABLE = "a reported genotype names no gene of the tables, or is not written as two alleles or as a phenotype"

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from gateway.domain.record import Site, SiteCall
-from gateway.flow.record.genome_files import Heard, dicts
+from gateway.flow.record.genome_files import OBSERVED, Heard, dicts
 from gateway.formats.genome import (
     LONGEST,
     Build,
@@ -34,8 +35,8 @@ _COPIES: Final = {"LA6706-1": 1, "heterozygous": 1, "LA6705-3": 2, "homozygous":
 _PRESENCE: Final = {"LA9633-4": True, "present": True, "LA9634-2": False, "absent": False}
 _FROM_ZERO: Final = ("LA30100-4", "LA30101-2")
 _CHANGE = re.compile(r"(NC_0{4}\d\d\.\d{1,2}):g\.(\d{1,9})([ACGT])>([ACGT])")
-_FINAL: Final = ("final", "amended", "corrected")
-_MOST: Final = 2000  # variants that are looked at
+MOST_VARIANTS: Final = 2000  # variants that are looked at
+CUT: Final = f"more than {MOST_VARIANTS} single variants are told, and the others were not read"
 _MOST_OF_ONE: Final = 512
 
 
@@ -67,11 +68,13 @@ def variants(resources: Sequence[Resource], sites: Sequence[Site]) -> list[Heard
     known = {build: places(sites, build) for build in ("GRCh37", "GRCh38")}
     by_name = {one.site.name: one for listed in known["GRCh38"].values() for one in listed}
     at: dict[str, list[_Placed]] = {}
-    for told in list(_told(resources))[:_MOST]:
+    listed = list(islice(_told(resources), MOST_VARIANTS + 1))
+    for told in listed[:MOST_VARIANTS]:
         found = _by_position(told, known) or _by_number(told, by_name)
         if found is not None:
             at.setdefault(found.place.site.name, []).append(found)
-    return [_heard(name, listed) for name, listed in sorted(at.items())]
+    cut = [Heard(one.source, unread=CUT) for one in listed[MOST_VARIANTS:]]
+    return cut + [_heard(name, placed) for name, placed in sorted(at.items())]
 
 
 def _heard(name: str, listed: list[_Placed]) -> Heard:
@@ -125,19 +128,24 @@ def _by_number(told: _Told, by_name: Mapping[str, Place]) -> _Placed | None:
 
 def _told(resources: Sequence[Resource]) -> Iterator[_Told]:
     observed = {f"Observation/{one.get('id')}": one for one in resources if _is_variant(one)}
+    derived: dict[str, list[str]] = {}  # names of Observations by what they derive from
+    for name, one in observed.items():
+        for source in dict.fromkeys(_references(one.get("derivedFrom"))):
+            derived.setdefault(source, []).append(name)
     pointed: set[str] = set()
     for one in resources:
         if one.get("resourceType") == "MolecularSequence":
-            for name, told in _of_sequence(one, observed):
+            for name, told in _of_sequence(one, observed, derived):
                 pointed.add(name)
                 yield told
     for name, one in observed.items():
-        if name not in pointed or _observed(one).position or _observed(one).dbsnp:
-            yield _observed(one)
+        told = _observed(one)
+        if name not in pointed or told.position or told.dbsnp:
+            yield told
 
 
 def _is_variant(one: Resource) -> bool:
-    if one.get("resourceType") != "Observation" or one.get("status") not in _FINAL:
+    if one.get("resourceType") != "Observation" or one.get("status") not in OBSERVED:
         return False
     return VARIANT in _codes(one.get("code"))
 
@@ -185,7 +193,9 @@ def _copies(one: Resource, parts: Mapping[str, Mapping[str, Any]]) -> int | None
     return stated if present else None
 
 
-def _of_sequence(one: Resource, observed: Mapping[str, Resource]) -> Iterator[tuple[str, _Told]]:
+def _of_sequence(
+    one: Resource, observed: Mapping[str, Resource], derived: Mapping[str, list[str]]
+) -> Iterator[tuple[str, _Told]]:
     """Each variant with the name of the Observation that tells its allelic state."""
     told_of = one.get("referenceSeq")
     if not isinstance(told_of, Mapping) or one.get("type", "dna") != "dna":
@@ -195,14 +205,14 @@ def _of_sequence(one: Resource, observed: Mapping[str, Resource]) -> Iterator[tu
     build = build_of_accession(accession) or build_of_text(str(told_of.get("genomeBuild", "")))
     shift = 1 if one.get("coordinateSystem") == 0 else 0
     source = f"MolecularSequence/{one.get('id')}"
-    derived = [name for name, each in observed.items() if source in _references(each.get("derivedFrom"))]
+    own_states = derived.get(source, [])
     listed = dicts(one.get("variant"))[:_MOST_OF_ONE]
     for each in listed:
         start = each.get("start")
         if not own or build is None or not isinstance(start, int):
             continue
         pointer = next(iter(_references([each.get("variantPointer")])), "")
-        name = pointer if pointer in observed else (derived[0] if len(listed) == len(derived) == 1 else "")
+        name = pointer if pointer in observed else (own_states[0] if len(listed) == len(own_states) == 1 else "")
         copies = _observed(observed[name]).copies if name else None
         letters = (str(each.get(key, "")).upper() for key in ("referenceAllele", "observedAllele"))
         reference, alternate = letters

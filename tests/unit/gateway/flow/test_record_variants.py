@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from harness.genome_file import at_site, document, rules, variant, vcf
 
 from gateway.domain.record import SiteCall
 from gateway.flow.record.entries import is_read
-from gateway.flow.record.genome_files import agreed, doubts, genome_files, holds_vcf
-from gateway.flow.record.variants import variants
+from gateway.flow.record.genome_files import MOST_FILES, Heard, agreed, doubts, genome_files, holds_vcf
+from gateway.flow.record.variants import CUT, MOST_VARIANTS, variants
 
-SITES = {site.name: site for site in rules().sites}
+ALL = rules().sites
+SITES = {site.name: site for site in ALL}
 STAR_2 = SITES["rs4244285"]
 HET, HOM = "LA6706-1", "LA6705-3"
 BY_NUMBER = {"81255-2": "rs4244285", "69551-0": "A"}
@@ -168,6 +170,45 @@ def test_a_file_that_says_nothing_leaves_a_reason(made: dict[str, Any], reason: 
     assert agreed(heard) == ()
     (told,) = doubts(heard, ())
     assert reason in told
+
+
+def test_white_space_in_base64_is_allowed() -> None:
+    """Lines of 76 letters, as MIME writes them, are FHIR's base64Binary too; letters beyond ASCII are none."""
+    lines = "\r\n ".join(textwrap.wrap(ATTACHED["data"], 76))
+    for data, calls in ((lines, 1), (f"{lines}\u00e4", 0)):
+        (heard,) = genome_files([{**document(FILE), "content": [{"attachment": {**ATTACHED, "data": data}}]}], ALL)
+        assert len(heard.calls) == calls
+    assert heard.unread == "the data of a VCF attachment are not base64"
+
+
+def test_so_many_files_of_a_record_are_read_and_no_more() -> None:
+    """Attachments count, not the resources that carry them."""
+    many = [document(FILE, own_id=f"d{number}") | {"content": [{"attachment": ATTACHED}] * 3} for number in range(3)]
+    assert [one.source[-2:] for one in genome_files(many, ALL)] == ["d1", "d2", "d2", "d2"]
+    assert MOST_FILES == 4
+
+
+def test_sources_that_phase_differently_leave_the_phase_open() -> None:
+    """Two sites on one chromosome here, on both there: the genotypes stand unphased, in whichever order."""
+    cis = (SiteCall("a", "G", "A", 1), SiteCall("b", "C", "T", 1), SiteCall("c", "C", "T", 2))
+    trans = (SiteCall("a", "A", "G", 3), SiteCall("b", "C", "T", 3), SiteCall("c", "T", "C", 4))
+    same = tuple(SiteCall(one.site, one.second, one.first, one.phase) for one in cis)
+    for first, second in ((cis, trans), (trans, cis)):
+        found = {one.site: one.phase for one in agreed([Heard("x", first), Heard("y", second)])}
+        assert (found["a"], found["b"]) == (0, 0)
+        assert found["c"] != 0
+    assert all(one.phase for one in agreed([Heard("x", cis), Heard("y", same)]))
+
+
+def test_variants_beyond_the_bound_are_told_as_not_read() -> None:
+    """The last is left out, and the reason says so; at the bound nothing is left out."""
+    one = variant("v", BY_NUMBER | {"53034-5": HET})
+    many = [one | {"id": f"v{number}"} for number in range(MOST_VARIANTS)]
+    assert CUT not in doubts(variants(many, ALL), ())
+    other = variant("last", {"81255-2": "rs12248560", "69551-0": "T", "53034-5": HET})
+    heard = variants([*many, other], ALL)
+    assert [call.site for call in agreed(heard)] == ["rs4244285"]
+    assert CUT in doubts(heard, agreed(heard))
 
 
 def test_what_is_withdrawn_is_not_read() -> None:

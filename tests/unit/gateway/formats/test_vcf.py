@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.errors import GatewayError, Invalid, Unsupported
+from gateway.domain.record import Site
 from gateway.formats.genome import build_of_accession, build_of_length, chromosome
-from gateway.formats.vcf import Read, read_vcf
+from gateway.formats.vcf import MOST_MEMBERS, Read, read_vcf
 
 SITES = {site.name: site for site in rules().sites}
 STAR_2, STAR_17, REPEAT, DELETION = (SITES[name] for name in ("rs4244285", "rs12248560", "rs34983651", "rs72549303"))
@@ -90,6 +91,44 @@ def test_an_indel_close_by_puts_a_known_one_in_doubt() -> None:
     assert "rs72549303" in read(block, shifted).doubtful
 
 
+@pytest.mark.parametrize("alternate", ["<DEL>", "<CN0>,<CN2>", "<NON_REF>,<DEL>", "CA"])
+def test_a_structural_variant_that_is_not_there_says_nothing_of_the_bases_it_spans(alternate: str) -> None:
+    """`0/0` at a deletion denies the deletion; the sites inside, and the one at its first base, were not read."""
+    for first in (STAR_17.position_38 - 50, STAR_17.position_38):
+        denied = line("10", first, "C", alternate, "0/0", info=f"END={STAR_2.position_38 + 50}")
+        found = read(denied)
+        assert (found.calls, found.doubtful) == ((), ())
+    assert called(denied, at_site(STAR_17, "C", "C")) == {"rs12248560": ("C", "C")}
+
+
+@pytest.mark.parametrize(("site", "chromosome_"), [(REPEAT, "2"), (DELETION, "1")])
+def test_the_anchor_alone_is_no_reference_of_a_whole_window(site: Site, chromosome_: str) -> None:
+    """A record or a block that ends on the first base of a repeat or a deletion leaves the rest open."""
+    start, anchor = site.position_38, site.reference_38[0]
+    alone = line(chromosome_, start, anchor, ".", "0/0")
+    block = line(chromosome_, start - 9, "A", "<NON_REF>", "0/0", info=f"END={start}")
+    for told in (alone, block):
+        assert site.name in read(told).doubtful
+        assert site.name not in called(told)
+
+
+def test_lines_that_cover_a_window_together_are_its_reference() -> None:
+    """One record for each base, or two blocks with their border inside; a variant beside them stands."""
+    start = REPEAT.position_38
+    each = [line("2", start + number, base, "<NON_REF>", "0/0") for number, base in enumerate("CAT")]
+    blocks = [
+        line("2", start - 9, "A", "<NON_REF>", "0/0", info=f"END={start + 1}"),
+        line("2", start + 2, "T", "<NON_REF>", "0/0", info=f"END={start + 9}"),
+    ]
+    for lines in (each, blocks):
+        assert called(*lines)["rs34983651"] == ("CAT", "CAT")
+        assert read(lines[0]).doubtful == read(*lines[1:]).doubtful == ("rs34983651",)
+    longer = line("2", start, "C", "CAT,<NON_REF>", "0/1")
+    assert called(longer, *each[1:])["rs34983651"] == ("CAT", "CATAT")
+    shorter = line("2", start, "CAT", "C", "0/1")
+    assert read(shorter, *each[1:]).doubtful == ("rs34983651",)
+
+
 def test_neighbours_in_one_record_are_taken_apart() -> None:
     """A record over several bases of equal length says something about each of them."""
     found = called(line("10", STAR_2.position_38 - 1, "CG", "CA", "0/1"))
@@ -116,6 +155,17 @@ def test_phase_is_kept_by_its_set() -> None:
     assert phases["rs34983651"] == 0
 
 
+@pytest.mark.parametrize("others", [(True, "A", "G"), (False, "G", "A")], ids=["crossed", "unphased"])
+def test_lines_that_phase_a_site_differently_leave_it_unphased(others: tuple[bool, str, str]) -> None:
+    """The genotype stands, whichever line comes first; the phase is not known."""
+    phased, first, second = others
+    lines = [at_site(STAR_2, "G", "A", phased=True), at_site(STAR_2, first, second, phased=phased)]
+    for listed in (lines, lines[::-1]):
+        (found,) = read(*listed).calls
+        assert ({found.first, found.second}, found.phase) == ({"G", "A"}, 0)
+    assert read(lines[0], lines[0]).calls[0].phase != 0
+
+
 def test_both_builds_are_read() -> None:
     """Positions of GRCh37 lead to the same sites."""
     content = vcf([at_site(STAR_2, "G", "A", build=37)], HEADER_37)
@@ -127,6 +177,13 @@ def test_a_compressed_file_of_several_members_is_read() -> None:
     """What bgzip writes is the same as plain text."""
     content = vcf([at_site(STAR_2, "G", "A")])
     assert read_vcf(zipped(content), rules().sites) == read_vcf(content, rules().sites)
+
+
+def test_a_member_for_each_byte_is_read() -> None:
+    """However the text is cut into members, what it says is the same."""
+    content = vcf([at_site(STAR_2, "G", "A")])
+    cut = b"".join(gzip.compress(content[at : at + 1]) for at in range(len(content)))
+    assert read_vcf(cut, rules().sites) == read_vcf(content, rules().sites)
 
 
 BOMB = gzip.compress(b"##fileformat=VCFv4.2\n" + b"#" * 30_000_000)
@@ -146,6 +203,7 @@ GOOD = at_site(STAR_2, "G", "A")
         (vcf([at_site(STAR_2, "G", "G").replace("\tG\t.\t", "\tC\t.\t")]), Invalid, "reference bases"),
         (gzip.compress(vcf([GOOD]))[:-30], Invalid, "too early"),
         (b"\x1f\x8b" + b"nonsense" * 9, Invalid, "cannot be read"),
+        (gzip.compress(b"") * (MOST_MEMBERS + 1), Invalid, "members"),
         (BOMB, Invalid, "compressed one|more than"),
         (vcf(["#" * (1 << 20) + "#"]), Invalid, "lines"),
     ],
