@@ -1,13 +1,12 @@
 """A VCF of one person (VCFv4.x, samtools/hts-specs) to what it confidently says at the sites that a model asks for.
 
 A site that the file does not mention is not known: it is the reference only where a record or a gVCF block says so
-with confidence. Filtered, doubtful, contradictory and partly covered sites count as not known. The file is hostile
-until read: bytes, ratio, lines and lengths are bounded, and nothing of it but letters at known sites is passed on.
+with confidence. Filtered, doubtful, contradictory and partly covered sites count as not known. Nothing of a
+file but letters at known sites is passed on; `vcf_lines.py` bounds its bytes, ratio and lines.
 """
 
 from __future__ import annotations
 
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,18 +24,11 @@ from gateway.formats.genome import (
     over_window,
     places,
 )
+from gateway.formats.vcf_lines import LONGEST_LINE, text_lines
 
-MOST_BYTES: Final = 64 << 20  # of the text
-MOST_RATIO: Final = 200  # of text to compressed bytes
-MOST_LINES: Final = 1_000_000
-LONGEST_LINE: Final = 1 << 20
 MOST_NAMES: Final = 10_000  # of contigs that are remembered
 LEAST_QUALITY: Final = 20  # of a genotype (GQ, RGQ): one error in a hundred
 NEAR: Final = 25  # bases beside an insertion or deletion within which another one may be the same, written differently
-MOST_MEMBERS: Final = 100_000  # of a compressed file; bgzip writes one for 64 KiB of text
-_PIECE = 1 << 16
-_FED = 1 << 14  # compressed bytes at a time
-_GZIP = b"\x1f\x8b"
 _PASSED = frozenset({"PASS", "."})
 _ALLELE_LETTERS = frozenset("ACGTN")
 _NO_VARIANT = frozenset({".", "<NON_REF>", "<*>", "<X>"})  # as ALT: what is said holds for any other allele
@@ -68,7 +60,7 @@ class _Record:
 
 def read_vcf(content: bytes, sites: Sequence[Site]) -> Read:
     """Invalid for what is no VCF or is too large, Unsupported for several samples or an unknown build."""
-    lines = _lines(content)
+    lines = text_lines(content)
     build = _header(lines)
     near, found = _Near(places(sites, build)), _Found(build)
     for line in lines:
@@ -139,63 +131,6 @@ class _Found:
             lacks = was is not None and bits >> 1 and min(len(was.first), len(was.second)) < len(place.reference)
             if is_part and (was is None or lacks):
                 self.doubt(name)
-
-
-def _lines(content: bytes) -> Iterator[bytes]:
-    count, rest = 0, b""
-    for piece in _pieces(content):
-        *whole, rest = (rest + piece).split(b"\n")
-        count += len(whole)
-        if count > MOST_LINES or len(rest) > LONGEST_LINE or any(len(line) > LONGEST_LINE for line in whole):
-            raise Invalid(f"the VCF has more than {MOST_LINES} lines, or one of more than {LONGEST_LINE} bytes")
-        yield from (line.rstrip(b"\r") for line in whole)
-    yield rest
-
-
-def _pieces(content: bytes) -> Iterator[bytes]:
-    """Plain, or gzip of any number of members, which is what bgzip writes."""
-    if not content.startswith(_GZIP):
-        if len(content) > MOST_BYTES:
-            raise Invalid(f"the VCF is longer than {MOST_BYTES} bytes")
-        yield from (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
-        return
-    try:
-        yield from _inflated(content)
-    except zlib.error:
-        raise Invalid("the compressed VCF cannot be read") from None
-
-
-def _inflated(content: bytes) -> Iterator[bytes]:
-    """In pieces of some size, however small the members are, so that many of them cost no more than their bytes."""
-    most, total, held = min(MOST_BYTES, MOST_RATIO * len(content)), 0, bytearray()
-    for piece in _members(content):
-        total += len(piece)
-        if total > most:
-            raise Invalid(f"the VCF is longer than {MOST_BYTES} bytes, or {MOST_RATIO} times its compressed size")
-        held += piece
-        if len(held) >= _PIECE:
-            yield bytes(held)
-            held.clear()
-    yield bytes(held)
-
-
-def _members(content: bytes) -> Iterator[bytes]:
-    at = count = 0
-    while at < len(content):
-        count += 1
-        if count > MOST_MEMBERS:
-            raise Invalid(f"the compressed VCF has more than {MOST_MEMBERS} members")
-        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        while not stream.eof:
-            fed = stream.unconsumed_tail
-            if not fed:
-                fed = content[at : at + _FED]
-                at += len(fed)
-            piece = stream.decompress(fed, _PIECE)
-            if not piece and not fed and not stream.eof:
-                raise Invalid("the compressed VCF ends too early")
-            yield piece
-        at -= len(stream.unused_data)
 
 
 def _header(lines: Iterator[bytes]) -> Build:
