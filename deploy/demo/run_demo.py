@@ -23,9 +23,8 @@ from send_study import Port, send
 from gateway import wiring
 from gateway.commands.setup import ADMIN_PASSWORD_FILE
 from gateway.config import Settings
-from gateway.domain.errors import GatewayError, Missing
-from gateway.domain.finding import Finding
-from gateway.domain.report import Report, report_id
+from gateway.domain.errors import GatewayError
+from gateway.domain.report import report_id
 from gateway.domain.study import Study
 from gateway.ports import Database
 
@@ -72,14 +71,12 @@ def run(gateway: DemoGateway) -> None:
     sent_at = time.monotonic()
     database = wiring.database(settings)
     study = follow(settings, database, files)
-    report, findings = wait_for("the report", lambda: _report(database, study))
-    tell("report", f"readable {time.monotonic() - sent_at:.1f} s after the last C-STORE")
-    for finding in findings:
-        made = finding.made_by
-        tell("model", f"{made.model_name} {made.model_version} on {made.provider}: {finding.conclusion}")
     token = _token(settings, secret)
     accession = str(pydicom.dcmread(files[0], stop_before_pixels=True).AccessionNumber)
-    show_report(settings, token, report, accession)
+    report = wait_for("the report", lambda: _report(settings, token, accession))
+    tell("report", f"readable {time.monotonic() - sent_at:.1f} s after the last C-STORE")
+    show_models(database, study)
+    show_report(report, study, accession)
     show_addresses(settings, token, accession, secret)
 
 
@@ -98,22 +95,20 @@ def follow(settings: Settings, database: Database, files: list[Path]) -> Study:
     return study
 
 
-def show_report(settings: Settings, token: str, report: Report, accession: str) -> None:
-    """Find the report as an EHR does: by the accession number that the sender gave."""
-    answer = httpx.get(
-        f"{settings.base_url}/fhir/DiagnosticReport",
-        params={"identifier": accession},
-        headers={"Authorization": f"Bearer {token}", "Accept": "application/fhir+json"},
-        timeout=30,
-    )
-    answer.raise_for_status()
-    entries = answer.json().get("entry", [])
-    if [entry["resource"]["id"] for entry in entries] != [report.id]:
-        raise RuntimeError(f"the FHIR search by accession number found {len(entries)} reports, not this one")
-    resource = entries[0]["resource"]
-    tell("report", f"DiagnosticReport/{resource['id']}, status {resource['status']}, found by accession {accession}")
+def show_models(database: Database, study: Study) -> None:
+    with database.read() as unit:
+        for finding in unit.tasks.findings(study.id, study.revision):
+            made = finding.made_by
+            tell("model", f"{made.model_name} {made.model_version} on {made.provider}: {finding.conclusion}")
+
+
+def show_report(report: dict[str, Any], study: Study, accession: str) -> None:
+    """The words of the report as an EHR got it; it has to be the one of the study that was sent."""
+    if report["id"] != report_id(study.id):
+        raise RuntimeError("the FHIR search by accession number found another report than this study's")
+    tell("report", f"DiagnosticReport/{report['id']}, status {report['status']}, found by accession {accession}")
     tell("", "")
-    for line in str(resource.get("conclusion", "")).splitlines():
+    for line in str(report.get("conclusion", "")).splitlines():
         tell("", line)
 
 
@@ -132,7 +127,7 @@ def wait_for(what: str, look: Callable[[], Any]) -> Any:
         found = look()
         if found is not None:
             return found
-        time.sleep(0.05)
+        time.sleep(0.1)
     raise RuntimeError(f"waited {STEP_SECONDS:.0f} s in vain for {what}")
 
 
@@ -146,15 +141,17 @@ def _study(database: Database, is_there: Callable[[Study], bool]) -> Study | Non
         return next((study for study in unit.studies.newest(1) if is_there(study)), None)
 
 
-def _report(database: Database, study: Study) -> tuple[Report, list[Finding]] | None:
-    """The report and its findings as soon as the report says something."""
-    with database.read() as unit:
-        try:
-            report = unit.reports.get(report_id(study.id))
-        except Missing:
-            return None
-        findings = unit.tasks.findings(study.id, study.revision)
-    return None if report.status == "registered" else (report, findings)
+def _report(settings: Settings, token: str, accession: str) -> dict[str, Any] | None:
+    """The report as an EHR finds it, by the accession number that the sender gave, once it says something."""
+    answer = httpx.get(
+        f"{settings.base_url}/fhir/DiagnosticReport",
+        params={"identifier": accession},
+        headers={"Authorization": f"Bearer {token}", "Accept": "application/fhir+json"},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    found = [entry["resource"] for entry in answer.json().get("entry", [])]
+    return next((report for report in found if report["status"] != "registered"), None)
 
 
 def _token(settings: Settings, secret: str) -> str:
