@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway.flow.record.concept import codes, words
 from gateway.flow.record.genome_files import OBSERVED, counts, holds_vcf
 
 Resource = Mapping[str, Any]
@@ -23,7 +24,7 @@ READ = FILES | {
 }  # fmt: skip
 FAMILY = "family:"  # before the system of a code that a relative has
 _AI = "AIAST"
-MOST_PARTS = 64  # codings of one concept, conditions of one relative
+MOST_PARTS = 64  # conditions of one relative
 MOST_COMPONENTS = 512  # of one observation: a panel of genes is one
 
 
@@ -61,21 +62,6 @@ def is_read(resource: Resource) -> bool:
 def patient_of(resources: Sequence[Resource]) -> Resource:
     """The Patient resource of a record; empty where there is none."""
     return next((one for one in resources if one.get("resourceType") == "Patient"), {})
-
-
-def words(concept: Any) -> tuple[str, ...]:
-    """Text, displays and codes of a CodeableConcept, in lower case."""
-    if not isinstance(concept, Mapping):
-        return ()
-    codings = [one for one in (concept.get("coding") or ())[:MOST_PARTS] if isinstance(one, Mapping)]
-    said = [concept.get("text"), *(one.get(key) for one in codings for key in ("display", "code"))]
-    return tuple(" ".join(str(each).lower().split()) for each in said if each)
-
-
-def codes(concept: Any, before: str = "") -> frozenset[tuple[str, str]]:
-    """(system, code) of a CodeableConcept."""
-    codings = (concept.get("coding") or ())[:MOST_PARTS] if isinstance(concept, Mapping) else ()
-    return frozenset((before + str(one.get("system", "")), str(one.get("code", ""))) for one in codings)
 
 
 def time_of(text: Any) -> datetime | None:

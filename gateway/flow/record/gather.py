@@ -14,12 +14,12 @@ from typing import Any
 
 from gateway.domain.record import InputDocument, Needs, Sought, Value, Wanted
 from gateway.domain.ucum import convert
-from gateway.flow.record.entries import Entry, Resource, entries, is_read, patient_of, time_of, words
+from gateway.flow.record.concept import LOINC, words
+from gateway.flow.record.entries import Entry, Resource, entries, is_read, patient_of, time_of
 from gateway.flow.record.genome_files import agreed, doubts, genome_files
 from gateway.flow.record.genotypes import genotypes, unusable
 from gateway.flow.record.variants import variants
 
-LOINC = "http://loinc.org"
 AGE, SEX = Sought(LOINC, "30525-0"), Sought(LOINC, "76689-9")
 OLDEST = 90  # years; beyond, an age tells who somebody is (45 CFR 164.514(b)(2)(i)(C))
 RECENT = timedelta(days=730)  # a measurement that is older says nothing about today

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.record import Site, SiteCall
+from gateway.flow.record.concept import dicts
 from gateway.formats.vcf import read_vcf
 
 Resource = Mapping[str, Any]
@@ -37,11 +38,6 @@ class Heard:
     calls: tuple[SiteCall, ...] = ()
     doubtful: tuple[str, ...] = ()
     unread: str = ""
-
-
-def dicts(value: Any) -> list[Mapping[str, Any]]:
-    """The objects of a list; nothing of what is no list."""
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def holds_vcf(resource: Resource) -> bool:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from gateway.domain.record import Genotype
-from gateway.flow.record.entries import Resource, is_read, words
+from gateway.flow.record.concept import loinc_codes, words, written
+from gateway.flow.record.entries import Resource, is_read
 from gateway.flow.record.genome_files import OBSERVED, Heard
 
 GENOTYPE, PHENOTYPE, GENE = "84413-4", "53040-2", "48018-6"
 UNUSABLE = "a reported genotype names no gene of the tables, or is not written as two alleles or as a phenotype"
-_LOINC = "http://loinc.org"
 _DIPLOTYPE = re.compile(r"[A-Za-z0-9*+.:>_() -]{1,60}/[A-Za-z0-9*+.:>_() -]{1,60}")
 _GENE = re.compile(r"[A-Z][A-Z0-9-]{1,15}")
 _PHENOTYPE = re.compile(r"[A-Za-z][A-Za-z +/-]{2,60}")
@@ -44,7 +43,7 @@ def unusable(resources: Sequence[Resource], genes: Sequence[str]) -> list[Heard]
         Heard(f"Observation/{resource.get('id')}", unread=UNUSABLE)
         for resource in resources
         if _counts(resource)
-        and {code for system, code in _codings(resource.get("code")) if system == _LOINC} & {GENOTYPE, PHENOTYPE}
+        and loinc_codes(resource.get("code")) & {GENOTYPE, PHENOTYPE}
         and not any(one.gene in genes for one in _reported(resource))
     ]
 
@@ -54,9 +53,9 @@ def _counts(resource: Resource) -> bool:
 
 
 def _reported(resource: Resource) -> Iterator[Genotype]:
-    kinds = {code for system, code in _codings(resource.get("code")) if system == _LOINC}
+    kinds = loinc_codes(resource.get("code"))
     gene = next((word for word in _of_component(resource, GENE) if _GENE.fullmatch(word.upper())), "").upper()
-    said = _written(resource.get("valueCodeableConcept")) or [str(resource.get("valueString") or "")]
+    said = written(resource.get("valueCodeableConcept")) or [str(resource.get("valueString") or "")]
     if GENOTYPE in kinds:
         for text in said:
             own, _, rest = text.partition(" ")
@@ -73,19 +72,5 @@ def _reported(resource: Resource) -> Iterator[Genotype]:
 
 def _of_component(resource: Resource, code: str) -> Iterator[str]:
     for part in resource.get("component") or ():
-        if isinstance(part, dict) and (_LOINC, code) in _codings(part.get("code")):
+        if isinstance(part, dict) and code in loinc_codes(part.get("code")):
             yield from words(part.get("valueCodeableConcept"))
-
-
-def _codings(concept: Any) -> set[tuple[str, str]]:
-    codings = concept.get("coding") or () if isinstance(concept, dict) else ()
-    return {(str(one.get("system", "")), str(one.get("code", ""))) for one in codings if isinstance(one, dict)}
-
-
-def _written(concept: Any) -> list[str]:
-    """Texts of a concept as they were written: the case of an allele's letters may matter."""
-    if not isinstance(concept, dict):
-        return []
-    codings = [one for one in concept.get("coding") or () if isinstance(one, dict)]
-    said = [concept.get("text"), *(one.get(key) for one in codings for key in ("display", "code"))]
-    return [str(each).strip() for each in said if each]

@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Any, Final
 
 from gateway.domain.record import Site, SiteCall
-from gateway.flow.record.genome_files import OBSERVED, Heard, dicts
+from gateway.flow.record.concept import dicts, loinc_codes, written
+from gateway.flow.record.genome_files import OBSERVED, Heard
 from gateway.formats.genome import (
     LONGEST,
     Build,
@@ -28,12 +29,12 @@ from gateway.formats.genome import (
 
 Resource = Mapping[str, Any]
 VARIANT: Final = "69548-6"
-_LOINC: Final = "http://loinc.org"
 _STATE, _DBSNP, _HGVS, _SEQUENCE, _BUILD = "53034-5", "81255-2", "81290-9", "48013-7", "62374-4"
 _START, _REFERENCE, _ALTERNATE, _COUNTING = "81254-5", "69547-8", "69551-0", "92822-6"
 _COPIES: Final = {"LA6706-1": 1, "heterozygous": 1, "LA6705-3": 2, "homozygous": 2}
 _PRESENCE: Final = {"LA9633-4": True, "present": True, "LA9634-2": False, "absent": False}
 _FROM_ZERO: Final = ("LA30100-4", "LA30101-2")
+_NUMBER = re.compile(r"rs[0-9]{1,12}")
 _CHANGE = re.compile(r"(NC_0{4}\d\d\.\d{1,2}):g\.(\d{1,9})([ACGT])>([ACGT])")
 MOST_VARIANTS: Final = 2000  # variants that are looked at
 CUT: Final = f"more than {MOST_VARIANTS} single variants are told, and the others were not read"
@@ -147,15 +148,15 @@ def _told(resources: Sequence[Resource]) -> Iterator[_Told]:
 def _is_variant(one: Resource) -> bool:
     if one.get("resourceType") != "Observation" or one.get("status") not in OBSERVED:
         return False
-    return VARIANT in _codes(one.get("code"))
+    return VARIANT in loinc_codes(one.get("code"))
 
 
 def _observed(one: Resource) -> _Told:
     parts: dict[str, Mapping[str, Any]] = {}
     for part in dicts(one.get("component"))[:_MOST_OF_ONE]:
-        parts |= {code: part for code in _codes(part.get("code"))}
+        parts |= {code: part for code in loinc_codes(part.get("code"))}
     made = _Told(f"Observation/{one.get('id')}", _copies(one, parts))
-    dbsnp = next((code for code in _said(parts.get(_DBSNP)) if code.startswith("rs")), "")
+    dbsnp = next(filter(_NUMBER.fullmatch, _said(parts.get(_DBSNP))), "")
     alternate = _bases(parts.get(_ALTERNATE))
     made = replace(made, dbsnp=dbsnp, alternate=alternate)
     for code in _said(parts.get(_HGVS)):
@@ -170,7 +171,7 @@ def _observed(one: Resource) -> _Told:
                 reference=found[3],
                 alternate=found[4],
             )
-    sequence = next((code for code in _said(parts.get(_SEQUENCE)) if chromosome(code)), "")
+    sequence = _sequence(_said(parts.get(_SEQUENCE)))
     build = build_of_accession(sequence) or build_of_text(" ".join(_said(parts.get(_BUILD))))
     start = _number(parts.get(_START))
     if not sequence or build is None or not start:
@@ -200,8 +201,8 @@ def _of_sequence(
     told_of = one.get("referenceSeq")
     if not isinstance(told_of, Mapping) or one.get("type", "dna") != "dna":
         return
-    accession = next((code for code in _said({"valueCodeableConcept": told_of.get("referenceSeqId")})), "")
-    own = chromosome(accession) or next(filter(None, map(chromosome, _concept(told_of.get("chromosome")))), "")
+    accession = _sequence(written(told_of.get("referenceSeqId")))
+    own = chromosome(accession) or next(filter(None, map(chromosome, written(told_of.get("chromosome")))), "")
     build = build_of_accession(accession) or build_of_text(str(told_of.get("genomeBuild", "")))
     shift = 1 if one.get("coordinateSystem") == 0 else 0
     source = f"MolecularSequence/{one.get('id')}"
@@ -219,32 +220,21 @@ def _of_sequence(
         yield name, _Told(source, copies, "", build, own, start + shift, reference[:LONGEST], alternate[:LONGEST])
 
 
+def _sequence(names: Sequence[str]) -> str:
+    """The name of a chromosome: an accession, which tells the build too, before any other."""
+    return next(filter(build_of_accession, names), next(filter(chromosome, names), ""))
+
+
 def _references(listed: Any) -> list[str]:
     return [str(one.get("reference")) for one in dicts(listed)]
-
-
-def _codes(concept: Any) -> set[str]:
-    codings = dicts(concept.get("coding")) if isinstance(concept, Mapping) else []
-    return {str(one.get("code")) for one in codings if one.get("system") == _LOINC}
 
 
 def _said(part: Mapping[str, Any] | None) -> list[str]:
     """Codes, displays and text of a value, as written and, for words, in lower case."""
     if part is None:
         return []
-    texts = (*_concept(part.get("valueCodeableConcept")), str(part.get("valueString") or ""))
+    texts = (*written(part.get("valueCodeableConcept")), str(part.get("valueString") or ""))
     return [one for text in texts if text for one in (text, text.lower())]
-
-
-def _concept(concept: Any) -> list[str]:
-    if not isinstance(concept, Mapping):
-        return []
-    codings = dicts(concept.get("coding"))[:64]
-    return [
-        str(one).strip()
-        for one in (*(c.get(k) for c in codings for k in ("code", "display")), concept.get("text"))
-        if one
-    ]
 
 
 def _bases(part: Mapping[str, Any] | None) -> str:

@@ -34,6 +34,21 @@ def test_a_variant_is_placed_however_it_is_named(parts: dict[str, Any], state: s
     assert called(variant("v", {**parts, "53034-5": state})) == {"rs4244285": copies}
 
 
+@pytest.mark.parametrize(
+    ("parts", "texts"),
+    [(BY_NUMBER, {"81255-2": "rs4244285 (CYP2C19*2)"}), (BY_PLACE, {"48013-7": "chr10"})],
+    ids=["rs", "place"],
+)
+def test_words_beside_a_code_hide_nothing(parts: dict[str, Any], texts: dict[str, str]) -> None:
+    """A concept that also has a text is known by its code."""
+    made = variant("v", {**parts, "53034-5": HET})
+    for part in made["component"]:
+        text = texts.get(part["code"]["coding"][0]["code"])
+        if text is not None:
+            part["valueCodeableConcept"]["text"] = text
+    assert called(made) == {"rs4244285": ("G", "A")}
+
+
 def test_an_absent_variant_is_the_reference_where_no_other_is_known() -> None:
     """Absent is the reference at a site of two alleles; at one of four it excludes one alone."""
     assert called(variant("v", BY_NUMBER, "LA9634-2")) == {"rs4244285": ("G", "G")}
