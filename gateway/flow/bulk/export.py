@@ -17,7 +17,7 @@ from gateway.domain.errors import Deleted, Forbidden, Missing
 from gateway.domain.resource import StoredVersion, resource_key
 from gateway.flow.bulk.asked import AskedExport, asked_export
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
-from gateway.flow.bulk.lease import JobEnded, lease_end
+from gateway.flow.bulk.lease import JobEnded, renew
 from gateway.flow.record.references import local_name
 from gateway.flow.record.store import Record
 from gateway.flow.scopes import permits
@@ -83,7 +83,7 @@ class RunExport:
                 if part.is_full:
                     done = self._filed(job, kind, part, done)
                     part = _Part()
-            self._renew(job)
+            renew(self.database, job)
         return self._filed(job, kind, part, done) if part.lines else done
 
     @property
@@ -126,12 +126,6 @@ class RunExport:
             unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
             unit.commit()
         return done + count
-
-    def _renew(self, job: BulkJob) -> None:
-        with self.database.begin("bulk") as unit:
-            if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
-                raise JobEnded
-            unit.commit()
 
     def _forget_earlier(self, job: BulkJob) -> None:
         with self.database.read() as unit:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from gateway.domain.bulk import BulkJob
 from gateway.domain.errors import Busy
+from gateway.ports import Database
 
 LEASE: Final = timedelta(seconds=60)
 
@@ -20,3 +22,11 @@ class JobEnded(Busy):
 def lease_end() -> datetime:
     """Until when a job is held from now on."""
     return datetime.now(UTC) + LEASE
+
+
+def renew(database: Database, job: BulkJob) -> None:
+    """Holds the job for another while; JobEnded where it is held no more."""
+    with database.begin("bulk") as unit:
+        if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
+            raise JobEnded
+        unit.commit()

@@ -19,7 +19,7 @@ from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Category, Forbidden, GatewayError
 from gateway.flow.bulk.asked import AskedRequest, asked_request
 from gateway.flow.bulk.files import BulkFiles
-from gateway.flow.bulk.lease import JobEnded, lease_end
+from gateway.flow.bulk.lease import JobEnded, lease_end, renew
 from gateway.flow.scopes import ROLE_SCOPES, shared
 from gateway.formats.fhir.element import encode
 from gateway.ports import UnitOfWork
@@ -111,7 +111,7 @@ class RunRequest:
             nonlocal renewed
             if time.monotonic() - renewed > _RENEW_SECONDS:
                 renewed = time.monotonic()
-                self._renew(job)
+                renew(self.services.database, job)
 
         def fits(size: int) -> bool:
             nonlocal room
@@ -122,12 +122,6 @@ class RunRequest:
 
         opened = {place: msgspec.Raw(open_body(house, _TABLE, job.id, place, one)) for place, one in known.items()}
         return Course(opened, keep, go_on, fits)
-
-    def _renew(self, job: BulkJob) -> None:
-        with self.services.database.begin("bulk") as unit:
-            if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
-                raise JobEnded
-            unit.commit()
 
     def _filed(self, job: BulkJob, caller: Caller, answer: Answer) -> int:
         """One line: the Bundle that the sender would have had at once, or why there is none."""
