@@ -27,7 +27,7 @@ _SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its terminating zero, 
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class GatewaySettings(Section):

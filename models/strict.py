@@ -9,6 +9,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 from gateway.domain.errors import Invalid
@@ -41,17 +42,24 @@ def read(kind: Any, value: Any, where: str) -> Any:
 def _table(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise Invalid(f"{where} must be a table")
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = sorted(set(value) - set(fields))
+    hints, needed = _keys(kind)
+    unknown = sorted(set(value) - set(hints))
     if unknown:
         raise Invalid(f"{where} has unknown keys: {', '.join(unknown)}")
-    needed = [
-        name
-        for name, field in fields.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
-    missing = sorted(set(needed) - set(value))
+    missing = sorted(needed - set(value))
     if missing:
         raise Invalid(f"{where} lacks keys: {', '.join(missing)}")
     return kind(**{name: read(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+
+
+@cache
+def _keys(kind: Any) -> tuple[Mapping[str, Any], frozenset[str]]:
+    """The type of each key, and the keys that must be there; resolved once, because a manifest has many tables."""
+    hints = typing.get_type_hints(kind)
+    fields = dataclasses.fields(kind)
+    needed = (
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    )
+    return {field.name: hints[field.name] for field in fields}, frozenset(needed)

@@ -6,6 +6,7 @@ line at the end of the run, so that a green run never hides what it did not do.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.util
 import os
@@ -14,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ settings.register_profile(
 )
 settings.load_profile("dxgate")
 
+TESTS = Path(__file__).parent
 NODE_CLIENTS = Path(__file__).parents[1] / "var" / "fhir_clients"
 SEKMET = Path(__file__).parents[1] / "var" / "sekmet" / "bin" / "sekmet"
 
@@ -91,8 +93,26 @@ PEERS: dict[str, Callable[[], bool]] = {
 _ABSENT = "peer absent: "
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What collecting leaves is kept for good, so no search for garbage goes through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def _is_long(item: pytest.Item) -> bool:
+    """Whether its file starts whole gateways or browsers and waits for them."""
+    return bool({"flow", "browser", "fhir_clients"} & set(item.path.relative_to(TESTS).parts))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what needs an absent peer."""
+    """Long files first, so that none is left running alone at the end. Skips what needs an absent peer."""
+    items.sort(key=lambda item: not _is_long(item))
     for item in items:
         for marker in item.iter_markers("peer"):
             (name,) = marker.args

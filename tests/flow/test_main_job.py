@@ -14,13 +14,13 @@ import redis
 from fhirclient.client import FHIRClient
 from fhirclient.models.diagnosticreport import DiagnosticReport
 from fhirpy import SyncFHIRClient
+from harness.built_in import built_in
 from harness.gateway_process import GatewayProcess, wait_for
 from harness.reports import reported
 from harness.send import send_folder
 from harness.studies import PLANTED, Planted, planted_study, traces
 
 from gateway.formats.fhir.identifier import INPUT_DIGEST
-from models import registry
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_result_names_exactly_what_made_it(fhir: SyncFHIRClient) -> None:
     observation = fhir.reference(*str(report["result"][0]["reference"]).split("/")).to_resource()  # type: ignore[index]
     device = fhir.reference(*observation["device"]["reference"].split("/")).to_resource()
     provenance = fhir.resources("Provenance").search(target=f"DiagnosticReport/{report['id']}").fetch()
-    (package,) = [one for one in registry.find()[0] if one.manifest.name == "breast-ultrasound-cnn"]
+    package = built_in()["breast-ultrasound-cnn"]
     assert "CPUExecutionProvider" in observation["method"]["text"]
     assert package.sha256 in json.dumps(device.serialize())
     assert any(version["value"] == package.manifest.version for version in device["version"])

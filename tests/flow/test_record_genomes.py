@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.built_in import built_in
 from harness.clinic import Clinic, loaded, observation, person, quantity, rendered, worded
 from harness.genome_file import document, of_pair, variant, vcf, zipped
 from harness.rows import AT
@@ -14,7 +15,6 @@ from harness.rows import AT
 from gateway.domain.report import report_id
 from gateway.flow.record.genome_files import MOST_FILES
 from gateway.storage.database import SqlDatabase
-from models.registry import find
 
 DRUG = {
     "resourceType": "MedicationStatement",
@@ -184,7 +184,7 @@ def test_vital_signs_of_one_visit_are_no_stay(sqlite_database: SqlDatabase, tmp_
 
 
 OWN = "urn:dxgate:input"
-ON_RECORDS = sorted(one.manifest.name for one in find()[0] if one.manifest.kind != "image")
+ON_RECORDS = sorted(name for name, one in built_in().items() if one.manifest.kind != "image")
 
 
 def next_to_nothing(name: str) -> list[dict[str, Any]]:

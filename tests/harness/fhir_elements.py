@@ -45,6 +45,7 @@ def model(name: str, near: str = "") -> Any:
     raise LookupError(name)
 
 
+@cache
 def elements(name: str, near: str = "") -> dict[str, Element]:
     """The elements of a type by their JSON names."""
     found = {}

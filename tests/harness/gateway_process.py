@@ -16,8 +16,7 @@ from typing import Any
 
 import httpx
 import psutil
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from harness.commands import REPOSITORY, run_command
 
 
 def free_port() -> int:
@@ -102,16 +101,7 @@ class GatewayProcess:
         return self.process.wait(seconds)
 
     def command(self, *arguments: str, stdin: str | None = None) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway.cli", *arguments],
-            env=self.environment,
-            cwd=REPOSITORY,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run_command(arguments, self.environment, stdin or "")
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
 

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
+from harness.built_in import built_in
+
 from gateway.domain.record import Site
-from models.registry import find, load
+from models.registry import load
 from models.runtime.rules import RulesTable
 
 HEADER_38: Final = ("##contig=<ID=chr1,length=248956422>", "##contig=<ID=chr10,length=133797422>")
@@ -21,8 +23,7 @@ Resource = dict[str, Any]
 @cache
 def rules() -> RulesTable:
     """The built-in tables."""
-    (package,) = [one for one in find()[0] if one.manifest.name == "pgx-rules"]
-    table = load(package)
+    table = load(built_in()["pgx-rules"])
     assert isinstance(table, RulesTable)
     return table
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
+from harness.built_in import built_in
 from harness.clinic import LOINC, observation, quantity, worded
 
 from models.registry import BUILT_IN
@@ -175,9 +176,8 @@ def tumour(at: datetime) -> list[Resource]:
 def expression(pack: str, at: datetime) -> list[Resource]:
     """The first record of the pack's own proof."""
     from models.manifest import RecordManifest
-    from models.registry import find
 
-    manifest = next(one.manifest for one in find()[0] if one.manifest.name == pack)
+    manifest = built_in()[pack].manifest
     assert isinstance(manifest, RecordManifest)
     row = np.load(BUILT_IN / pack / "golden.npz")["values"][0]
     parts = [

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from harness.gateway_process import REPOSITORY, free_port, wait_for
+from harness.commands import REPOSITORY, run_command
+from harness.gateway_process import free_port, wait_for
 
 ROLES = {"web": ("serve", "web"), "sweep": ("sweep",)}
 
@@ -38,15 +39,7 @@ class TwoRoles:
         return clean | own | self.settings
 
     def command(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "gateway.cli", *words],
-            env=self.environment,
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run_command(words, self.environment)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from harness.built_in import built_in
 
 from gateway.domain.errors import Invalid
 from models.manifest import ImageManifest, RecordManifest, RulesManifest, SeriesManifest, parse
 from models.package import Package
-from models.registry import find
 
-PACKAGES: dict[str, Package] = {package.manifest.name: package for package in find()[0]}
+PACKAGES: dict[str, Package] = built_in()
 
 
 def page(name: str) -> bytes:

@@ -9,17 +9,17 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from harness.built_in import built_in
 
 from gateway.domain.errors import Invalid
 from models import card
 from models.card import NAMESPACE, REQUIRED
 from models.manifest import ImageManifest, Scored
 from models.package import Package
-from models.registry import find
 
 SCHEMA = Path(card.__file__).parent / "schema" / "chai_applied_model_card_v0.2.xsd"
 XS = "{http://www.w3.org/2001/XMLSchema}"
-PACKAGES = find()[0]
+PACKAGES = list(built_in().values())
 SCORED = [package for package in PACKAGES if isinstance(package.manifest, Scored)]
 
 

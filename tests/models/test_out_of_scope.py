@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from harness.built_in import built_in
 from harness.gateway_process import REPOSITORY
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -17,7 +18,7 @@ from gateway.domain.errors import Unsupported
 from gateway.domain.record import InputDocument, RecordKind
 from models.manifest import ImageManifest
 from models.package import Package
-from models.registry import BUILT_IN, find
+from models.registry import BUILT_IN
 from models.registry import load as load_pack
 from models.runtime.guard import CODES, Refusal
 from models.runtime.predict import Predictor
@@ -25,7 +26,7 @@ from models.runtime.providers import Policy
 from models.runtime.session import Session
 from workers import engine, record_engine
 
-PACKAGES = {package.manifest.name: package for package in find()[0]}
+PACKAGES = built_in()
 IMAGES = [package for package in PACKAGES.values() if isinstance(package.manifest, ImageManifest)]
 OTHERS = [package for package in PACKAGES.values() if not isinstance(package.manifest, ImageManifest)]
 PHOTOGRAPH = "1.2.840.10008.5.1.4.1.1.77.1.4"  # VL Photographic Image Storage

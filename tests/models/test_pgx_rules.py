@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from harness.built_in import built_in
 
 from gateway.domain.errors import Invalid, Unsupported
-from models.registry import find, load
+from models.registry import load
 from models.runtime.rules import INDETERMINATE, Phenotype, RulesTable
 
 
 @pytest.fixture(scope="module")
 def rules() -> RulesTable:
-    (package,) = [one for one in find()[0] if one.manifest.name == "pgx-rules"]
-    table = load(package)
+    table = load(built_in()["pgx-rules"])
     assert isinstance(table, RulesTable)
     return table
 

@@ -9,18 +9,19 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from harness.built_in import built_in
 
 from gateway.domain.errors import Fault, Forbidden, Unsupported
 from models.manifest import RecordManifest
 from models.package import Package
-from models.registry import describe, find, load
+from models.registry import describe, load
 from models.runtime.predict import INCONCLUSIVE
 from models.runtime.providers import Policy
 from models.runtime.readings import CODES, Patient, Reading
 from models.runtime.record import RecordPredictor, ValuePrediction
 from models.runtime.value_session import ValueSession
 
-PACKAGES = {package.manifest.name: package for package in find()[0]}
+PACKAGES = built_in()
 RECORDS = [package for package in PACKAGES.values() if isinstance(package.manifest, RecordManifest)]
 NEEDED = [Reading("age", 61.0, "a"), Reading("male", "male")]
 REST = [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from harness.built_in import built_in
 
-from models.registry import find, load
+from models.registry import load
 from models.runtime.providers import Policy
 from models.runtime.readings import Reading
 from models.runtime.series import SeriesPredictor, binned
@@ -16,8 +17,7 @@ STATICS = [Reading("Age", 81.0, "a"), Reading("ICUType", "medical")]
 
 @pytest.fixture(scope="module")
 def icu() -> SeriesPredictor:
-    (package,) = [one for one in find()[0] if one.manifest.name == "icu-deterioration-gru"]
-    session = load(package, Policy.CPU_ONLY)
+    session = load(built_in()["icu-deterioration-gru"], Policy.CPU_ONLY)
     assert isinstance(session, ValueSession)
     return SeriesPredictor(session)
 

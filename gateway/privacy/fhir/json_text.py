@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from gateway.domain.errors import Invalid
@@ -50,11 +51,11 @@ def write(document: Any) -> bytes:
 
 
 def _write(value: Any, out: list[str]) -> None:
-    if isinstance(value, Number):
-        out.append(value)
+    if isinstance(value, str):
+        out.append(value if isinstance(value, Number) else encode_basestring(value))
     elif isinstance(value, dict):
         for place, (name, inner) in enumerate(value.items()):
-            out += [",{"[place == 0], json.dumps(name, ensure_ascii=False), ":"]
+            out += (",{"[place == 0], encode_basestring(name), ":")
             _write(inner, out)
         out.append("}" if value else "{}")
     elif isinstance(value, list):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from gateway.privacy.free_text.findings import Category, Find
@@ -216,9 +217,6 @@ _PLACES: Final = (
     ),
 )
 
-_COMPILED: Final = tuple(
-    (category, re.compile(source, flags)) for category, source, flags in (*_CONTACTS, *_NUMBERS, *_PLACES)
-)
 _OLDEST: Final = "90+"
 _OUR_OWN: Final = frozenset(
     {"我院", "本院", "外院", "住院", "出院", "入院", "转院", "该医院", "当地医院", "外地医院", "某医院", "上级医院"}
@@ -227,10 +225,17 @@ _OUR_OWN: Final = frozenset(
 
 def pattern_finds(folded: Folded) -> Iterator[Find]:
     """Every place of a `shape` text that looks like identity; only the value where a cue goes before it."""
-    for category, pattern in _COMPILED:
+    for category, pattern in _compiled():
         for found in pattern.finditer(folded.text):
             start, end = found.span("one") if "one" in pattern.groupindex else found.span()
             if found[0] in _OUR_OWN:
                 continue
             kept = _OLDEST if category is Category.AGE else ""
             yield Find(*folded.span(start, end), category, kept)
+
+
+@cache
+def _compiled() -> tuple[tuple[Category, re.Pattern[str]], ...]:
+    """At the first text, because most commands and roles never read one, and compiling takes a quarter of a second."""
+    sources = (*_CONTACTS, *_NUMBERS, *_PLACES)
+    return tuple((category, re.compile(source, flags)) for category, source, flags in sources)

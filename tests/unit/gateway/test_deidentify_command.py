@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from harness.commands import run_command
 from harness.studies import PLANTED, planted_study
 
 from gateway import cli
@@ -93,14 +93,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def run(home: Path, *words: str, stdin: str = "") -> tuple[int, Any, str]:
     """The command in a process of its own: its exit code, its JSON, and all that it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", "--home", str(home), "deidentify", "--json", *ISSUERS, *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    told = ("--home", str(home), "deidentify", "--json", *ISSUERS, *words)
+    done = run_command(told, os.environ, stdin)
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stdout + done.stderr
 
 

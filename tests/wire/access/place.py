@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 from harness.authority import Authority
+from harness.commands import run_command
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from wire.fhir_rest.hospital import Hospital, add_study, open_hospital, serving, stored
@@ -102,14 +103,7 @@ class Place:
         return clean | {"DXGATE_GATEWAY_HOME": str(self.hospital.settings.home), "PYTHONPATH": str(ROOT)}
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "gateway.cli", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_command(arguments, self.environment)
 
     @contextmanager
     def second_server(self) -> Iterator[str]:
