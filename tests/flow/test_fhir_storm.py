@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,7 +17,8 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.gateway_process import REPOSITORY, free_port, wait_for
+from harness.commands import REPOSITORY, CommandProcess, start_command
+from harness.gateway_process import free_port, wait_for
 from wire.fhir_rest.hospital import SECRET, Hospital, web_services
 from wire.fhir_rest.writing import entry, observation, patient
 
@@ -66,13 +65,8 @@ class Storm:
         own = (str(self.home), self.database_url, str(self.port))
         return clean | {"PYTHONPATH": str(REPOSITORY)} | dict(zip(self._own, own, strict=True))
 
-    def start(self) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli", "serve", "web"],
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    def start(self) -> CommandProcess:
+        process = start_command(["serve", "web"], self.environment, Path(os.devnull))
         wait_for(lambda: process.poll() is not None or self._listens(), 60, "the web server")
         assert process.poll() is None
         return process

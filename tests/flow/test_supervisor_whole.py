@@ -17,7 +17,7 @@ from harness.gateway_process import REPOSITORY, GatewayProcess, wait_for
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    started = GatewayProcess(tmp_path / "home")
+    started = GatewayProcess(tmp_path / "home", new_interpreter=True)
     try:
         yield started.start()
     finally:
@@ -27,7 +27,7 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for the tests that leave it as it is."""
-    started = GatewayProcess(tmp_path_factory.mktemp("undisturbed") / "home")
+    started = GatewayProcess(tmp_path_factory.mktemp("undisturbed") / "home", new_interpreter=True)
     try:
         yield started.start()
     finally:

@@ -2,22 +2,27 @@
 
 Why: importing is nearly all that a command costs here, and the suite runs many. The fork is the product's own, by
 which `dxgate up` starts its roles (decision 18); that a new interpreter does the same is shown by the tests that start
-one: test_supervisor_whole.py, test_cli.py, test_bring_your_own.py.
+one: test_supervisor_whole.py and test_bring_your_own.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SECONDS = 120
 _asking = threading.Lock()
 _servers: dict[int, subprocess.Popen[str]] = {}
 
@@ -29,16 +34,60 @@ def run_command(
     with tempfile.TemporaryDirectory(prefix="dxgate-command-") as folder:
         given, said, complained = (Path(folder, name) for name in ("in", "out", "err"))
         given.write_text(stdin, "utf-8")
-        asked = {"words": list(words), "environment": dict(environment), "folder": folder}
-        with _asking:
-            server = _server()
-            assert server.stdin
-            assert server.stdout
-            server.stdin.write(json.dumps(asked) + "\n")
-            server.stdin.flush()
-            code = int(server.stdout.readline())
+        code = start_command(words, environment, said, complained, given).wait(SECONDS)
         out, err = (path.read_text("utf-8", "replace") for path in (said, complained))
     return subprocess.CompletedProcess(["dxgate", *words], code, out, err)
+
+
+def start_command(
+    words: Sequence[str], environment: Mapping[str, str], out: Path, err: Path | None = None, given: Path | None = None
+) -> CommandProcess:
+    """Starts `dxgate WORDS` and leaves it running; `out` is added to and holds both outputs where `err` is None."""
+    files = [str(given or os.devnull), str(out), str(err or out)]
+    return CommandProcess(_ask({"words": list(words), "environment": dict(environment), "files": files}))
+
+
+@dataclass
+class CommandProcess:
+    """What tests need of subprocess.Popen, for a process whose parent is not this one."""
+
+    pid: int
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = _ask({"reap": self.pid})
+        return self.returncode
+
+    def wait(self, seconds: float) -> int:
+        deadline = time.monotonic() + seconds
+        pause = 0.005
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(["dxgate"], seconds)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.1)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def _ask(asked: Mapping[str, Any]) -> Any:
+    with _asking:
+        server = _server()
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(json.dumps(asked) + "\n")
+        server.stdin.flush()
+        return json.loads(server.stdout.readline())
 
 
 def _server() -> subprocess.Popen[str]:
@@ -55,7 +104,7 @@ def _server() -> subprocess.Popen[str]:
 
 
 def _serve() -> None:
-    """One command for each line of standard input, one after the other; their exit codes are the answers."""
+    """For each line of standard input a command is started, or asked whether it has ended."""
     import gc
     from importlib import import_module
     from pkgutil import iter_modules
@@ -72,10 +121,14 @@ def _serve() -> None:
     assert may_fork(), "something that was imported has started a thread"
     while line := sys.stdin.readline():
         asked = json.loads(line)
-        pid, hear = fork(lambda asked=asked: _run(asked), "dxgate command", asked["environment"], lambda: None)
-        os.close(hear)
-        _, status = os.waitpid(pid, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        if "reap" in asked:
+            ended, status = os.waitpid(asked["reap"], os.WNOHANG)
+            answer = os.waitstatus_to_exitcode(status) if ended else None
+        else:
+            title = " ".join(["dxgate", *asked["words"]])
+            answer, hear = fork(partial(_run, asked), title, asked["environment"], lambda: None)
+            os.close(hear)
+        sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
 
 
@@ -83,10 +136,9 @@ def _run(asked: Mapping[str, Any]) -> int:
     """In the fork."""
     from gateway import cli
 
-    for number, (name, flags) in enumerate(
-        (("in", os.O_RDONLY), ("out", os.O_WRONLY | os.O_CREAT), ("err", os.O_WRONLY | os.O_CREAT))
-    ):
-        opened = os.open(Path(asked["folder"], name), flags, 0o600)
+    for number, name in enumerate(asked["files"]):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY
+        opened = os.open(name, flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from harness.gateway_process import REPOSITORY, GatewayProcess, wait_for
+from harness.commands import CommandProcess, start_command
+from harness.gateway_process import GatewayProcess, wait_for
 
 from gateway.readiness import ready_file
 
@@ -24,7 +23,7 @@ class DistributedGateway(GatewayProcess):
     """`worker_url` is the database as the role of the workers sees it."""
 
     worker_url: str = ""
-    roles: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    roles: dict[str, CommandProcess] = field(default_factory=dict)
 
     def worker_home(self, name: str) -> Path:
         return self.home.parent / name
@@ -74,12 +73,4 @@ class DistributedGateway(GatewayProcess):
                 yield path
 
     def _run(self, name: str, words: tuple[str, ...], environment: dict[str, str]) -> None:
-        with self.log_of(name).open("ab") as log:
-            self.roles[name] = subprocess.Popen(
-                [sys.executable, "-m", "gateway.cli", *words],
-                env=environment,
-                cwd=REPOSITORY,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.roles[name] = start_command(words, environment, self.log_of(name))

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import psutil
-from harness.commands import REPOSITORY, run_command
+from harness.commands import REPOSITORY, CommandProcess, run_command, start_command
 
 
 def free_port() -> int:
@@ -44,8 +44,10 @@ class GatewayProcess:
     settings: dict[str, str] = field(default_factory=dict)
     dicom_port: int = field(default_factory=free_port)
     web_port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: CommandProcess | subprocess.Popen[bytes] | None = None
     secret: str = ""
+    new_interpreter: bool = False
+    """Starts as a person does who types the command, instead of in a fork of what has been imported."""
 
     @property
     def base_url(self) -> str:
@@ -73,8 +75,13 @@ class GatewayProcess:
         return self.home.parent / f"{self.home.name}.log"
 
     def start(self, seconds: float = 60) -> GatewayProcess:
+        self.process = self._typed() if self.new_interpreter else start_command(["up"], self.environment, self.log)
+        wait_for(self.is_ready, seconds, f"the gateway to be ready (log: {self.log})")
+        return self
+
+    def _typed(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "gateway.cli", "up"],
                 env=self.environment,
                 cwd=REPOSITORY,
@@ -82,8 +89,6 @@ class GatewayProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(self.is_ready, seconds, f"the gateway to be ready (log: {self.log})")
-        return self
 
     def is_ready(self) -> bool:
         assert self.process is not None

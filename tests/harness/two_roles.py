@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-from harness.commands import REPOSITORY, run_command
+from harness.commands import CommandProcess, run_command, start_command
 from harness.gateway_process import free_port, wait_for
 
 ROLES = {"web": ("serve", "web"), "sweep": ("sweep",)}
@@ -25,7 +23,7 @@ class TwoRoles:
     home: Path
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    running: dict[str, CommandProcess] = field(default_factory=dict)
     http: httpx.Client = field(default_factory=httpx.Client)
 
     @property
@@ -52,14 +50,8 @@ class TwoRoles:
 
     def start(self, *roles: str) -> None:
         for role in roles or ROLES:
-            with (self.home.parent / f"{role}.log").open("ab") as log:
-                self.running[role] = subprocess.Popen(
-                    [sys.executable, "-m", "gateway.cli", *ROLES[role]],
-                    env=self.environment,
-                    cwd=REPOSITORY,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
+            log = self.home.parent / f"{role}.log"
+            self.running[role] = start_command(ROLES[role], self.environment, log)
         wait_for(self._is_up, 60, "the web role to answer")
 
     def _is_up(self) -> bool:

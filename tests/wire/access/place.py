@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 
 import httpx
 from harness.authority import Authority
-from harness.commands import run_command
+from harness.commands import run_command, start_command
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from wire.fhir_rest.hospital import Hospital, add_study, open_hospital, serving, stored
@@ -110,12 +109,7 @@ class Place:
         """`dxgate serve web` in a process of its own, under the same public address; where it listens."""
         port = free_port()
         settings = {"DXGATE_WEB_PORT": str(port), "DXGATE_WEB_BASE_URL": self.base}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.cli", "serve", "web"],
-            env=self.environment | settings,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = start_command(["serve", "web"], self.environment | settings, Path(os.devnull))
         try:
             for _ in range(300):
                 with socket.socket() as probe:
