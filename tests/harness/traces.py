@@ -22,7 +22,8 @@ CODECS = (
 )  # fmt: skip
 SHORTEST = 6
 _MOST_MEMORY = 1 << 30
-_PIECE = 1 << 22
+_LARGE = 1 << 22
+_PIECE = 1 << 16
 
 
 def needles(words: Iterable[str], codecs: Iterable[str] = CODECS) -> set[bytes]:
@@ -38,7 +39,7 @@ def needles(words: Iterable[str], codecs: Iterable[str] = CODECS) -> set[bytes]:
 
 def found_in(content: bytes, sought: Iterable[bytes]) -> list[bytes]:
     """The needles that stand in the content; a large one is read once for all of them."""
-    if len(content) < _PIECE:
+    if len(content) < _LARGE:
         return [needle for needle in sought if needle in content]
     by_start: dict[bytes, list[bytes]] = {}
     for needle in sought:
@@ -58,7 +59,10 @@ def _places(content: bytes, starts: Iterable[bytes]) -> Iterator[int]:
         first[int.from_bytes(start[:2], "little")] = True
         second[int.from_bytes(start[2:], "little")] = True
     for begin in range(0, len(content), _PIECE):
-        piece = np.frombuffer(content[begin : begin + _PIECE + 3], np.uint8).astype(np.uint16)
+        written = np.frombuffer(content, np.uint8, min(_PIECE + 3, len(content) - begin), begin)
+        if not written.any():  # as most of a process's memory is; no needle begins with four zeros
+            continue
+        piece = written.astype(np.uint16)
         pairs = piece[:-1] | piece[1:] << 8
         yield from (begin + np.flatnonzero(first[pairs[:-2]] & second[pairs[2:]])).tolist()
 

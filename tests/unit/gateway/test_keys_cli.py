@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import stat
 import sys
@@ -38,8 +39,12 @@ def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """On a home where `dxgate init` has run and one object was received."""
+def run(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """On a home with tables where `dxgate init` has run and one object was received."""
+    (tmp_path / "home").mkdir(mode=0o700)
+    shutil.copy(sqlite_template, tmp_path / "home" / "dxgate.sqlite")
     monkeypatch.setenv("DXGATE_GATEWAY_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("gateway.logging.configure", lambda *_: None)
 
