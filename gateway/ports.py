@@ -1,7 +1,7 @@
 """What the steps of the flow need from the world outside, as Protocols.
 
 Database and BlobStore have an embedded and a distributed adapter each, and one contract suite that runs on both.
-Adapters are named in gateway/wiring.py, the inference engine of a worker in workers/run.py, and nowhere else.
+Adapters are named in gateway/wiring/, the inference engine of a worker in workers/run.py, and nowhere else.
 """
 
 from __future__ import annotations
