@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from gateway.commands.output import Row, actor, print_json, print_rows, row_of, tell
 from gateway.config import LoadedSettings
@@ -12,9 +13,10 @@ from gateway.domain.ids import StudyId
 from gateway.domain.report import Delivery, Report, report_id
 from gateway.domain.study import Study
 from gateway.domain.task import Task
-from gateway.flow.decide_held import DecideHeld
-from gateway.flow.privacy_record import PrivacyRecord, privacy_record
 from gateway.ports import UnitOfWork
+
+if TYPE_CHECKING:
+    from gateway.flow.privacy_record import PrivacyRecord
 
 STUDY_COLUMNS = ("id", "kind", "state", "revision", "priority", "modalities", "instance_count", "last_received_at")
 TASK_COLUMNS = ("id", "model_id", "state", "attempt", "owner", "reason")
@@ -33,6 +35,7 @@ def list_studies(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
 def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from gateway import wiring
+    from gateway.flow.privacy_record import privacy_record
 
     with wiring.database(loaded.settings).read() as unit:
         study = unit.studies.get(StudyId(arguments.id))
@@ -82,6 +85,7 @@ def retry(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 def recheck(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     """Every quarantined object of a study goes to the checker again."""
     from gateway import wiring
+    from gateway.flow.decide_held import DecideHeld
 
     opened = wiring.database(loaded.settings)
     with opened.read() as unit:
