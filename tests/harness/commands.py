@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gateway.commands.up import SHARED, _environment
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = 120
 _asking = threading.Lock()
@@ -95,7 +97,7 @@ def _server() -> subprocess.Popen[str]:
     running = _servers.get(os.getpid())
     if running is None or running.poll() is not None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("DXGATE_")}
-        own = {"PYTHONPATH": str(REPOSITORY), "OPENBLAS_NUM_THREADS": "1"}  # a thread would forbid to fork
+        own = _environment() | {"PYTHONPATH": str(REPOSITORY)}  # what `dxgate up` sets before it imports
         command = [sys.executable, "-P", __file__]
         running = _servers[os.getpid()] = subprocess.Popen(
             command, env=clean | own, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -110,7 +112,6 @@ def _serve() -> None:
     from pkgutil import iter_modules
 
     import gateway.commands
-    from gateway.commands.up import SHARED
     from gateway.forked import fork, may_fork
 
     commands = [f"gateway.commands.{one.name}" for one in iter_modules(gateway.commands.__path__)]
