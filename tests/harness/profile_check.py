@@ -6,12 +6,23 @@ invariants and value sets outside of the excerpt are the business of other judge
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 Resource = dict[str, Any]
 CORE = "http://hl7.org/fhir/StructureDefinition/"
+GENOMICS = Path(__file__).parents[1] / "unit/gateway/formats/fhir/genomics_reporting/profiles.json"
+
+
+@cache
+def genomics() -> Mapping[str, Any]:
+    """The excerpt of HL7 Genomics Reporting; where it is from stands beside it."""
+    found: Mapping[str, Any] = json.loads(GENOMICS.read_text("utf-8"))
+    return found
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,18 @@ class Profile:
         fits = any(one["system"] in codes and _lists(codes[one["system"]], one["code"]) for one in coded)
         if not fits and (coded or binding["strength"] == "required"):
             yield f"{element['id']}: no code of {binding['valueSet']}"
+
+
+def genomics_problems(resources: Iterable[Resource]) -> dict[str, list[str]]:
+    """By Type/id and profile, of every resource that claims one: what is wrong with it, mostly nothing."""
+    known = {f"{one['resourceType']}/{one['id']}": one for one in resources}
+    judges = {one["url"]: Profile(one, genomics()["valueSets"], known) for one in genomics()["profiles"]}
+    return {
+        f"{name} {url.rpartition('/')[2]}": judges[url].problems(one)
+        for name, one in known.items()
+        for url in one.get("meta", {}).get("profile", ())
+        if url in judges
+    }
 
 
 def _lists(codes: list[str] | None, code: str) -> bool:

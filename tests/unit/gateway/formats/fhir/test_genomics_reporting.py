@@ -6,12 +6,11 @@ import copy
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import fixtures_report as sample
 import pytest
-from harness.profile_check import Profile
+from harness.profile_check import genomics, genomics_problems
 from unit.gateway.formats.fhir.write_record_golden import BASE_URL, ORGANIZATION, document
 
 from gateway.domain.finding import DrugAdvice, Finding, GenePhenotype, RecordAnswer
@@ -24,7 +23,7 @@ from gateway.formats.fhir.wire.check import check
 from gateway.ports import ReportDocument
 from models.registry import BUILT_IN
 
-EXCERPT = json.loads((Path(__file__).parent / "genomics_reporting" / "profiles.json").read_text("utf-8"))
+EXCERPT = genomics()
 URLS = {one["url"].rpartition("/")[2]: one["url"] for one in EXCERPT["profiles"]}
 GUIDELINE = "https://cpicpgx.org/guidelines/"
 Resource = dict[str, Any]
@@ -76,9 +75,9 @@ def claiming(rendered: RenderedReport, name: str) -> list[Resource]:
 
 
 def problems(rendered: RenderedReport, resource: Resource, name: str) -> list[str]:
-    (definition,) = [one for one in EXCERPT["profiles"] if one["url"] == URLS[name]]
-    known = {f"{each['resourceType']}/{each['id']}": plain(each) for each in rendered.resources}
-    return Profile(definition, EXCERPT["valueSets"], known).problems(resource)
+    """Of `resource` as it stands among the others."""
+    others = [plain(each) for each in rendered.resources if each["id"] != resource["id"]]
+    return genomics_problems([*others, resource])[f"{resource['resourceType']}/{resource['id']} {name}"]
 
 
 def components(resource: Resource, code: str) -> list[Resource]:
