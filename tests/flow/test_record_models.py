@@ -184,9 +184,11 @@ def test_results_about_genes_are_found_by_the_genomics_guide(ward: Ward) -> None
     genotype, own = genotypes["CYP2C19 *2/*2"], {one["id"] for one in told}
     assert ids("Observation", _profile=f"{GUIDE}/genotype") == own
     assert ids("Observation", code="http://loinc.org|84413-4") == own
-    gene = "http://loinc.org|48018-6$http://www.genenames.org|HGNC:2621"
-    of_gene = ids("Observation", **{"component-code-value-concept": gene})
-    assert (of_gene & own, len(of_gene)) == ({genotype["id"]}, 2)
+    for gene in ("http://loinc.org|48018-6$http://www.genenames.org|HGNC:2621", "48018-6$HGNC:2621"):
+        of_gene = ids("Observation", **{"component-code-value-concept": gene})
+        assert (of_gene & own, len(of_gene)) == ({genotype["id"]}, 2)
+    not_ours = ids("Observation", **{"_security:not": "AIAST"})
+    assert not_ours == {one["id"] for one in found if "security" not in one["meta"]} != set()
     (implied,) = ward.search("Observation", patient=patient, _profile=f"{GUIDE}/therapeutic-implication")
     assert f"Observation/{genotype['id']}" in {one["reference"] for one in implied["derivedFrom"]}
     assert implied["id"] in ids("Observation", **{"derived-from": f"Observation/{genotype['id']}"})
