@@ -21,6 +21,7 @@ from gateway.formats.fhir.element import encode
 from gateway.formats.fhir.render import RenderedReport, render
 from gateway.formats.fhir.wire.check import check
 from gateway.ports import ReportDocument
+from gateway.storage import codec
 from models.registry import BUILT_IN
 
 EXCERPT = genomics()
@@ -235,6 +236,18 @@ def test_every_part_stands_as_the_report_does(status: str) -> None:
         assert resource["meta"]["security"] == [AI_ASSERTED]
 
 
+def test_a_finding_of_an_earlier_release_names_no_genotype() -> None:
+    """What was stored before pairs were kept is read and shown: phenotype and implication, and no genotype."""
+    answer = RecordAnswer("genotype", phenotypes=GENES[:1], advice=ADVICE[:1])
+    stored = json.loads(codec.encode(RecordAnswer, answer))
+    del stored["phenotypes"][0]["diplotype"]
+    found = shown(codec.decode(RecordAnswer, json.dumps(stored)))
+    assert not claiming(found, "genotype")
+    (implication,) = claiming(found, "therapeutic-implication")
+    assert problems(found, implication, "therapeutic-implication") == []
+    assert len(implication["derivedFrom"]) == 1
+
+
 def test_a_report_without_genes_claims_nothing() -> None:
     """A risk alone: neither profile nor the code of a genetic report."""
     base = document()
@@ -263,7 +276,8 @@ def test_the_capability_statement_names_what_is_emitted(rendered: RenderedReport
 
 
 def test_our_codes_are_those_of_the_guide() -> None:
-    """Phenotypes of its value set, codes of its code system, and a number for every gene of the built-in tables."""
+    """Phenotypes of its value set, codes of its code system; of the built-in tables every gene has its number, and all
+    drugs but those for which CPIC's table of drugs has none."""
     loinc = EXCERPT["valueSets"][f"{genomic_codes.GUIDE}/ValueSet/genetic-therapeutic-implications-vs"]
     tables = json.loads((BUILT_IN / "pgx-rules" / "rules.json").read_text("utf-8"))
     names = {row["phenotype"] for table in tables["equations"].values() for row in table}
@@ -272,5 +286,8 @@ def test_our_codes_are_those_of_the_guide() -> None:
     assert len(coded) == 9
     assert set(coded) <= set(loinc["http://loinc.org"])
     assert {"therapeutic-implication", "conclusion-string"} <= set(EXCERPT["codeSystems"][genomic_codes.OWN_CODES])
+    uncoded = {"fluvastatin", "hormonal contraceptives for systemic use", "hydrocodone", "lovastatin", "pitavastatin"}
+    drugs = {row["drug"] for row in tables["recommendations"]}
+    assert {drug for drug in drugs if "coding" not in genomic_codes.drug_concept(drug)} == uncoded
     for gene in {*tables["diplotypes"], *tables["equations"]}:
         assert genomic_codes.gene_concept(gene)["coding"][0]["code"].startswith("HGNC:")
