@@ -51,7 +51,7 @@ class FhirEndpoint:
 
     def __init__(self, services: WebServices) -> None:
         self._services = services
-        self._reads = GroupReads(services.database, services.commits)
+        self._reads = GroupReads(services.database, "web", _COMMIT_SECONDS)
         self._bodies = asyncio.Semaphore(BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,16 +103,8 @@ class FhirEndpoint:
         name_request(request, f"fhir.{interaction.name} {asked.kind}", f"client:{client.name}")
         wants_xml(request, asked.fields)  # 406 before anything is done
         services = self._services
-        try:
-            outcome, committed = await self._reads.read(
-                lambda unit: interaction.perform_in(services, client, asked, unit), _COMMIT_SECONDS
-            )
-        except TimeoutError:
-            raise Unavailable("the database has not answered in time") from None
-        if isinstance(outcome, Pending):
-            said = outcome.then(committed)
-            return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
-        return outcome
+        said = await self._reads.read(lambda unit: interaction.perform_in(services, client, asked, unit))
+        return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
 
     def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Outcome:
         """In a thread: who asks, may he, and the interaction itself."""
