@@ -8,12 +8,13 @@ was begun. Sealed files are never rewritten: they lie under patients' keys, whic
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from gateway.domain.errors import Conflict, GatewayError, Missing
+from gateway.domain.errors import Busy, Conflict, GatewayError, Missing
 from gateway.ports import Database, Resting, WrappedKeys
 from gateway.privacy import keyring, private_file
 from gateway.privacy.key_provider import KeyProvider
@@ -23,6 +24,7 @@ from gateway.privacy.rewrap import rewrapped
 from gateway.privacy.ring_file import read_header
 
 BATCH: Final = 50
+_TRIES: Final = 8  # of one batch, where the database ends it for the sake of an object that arrives
 WRAPPED: Final[Mapping[Purpose, WrappedKeys]] = {Purpose.OBJECTS: "objects", Purpose.IDENTITY: "identity"}
 
 _RESTING: Final[Mapping[Purpose, Resting]] = {
@@ -179,15 +181,26 @@ class RotateKeys:
             if not rows:
                 return done, failed
             after = rows[-1][0]
-            with self.database.begin(actor) as unit:
-                for pseudonym, cell in rows:
-                    try:
-                        anew = rewrapped(which, cell, ring, pseudonym)
-                    except GatewayError:
-                        failed += 1
-                        continue
-                    done += unit.key_rows.rewrap(which, pseudonym, cell, anew)
-                unit.commit()
+            anew = []
+            for pseudonym, cell in rows:
+                try:
+                    anew.append((pseudonym, cell, rewrapped(which, cell, ring, pseudonym)))
+                except GatewayError:
+                    failed += 1
+            done += self._write(which, anew, actor)
+
+    def _write(self, which: WrappedKeys, anew: Sequence[tuple[str, bytes, bytes]], actor: str) -> int:
+        """Rows that were still as they had been read."""
+        for _ in range(_TRIES - 1):
+            with suppress(Busy):
+                return self._write_once(which, anew, actor)
+        return self._write_once(which, anew, actor)
+
+    def _write_once(self, which: WrappedKeys, anew: Sequence[tuple[str, bytes, bytes]], actor: str) -> int:
+        with self.database.begin(actor) as unit:
+            done = sum(unit.key_rows.rewrap(which, pseudonym, old, new) for pseudonym, old, new in anew)
+            unit.commit()
+        return done
 
     def _record_once(self, event: str, kid: str, actor: str, **details: str | bool) -> None:
         with self.database.begin(actor) as unit:

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.gateway_process import wait_for
 from harness.keyed_gateway import KeyedGateway, ct_object
 from harness.rows import AT
+from sqlalchemy import create_engine, make_url, text
 
 from gateway import wiring
 from gateway.domain.errors import Busy, Conflict, Missing
@@ -262,3 +264,32 @@ def test_objects_arrive_while_keys_are_rotated(gateway: KeyedGateway) -> None:
     seen = Vault(ring(gateway).joined(ring(gateway, IDENTITY_FILE)), gateway.database)
     for place in range(3):
         assert seen.patient(IdentityKey("", f"MRN-{place}-0")).pseudonym in {name for name, _ in gateway.instances()}
+
+
+@pytest.mark.peer("postgresql")
+def test_a_batch_that_the_database_ends_is_tried_again(postgres_url: str, tmp_path: Path) -> None:
+    """PostgreSQL ends a rotation's transaction to free one that holds its rows the other way round: nothing is lost."""
+    gateway = KeyedGateway(tmp_path / "home", postgres_url)
+    fill(gateway, 2)
+    first, last = sorted({patient for patient, _ in gateway.instances()})
+    engine = create_engine(make_url(postgres_url).set(drivername="postgresql+psycopg"))
+    hold = text("SELECT 1 FROM patient WHERE pseudonym = :one FOR UPDATE")
+    ended = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    done: list[rotate_keys.Rotation] = []
+    try:
+        with engine.connect() as other:
+            other.execute(hold, {"one": last})
+            turning = threading.Thread(target=lambda: done.append(rotation(gateway).rotate(Purpose.OBJECTS, "officer")))
+            turning.start()
+            wait_for(lambda: other.execute(waiting).scalar(), 30, "the rotation to wait", pause=0.01)
+            other.execute(hold, {"one": first})  # now each waits for the other
+            other.commit()
+        turning.join(30)
+        assert [(one.rewrapped, one.failed) for one in done] == [(2, 0)]
+        assert gateway.open_all() == 2
+        gateway.close()
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as after:
+            wait_for(lambda: after.execute(ended).scalar(), 30, "the count of what was ended")
+    finally:
+        engine.dispose()

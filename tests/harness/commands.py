@@ -7,6 +7,7 @@ one: test_supervisor_whole.py and test_bring_your_own.py.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -102,7 +103,13 @@ def _server() -> subprocess.Popen[str]:
         running = _servers[os.getpid()] = subprocess.Popen(
             command, env=clean | own, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        atexit.register(_end, running)
     return running
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    """Waited for, so that its time and that of all it started counts as ours."""
+    server.communicate()
 
 
 def _serve() -> None:
