@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gateway.domain.bulk import BulkJob
     from gateway.domain.reindex import Reindexing
     from gateway.flow.bulk.files import BulkFiles
-    from gateway.flow.bulk.run_jobs import ClearJobs, RunJobs
+    from gateway.flow.bulk.run_jobs import ClearJobs, Requests, RunJobs
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
     from gateway.flow.deliver import DeliverReports
@@ -347,19 +347,23 @@ def run_jobs(settings: Settings, opened: SqlDatabase, *kinds: BulkKind) -> RunJo
     )
 
 
-def _run_request(settings: Settings, opened: SqlDatabase, files: BulkFiles) -> Callable[[BulkJob, datetime], int]:
+def _run_request(settings: Settings, opened: SqlDatabase, files: BulkFiles) -> Requests:
     """What a web process would do; its libraries are imported when the first request waits."""
 
     @cache
-    def ready() -> Callable[[BulkJob, datetime], int]:
+    def ready() -> Requests:
         from gateway.servers.web.fhir.run_request import RunRequest
 
         return RunRequest(_web_services(settings, opened, GroupCommitter(opened, actor="web")), files)
 
-    def run(job: BulkJob, now: datetime) -> int:
-        return ready()(job, now)
+    class WhenAsked:
+        def __call__(self, job: BulkJob, now: datetime) -> int:
+            return ready()(job, now)
 
-    return run
+        def cut_short(self, job: BulkJob, error: GatewayError) -> bool:
+            return ready().cut_short(job, error)
+
+    return WhenAsked()
 
 
 def clear_jobs(settings: Settings, opened: Database) -> ClearJobs:

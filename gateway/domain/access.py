@@ -74,11 +74,16 @@ class Person:
 
 @dataclass(frozen=True)
 class Caller(Client):
-    """A client that makes a request now: from which address, under which number, and for which person if any."""
+    """A client that makes a request now: from which address, under which number, and for which person if any.
+
+    `grant_hash` and `chain` are of the token that it shows; without one it has proven who it is by its secret.
+    """
 
     address: str = ""
     request: str = ""
     person: Person | None = None
+    grant_hash: bytes | None = field(default=None, repr=False)
+    chain: str | None = None
 
     @classmethod
     def of(cls, client: Client, address: str, request: str, person: Person | None = None) -> Self:

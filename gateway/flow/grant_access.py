@@ -138,7 +138,8 @@ class GrantAccess:
             person = unit.access.person(grant.person) if grant and grant.person else None
         reason = self._objection(grant, client, person, address, certificate)
         if grant is not None and client is not None and not reason:
-            holder = Holder(grant, Caller.of(replace(client, scopes=grant.scopes), "", "", person), person)
+            caller = Caller.of(replace(client, scopes=grant.scopes), "", "", person)
+            holder = Holder(grant, replace(caller, grant_hash=grant.token_hash, chain=grant.chain), person)
             self.known.keep(holder, era)
             return replace(holder.client, address=address)
         with suppress(TooManyAttempts):  # a flood of stale tokens is refused, but not written down one by one
