@@ -252,6 +252,7 @@ def verify_reviews(settings: Settings, opened: Database) -> VerifyReviews:
 def record(settings: Settings, of_vault: Vault) -> Record:
     """The store of FHIR resources."""
     from gateway.flow.record.keep_index import keep_index
+    from gateway.flow.record.link_orders import LinkOrders
     from gateway.flow.record.open import OpenResources
     from gateway.flow.record.owner import FindOwner
     from gateway.flow.record.plan import PlanWrites
@@ -265,7 +266,8 @@ def record(settings: Settings, of_vault: Vault) -> Record:
 
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
     watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
-    return Record(plan, WriteResources((keep_index, watch, WatchSubscriptions(opened, base))), opened)
+    link = LinkOrders(of_vault, tuple(destination.name for destination in settings.destinations))
+    return Record(plan, WriteResources((keep_index, watch, link, WatchSubscriptions(opened, base))), opened)
 
 
 def reindex(settings: Settings, on_batch: Callable[[Reindexing], None]) -> Reindex:
