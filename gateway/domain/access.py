@@ -77,6 +77,7 @@ class Caller(Client):
     """A client that makes a request now: from which address, under which number, and for which person if any.
 
     `grant_hash` and `chain` are of the token that it shows; without one it has proven who it is by its secret.
+    `confined_to` is the pseudonym of the one patient whose record the token reads, if it is confined to one.
     """
 
     address: str = ""
@@ -84,6 +85,7 @@ class Caller(Client):
     person: Person | None = None
     grant_hash: bytes | None = field(default=None, repr=False)
     chain: str | None = None
+    confined_to: str | None = None
 
     @classmethod
     def of(cls, client: Client, address: str, request: str, person: Person | None = None) -> Self:

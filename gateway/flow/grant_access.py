@@ -139,7 +139,9 @@ class GrantAccess:
         reason = self._objection(grant, client, person, address, certificate)
         if grant is not None and client is not None and not reason:
             caller = Caller.of(replace(client, scopes=grant.scopes), "", "", person)
-            holder = Holder(grant, replace(caller, grant_hash=grant.token_hash, chain=grant.chain), person)
+            confined = grant.asked.get("record", "") if of_context(grant.scopes, "patient") else None
+            caller = replace(caller, grant_hash=grant.token_hash, chain=grant.chain, confined_to=confined)
+            holder = Holder(grant, caller, person)
             self.known.keep(holder, era)
             return replace(holder.client, address=address)
         with suppress(TooManyAttempts):  # a flood of stale tokens is refused, but not written down one by one

@@ -18,12 +18,17 @@ from gateway.flow.scopes import narrowed
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """A bearer token, shown once; `refresh` brings the next one."""
+    """A bearer token, shown once; `refresh` brings the next one, `patient` is the id of the one in context.
+
+    `id_token` says who has signed in.
+    """
 
     token: str = field(repr=False)
     scopes: tuple[str, ...]
     seconds: int
     refresh: str | None = field(default=None, repr=False)
+    patient: str = ""
+    id_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
