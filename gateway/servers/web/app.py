@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -25,8 +24,8 @@ log = logging.getLogger(__name__)
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
-def create_app(services: WebServices) -> Starlette:
-    """The application over ready services."""
+def create_app(services: WebServices) -> ASGIApp:
+    """The application over ready services; FHIR goes past Starlette, whose layers cost as much as a small read."""
     health, tokens, fhir = Health(services), TokenEndpoints(services), FhirEndpoint(services)
 
     async def smart(request: Request) -> Response:
@@ -41,7 +40,7 @@ def create_app(services: WebServices) -> Starlette:
         name_request(request, "auth.jwks")
         return JSONResponse(services.id_tokens.public_keys())
 
-    return Starlette(
+    others = Starlette(
         routes=[
             Route("/", _to_console),
             Route("/healthz", health.alive),
@@ -54,16 +53,13 @@ def create_app(services: WebServices) -> Starlette:
             Route("/.well-known/openid-configuration", openid),
             *console_routes(services),
         ],
-        middleware=[
-            Middleware(RequestLog, https=services.settings.base_url.startswith("https:")),
-            Middleware(FhirFirst, fhir=fhir),
-        ],
         exception_handlers={404: _nothing_here, 405: _wrong_method, Exception: _crash},
     )
+    return RequestLog(FhirFirst(others, fhir), https=services.settings.base_url.startswith("https:"))
 
 
 class FhirFirst:
-    """ASGI middleware: what is for the FHIR endpoint goes there, past the routes of everything else."""
+    """ASGI: what is for the FHIR endpoint goes there, past the routes of everything else."""
 
     def __init__(self, app: ASGIApp, fhir: ASGIApp) -> None:
         self._app, self._fhir = app, fhir
