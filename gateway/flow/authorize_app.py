@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -30,8 +31,8 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _USED = "used"
 _LONGEST_NONCE = 256
-_CONTEXT = ("patient", "record")
-"""Of what a code was asked with, what goes on into its tokens: the Patient's id, and the pseudonym of the record."""
+_CONTEXT = ("patient", "record", "report")
+"""Of what a code was asked with, what goes on into its tokens: ids of Patient and report, pseudonym of the record."""
 
 
 class CodeRefused(Forbidden):
@@ -60,14 +61,16 @@ class AppRequest:
     challenge: str
     state: str = field(repr=False)
     nonce: str = field(default="", repr=False)
+    launch: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class ChosenPatient:
-    """The Patient whom the person has chosen for the app, and in whose record it lies."""
+    """The Patient whom the person has chosen for the app, in whose record it lies, and the report that was open."""
 
     id: str
     record: str
+    report: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,10 @@ class AuthorizeApp:
             raise RequestRefused("invalid_scope", str(error)) from None
         if not possible:
             raise RequestRefused("invalid_scope", "none of the requested scopes is granted to this app")
-        words = told.get("scope", ""), told["code_challenge"], told.get("state", ""), told.get("nonce", "")
+        if bool(told.get("launch")) != ("launch" in told.get("scope", "").split() and "launch" in client.scopes):
+            raise RequestRefused("invalid_request", "the scope launch and the parameter launch belong together")
+        names = ("scope", "code_challenge", "state", "nonce", "launch")
+        words = tuple(told.get(name, "") for name in names)
         return AppRequest(client, redirect, *words)
 
     def scopes(self, asked: AppRequest, person: Person) -> tuple[str, ...]:
@@ -122,6 +128,7 @@ class AuthorizeApp:
         told = {"redirect": asked.redirect, "challenge": asked.challenge, "nonce": asked.nonce}
         if patient is not None and needs_patient(scopes):
             told |= {"patient": patient.id, "record": patient.record}
+            told |= {"report": patient.report} if patient.report else {}
         grant = Grant(
             digest(code), asked.client.name, "code", scopes, now + CODE_LIFE, person.name, None, new_id(), told
         )
@@ -203,4 +210,9 @@ class AuthorizeApp:
                 )
             )
         self.access.grant(*made)
-        return IssuedToken(token, scopes, int(life.total_seconds()), refresh, context.get("patient", ""))
+        return IssuedToken(token, scopes, int(life.total_seconds()), refresh, **_told(context))
+
+
+def _told(context: Mapping[str, str]) -> dict[str, str]:
+    """What the app hears of it: not the pseudonym."""
+    return {name: value for name, value in context.items() if name != "record"}

@@ -18,7 +18,7 @@ from gateway.flow.scopes import narrowed
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """A bearer token, shown once; `refresh` brings the next one, `patient` is the id of the one in context.
+    """A bearer token, shown once; `refresh` brings the next one, `patient` and `report` are ids of what is in context.
 
     `id_token` says who has signed in.
     """
@@ -28,6 +28,7 @@ class IssuedToken:
     seconds: int
     refresh: str | None = field(default=None, repr=False)
     patient: str = ""
+    report: str = ""
     id_token: str = field(default="", repr=False)
 
 

@@ -19,7 +19,7 @@ Permission = Literal["c", "r", "u", "d", "s"]
 Context = Literal["system", "user", "patient"]
 LONGEST_REQUEST = 2048
 NAMED_ONLY = frozenset({"AuditEvent"})
-SIGN_IN = ("openid", "fhirUser", "launch/patient", "offline_access")
+SIGN_IN = ("openid", "fhirUser", "launch", "launch/patient", "offline_access")
 """Scopes without a type, of apps in which people sign in (SMART App Launch 2.2, 3.2)."""
 ROLE_SCOPES: dict[Role, tuple[str, ...]] = {
     "physician": ("user/*.cruds", "patient/*.rs"),
@@ -107,13 +107,16 @@ def of_types(scopes: Iterable[str]) -> tuple[str, ...]:
 
 def needs_patient(scopes: Iterable[str]) -> bool:
     """Whether a patient is to be chosen for them (SMART App Launch 2.2, 3.2.1)."""
-    return any(scope == "launch/patient" or _parsed(scope)[0] == "patient" for scope in scopes)
+    return any(scope in ("launch", "launch/patient") or _parsed(scope)[0] == "patient" for scope in scopes)
 
 
 def of_person(granted: Iterable[str], requested: str | None, role: Role) -> tuple[str, ...]:
-    """What an app gets for a person: of the request what the app holds and the role has."""
+    """What an app gets for a person: of the request what the app holds and the role has; nothing of two contexts."""
     held = tuple(granted)
-    context = person_context(requested)
+    try:
+        context = person_context(requested)
+    except Invalid:
+        return ()
     asked = narrowed(held, requested, context)
     types = narrowed(ROLE_SCOPES[role], " ".join(asked), context) if asked else ()
     words = (requested or "").split()

@@ -119,6 +119,7 @@ def _told(issued: IssuedToken) -> dict[str, Any]:
     }
     body |= {"refresh_token": issued.refresh} if issued.refresh else {}
     body |= {"patient": issued.patient, "need_patient_banner": True} if issued.patient else {}
+    body |= {"fhirContext": [{"reference": f"DiagnosticReport/{issued.report}"}]} if issued.report else {}
     return body | ({"id_token": issued.id_token} if issued.id_token else {})
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 from authlib.common.security import generate_token
 from fhirclient.client import FHIRClient
+from fhirclient.models.diagnosticreport import DiagnosticReport
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from wire.access.place import Place
 from wire.access.test_apps import REDIRECT, Person, asked, client, token, told
 from wire.fhir_rest.hospital import SECRET
 
+LAUNCH = "https://app.example/launch?tenant=1"
 NUMBERS = ("LAUNCH-1", "LAUNCH-2")
 SCOPE = "openid fhirUser launch/patient patient/*.rs offline_access"
 
@@ -32,7 +36,10 @@ def patients(place: Place) -> list[str]:
         "offline_access",
         redirects=(REDIRECT,),
     )
+    place.add("beside", "openid", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
+    place.add("other", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
     place.hospital.add_person("l-physician", "physician")
+    place.hospital.add_person("l-other", "physician")
     place.hospital.add_person("l-auditor", "auditor")
     place.add("writer", "system/*.cruds", secret=SECRET)
     found = []
@@ -211,12 +218,73 @@ def test_an_auditor_has_no_patient_to_give(place: Place, patients: list[str]) ->
         assert told(browser.get("/console/authorize/consent"))["error"] == "access_denied"
 
 
+def opened(place: Place, who: Person, app: str = "beside") -> dict[str, str]:
+    """What the app hears at its launch address, when a person opens the report in it."""
+    who.sign_in()
+    assert f"/console/launch/{place.report}/{app}" in who.browser.get(f"/console/reports/{place.report}").text
+    sent = who.browser.get(f"/console/launch/{place.report}/{app}")
+    assert sent.status_code == 303
+    assert sent.headers["location"].startswith(LAUNCH)
+    return dict(parse_qsl(urlsplit(sent.headers["location"]).query))
+
+
+def test_a_report_is_opened_in_an_app(
+    place: Place, physician: Person, patients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EHR launch by fhirclient: no picker, the report's patient in context, and the report itself can be read."""
+    given = opened(place, physician)
+    assert given["iss"] == place.fhir
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.authority.ca))
+    settings = {"app_id": "beside", "api_base": given["iss"], "redirect_uri": REDIRECT, "scope": "patient/*.rs"}
+    smart = FHIRClient(settings=settings | {"launch_token": given["launch"]})
+    assert smart.prepare() is False
+    assert physician.browser.get(smart.authorize_url).status_code == 200
+    page = physician.browser.get("/console/authorize/consent")
+    assert 'name="number"' not in page.text
+    assert "It is about" in page.text
+    form = {"token": token(page.text), "answer": "allow"}
+    back = physician.browser.post("/console/authorize/consent", data=form)
+    smart.handle_callback(back.headers["location"])
+    report = DiagnosticReport.read(place.report, smart.server)
+    assert report.subject.reference == f"Patient/{smart.patient_id}"
+    assert smart.launch_context["fhirContext"] == [{"reference": f"DiagnosticReport/{place.report}"}]
+    assert smart.patient is not None
+    with place.http(headers={"Authorization": f"Bearer {smart.server.auth.access_token}"}) as http:
+        assert http.get(f"/fhir/Patient/{patients[0]}").status_code == 404
+
+
+@pytest.mark.parametrize("wrong", ["forged", "another app", "another person", "too old", "no scope", "no launch"])
+def test_a_launch_that_is_not_ours_is_refused(place: Place, physician: Person, wrong: str) -> None:
+    """The context serves the app and the person that it was made for, for five minutes, with its scope."""
+    token_of = {"launch": opened(place, physician)["launch"]}
+    scope = "launch patient/*.rs"
+    if wrong == "forged":
+        token_of["launch"] = token_of["launch"][:-4] + "AAAA"
+    if wrong == "no scope":
+        scope = "patient/*.rs"
+    if wrong == "no launch":
+        token_of = {}
+    name = "other" if wrong == "another app" else "beside"
+    with client(place, name) as app:
+        address = asked(place, app, generate_token(64), scope, **token_of)[0]
+    services = place.hospital.services
+    with pytest.MonkeyPatch.context() as patched, place.http() as browser:
+        if wrong == "too old":
+            patched.setitem(vars(services), "clock", lambda: datetime.now(UTC) + timedelta(minutes=6))
+        who = Person(browser, "l-other") if wrong == "another person" else physician
+        first = who.browser.get(address)
+        if wrong == "another person":
+            who.sign_in()
+            first = who.browser.get("/console/authorize/consent")
+        assert told(first)["error"] in ("invalid_request", "access_denied")
+
+
 def test_what_is_said_to_be_served_is(place: Place) -> None:
-    """Capabilities name what these tests do, and no EHR launch."""
+    """Capabilities name what these tests do."""
     with place.http() as http:
         told_of = http.get("/fhir/.well-known/smart-configuration").json()
     assert {"launch-standalone", "context-standalone-patient", "sso-openid-connect", "permission-patient"} <= set(
         told_of["capabilities"]
     )
-    assert not [one for one in told_of["capabilities"] if "ehr" in one]
+    assert {"launch-ehr", "context-ehr-patient"} <= set(told_of["capabilities"])
     assert {"openid", "fhirUser", "launch/patient", "patient/*.rs"} <= set(told_of["scopes_supported"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.domain.access import Person
-from gateway.domain.errors import Invalid
+from gateway.domain.errors import Invalid, Missing
 from gateway.flow.authorize_app import ChosenPatient
 from gateway.formats.fhir.search.wording import escaped
 from gateway.formats.fhir.text import line
@@ -40,6 +40,16 @@ def find_patients(services: WebServices, person: Person, number: str) -> list[Fo
         stored = [one for one in unit.resources.of_keys(keys) if not one.is_deleted]
         bodies = services.record.opened(unit, stored, "search", f"person:{person.name}")
     return [_found(one.id, parse_json(body)) for one, body in zip(stored, bodies, strict=True)]
+
+
+def shown_patient(services: WebServices, person: Person, own_id: str) -> FoundPatient:
+    """The one whom the app was launched about; Missing where the Patient has gone meanwhile."""
+    with services.reading() as unit:
+        stored = unit.resources.find("Patient", own_id)
+        if stored is None or stored.is_deleted:
+            raise Missing("the patient is not here any more")
+        (body,) = services.record.opened(unit, [stored], "read", f"person:{person.name}")
+    return _found(own_id, parse_json(body))
 
 
 def chosen_patient(services: WebServices, own_id: str) -> ChosenPatient:

@@ -94,6 +94,7 @@ _SIGN_IN = {
     "offline_access": "go on for a working day without asking you again",
     "openid": "know that it is you who has signed in",
     "fhirUser": "know your name and qualification",
+    "launch": "know which report you have open, and about whom it is",
     "launch/patient": "know which patient it is about",
 }
 

@@ -85,7 +85,9 @@ def smart_configuration(services: WebServices) -> Resource:
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": [*_scopes(), "patient/*.rs", *SIGN_IN],
         "capabilities": [
+            "launch-ehr",
             "launch-standalone",
+            "context-ehr-patient",
             "context-standalone-patient",
             "sso-openid-connect",
             "client-public",
