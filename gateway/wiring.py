@@ -273,9 +273,11 @@ def record(settings: Settings, of_vault: Vault) -> Record:
 def reindex(settings: Settings, on_batch: Callable[[Reindexing], None]) -> Reindex:
     from gateway.flow.record.open import OpenResources
     from gateway.flow.record.reindex import Reindex
+    from gateway.formats.fhir.search.parameters import fingerprint
 
     opened = database(settings)
-    return Reindex(opened, OpenResources(vault(settings, opened)), on_batch)
+    form = fingerprint(settings.fhir_base_url)
+    return Reindex(opened, OpenResources(vault(settings, opened)), on_batch, fingerprint=form)
 
 
 def settle_records(settings: Settings, opened: Database) -> SettleRecords:
