@@ -504,6 +504,10 @@ class Resources(Protocol):
         """
         ...
 
+    def keys_of_owner(self, owner: str, kind: str, limit: int) -> list[int]:
+        """Of one type in a patient's record, deleted ones included."""
+        ...
+
     def of_owner(self, owner: str, limit: int, after: int = 0, kind: str | None = None) -> list[StoredVersion]:
         """The current versions in one patient's record, oldest resource first."""
         ...

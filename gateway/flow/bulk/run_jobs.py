@@ -7,6 +7,7 @@ until then. Whoever asked hears the truth of it in the manifest: what is stored,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, get_args
@@ -63,11 +64,16 @@ class RunJobs:
             with self.database.begin(ACTOR) as unit:
                 job = unit.bulk_jobs.claim(waiting, self.now() + LEASE)
                 unit.commit()
-            if job is not None and job.attempt > _CLAIMS:
-                self._given_up(job, Fault(f"given up after {_CLAIMS} attempts"), "cut-off")
-            elif job is not None:
-                self._run(job)
+            if job is not None:
+                with suppress(JobEnded):  # cancelled, expired, or another's by now
+                    self._carried_out(job)
         return len(due)
+
+    def _carried_out(self, job: BulkJob) -> None:
+        if job.attempt > _CLAIMS:
+            self._given_up(job, Fault(f"given up after {_CLAIMS} attempts"), "cut-off")
+        else:
+            self._run(job)
 
     def _run(self, job: BulkJob) -> None:
         try:
@@ -75,7 +81,7 @@ class RunJobs:
             runs = {"export": self.export, "import": self.lines, "request": self.request}
             self._end(job, runs[job.kind](job, self.now()))
         except JobEnded:
-            return
+            raise
         except GrantEnded as error:
             self._cut_short(job, error, "grant")
         except GatewayError as error:

@@ -62,8 +62,8 @@ def own_of(unit: UnitOfWork, client: Client, query: SearchQuery) -> tuple[Among,
         return ()
     if any(isinstance(each, Chained | Reverse) for each in query.criteria):
         raise Forbidden("a token with patient/ scopes searches without chains and _has")
-    found = unit.resources.of_owner(own, MOST_OWN + 1, kind=query.kind)
+    found = unit.resources.keys_of_owner(own, query.kind, MOST_OWN + 1)
     if len(found) > MOST_OWN:
         text = f"the record has more than {MOST_OWN} of these; search with a user/ scope"
         raise refused("too-costly", text, "")
-    return (Among(tuple(one.key for one in found)),)
+    return (Among(tuple(found)),)
