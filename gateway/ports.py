@@ -479,6 +479,10 @@ class Resources(Protocol):
         """The current versions of many (type, id)."""
         ...
 
+    def foresee(self, names: Sequence[tuple[str, str]]) -> None:
+        """What `find` will be asked in this unit; where a question costs a round trip, all are asked at once."""
+        ...
+
     def of_keys(self, keys: Sequence[int]) -> list[StoredVersion]:
         """The current versions, in the order of `keys`."""
         ...

@@ -14,6 +14,7 @@ from gateway.domain.search_parameter import Parameter
 from gateway.formats.fhir.audit_search import SERVED, TRAIL, trail_parameters
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
+from gateway.formats.fhir.genomic_codes import GENOTYPE, GUIDE, GUIDE_VERSION, REPORT, THERAPEUTIC_IMPLICATION
 from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_address
 from gateway.formats.fhir.operations import definition, topics
 from gateway.formats.fhir.search.parameters import parameters
@@ -22,8 +23,8 @@ from gateway.formats.fhir.subscription.topics import PROFILE as SUBSCRIPTION_PRO
 
 FHIR_VERSION = "4.0.1"
 PROFILES: Mapping[str, tuple[str, ...]] = {
-    "DiagnosticReport": (f"{US_CORE}/us-core-diagnosticreport-note",),
-    "Observation": (f"{US_CORE}/us-core-observation-clinical-result",),
+    "DiagnosticReport": (f"{US_CORE}/us-core-diagnosticreport-note", REPORT),
+    "Observation": (f"{US_CORE}/us-core-observation-clinical-result", GENOTYPE, THERAPEUTIC_IMPLICATION),
     "Device": (profile("AI-Device"),),
     "DocumentReference": (profile("AI-ModelCard"),),
     "Provenance": (profile("AI-Provenance"),),
@@ -74,7 +75,10 @@ def capability_statement(able: Capabilities) -> Resource:
         fhirVersion=FHIR_VERSION,
         format=list(able.formats),
         patchFormat=list(able.patch_formats),
-        implementationGuide=[f"{AI_GUIDE}/ImplementationGuide/hl7.fhir.uv.aitransparency"],
+        implementationGuide=[
+            f"{AI_GUIDE}/ImplementationGuide/hl7.fhir.uv.aitransparency",
+            f"{GUIDE}/ImplementationGuide/hl7.fhir.uv.genomics-reporting|{GUIDE_VERSION}",
+        ],
         rest=[rest],
     )
 

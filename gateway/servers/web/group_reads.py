@@ -26,11 +26,14 @@ _IDLE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 Read = Callable[[UnitOfWork], Outcome]
 Said = Answer | Again
+Name = tuple[str, str]
+"""Type and id of a resource."""
 
 
 @dataclass(frozen=True)
 class _Waiting:
     read: Read
+    about: Name | None
     answer: asyncio.Future[Said]
     home: _Home
 
@@ -48,14 +51,14 @@ class _Home:
         self._woken = False
         self._lock = threading.Lock()
 
-    def begin(self, read: Read) -> asyncio.Future[Said]:
+    def begin(self, read: Read, about: Name | None) -> asyncio.Future[Said]:
         """Busy where too many wait. In the loop alone, as all that has no lock."""
         if len(self._open) >= MOST_WAITING and sum(not answer.done() for _, answer in self._open) >= MOST_WAITING:
             raise Busy("too many reads are waiting for the database")
         answer: asyncio.Future[Said] = self.loop.create_future()
         if not self._begun:
             self.loop.call_soon(self._go)
-        self._begun.append(_Waiting(read, answer, self))
+        self._begun.append(_Waiting(read, about, answer, self))
         if not self._open:
             self.loop.call_later(_LOOK_SECONDS, self._look)
         self._open.append((self.loop.time() + self._seconds, answer))
@@ -113,12 +116,15 @@ class GroupReads:
         self._alive = False
         self._home: _Home | None = None
 
-    async def read(self, read: Read) -> Said:
-        """What is said, once what it waited for is committed. Busy where too many wait, Unavailable after a time."""
+    async def read(self, read: Read, about: Name | None = None) -> Said:
+        """What is said, once what it waited for is committed. Busy where too many wait, Unavailable after a time.
+
+        `about` is the resource that will be looked for: all of a batch are asked for at once.
+        """
         loop = asyncio.get_running_loop()
         if self._home is None or self._home.loop is not loop:
             self._home = _Home(loop, self._send, self._seconds)
-        return await self._home.begin(read)
+        return await self._home.begin(read, about)
 
     def _send(self, begun: list[_Waiting]) -> None:
         with self._changed:
@@ -163,6 +169,7 @@ class GroupReads:
     def _together(self, batch: list[_Waiting]) -> list[Said | Exception]:
         """Whatever is raised is the batch's; what is returned is durable."""
         with self._database.read() as unit:
+            unit.resources.foresee([one.about for one in batch if one.about is not None])
             outcomes = [_outcome(one.read, unit) for one in batch]
         if any(isinstance(one, Pending) for one in outcomes):
             with self._database.begin(self._actor) as unit:

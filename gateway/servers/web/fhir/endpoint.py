@@ -107,7 +107,8 @@ class FhirEndpoint:
         """One resource, together with what others read at this moment."""
         name_request(request, f"fhir.{interaction.name} {asked.kind}", f"client:{client.name}")
         services = self._services
-        said = await self._reads.read(lambda unit: interaction.perform_in(services, client, asked, unit))
+        about = (asked.kind, asked.id) if interaction.name == "read" else None
+        said = await self._reads.read(lambda unit: interaction.perform_in(services, client, asked, unit), about)
         return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
 
     def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Outcome:
