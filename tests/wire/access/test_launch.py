@@ -27,7 +27,7 @@ SCOPE = "openid fhirUser launch/patient patient/*.rs offline_access"
 def patients(place: Place) -> list[str]:
     """Two Patients with an Observation each; their ids."""
     place.add(
-        "growth",
+        "launch-growth",
         "openid",
         "fhirUser",
         "launch/patient",
@@ -36,14 +36,14 @@ def patients(place: Place) -> list[str]:
         "offline_access",
         redirects=(REDIRECT,),
     )
-    place.add("beside", "openid", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
-    place.add("other", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
+    place.add("launch-beside", "openid", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
+    place.add("launch-other", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
     place.hospital.add_person("l-physician", "physician")
     place.hospital.add_person("l-other", "physician")
     place.hospital.add_person("l-auditor", "auditor")
-    place.add("writer", "system/*.cruds", secret=SECRET)
+    place.add("launch-writer", "system/*.cruds", secret=SECRET)
     found = []
-    with place.http(auth=("writer", SECRET)) as http:
+    with place.http(auth=("launch-writer", SECRET)) as http:
         for number in NUMBERS:
             sent = {"resourceType": "Patient", "identifier": [{"value": number}], "name": [{"family": f"Of{number}"}]}
             found.append(http.post("/fhir/Patient", json=sent).json()["id"])
@@ -74,7 +74,7 @@ def pick(who: Person, address: str, number: str, patient: str | None = None) -> 
 
 def launched(place: Place, who: Person, patients: list[str], scope: str = SCOPE, **more: str) -> dict[str, Any]:
     """What an app of authlib is given for the first patient."""
-    with client(place, "growth") as app:
+    with client(place, "launch-growth") as app:
         verifier = generate_token(64)
         back = told(pick(who, asked(place, app, verifier, scope, **more)[0], NUMBERS[0], patients[0]))
         given: dict[str, Any] = app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
@@ -85,7 +85,7 @@ def test_fhirclient_launches_with_a_patient(
     place: Place, physician: Person, patients: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SMART's own Python client finds our addresses, sends the person to choose, and reads that patient as its own."""
-    settings = {"app_id": "growth", "api_base": place.fhir, "redirect_uri": REDIRECT, "scope": SCOPE}
+    settings = {"app_id": "launch-growth", "api_base": place.fhir, "redirect_uri": REDIRECT, "scope": SCOPE}
     smart = FHIRClient(settings=settings)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.authority.ca))
     assert smart.prepare() is False
@@ -99,7 +99,7 @@ def test_fhirclient_launches_with_a_patient(
     assert smart.patient.name[0].family == f"Of{NUMBERS[0]}"
     assert smart.reauthorize()
     read = place.hospital.events("fhir:read")[0]
-    assert (read.actor, read.details["client"]) == ("person:l-physician", "growth")
+    assert (read.actor, read.details["client"]) == ("person:l-physician", "launch-growth")
 
 
 def test_an_app_learns_who_has_signed_in(place: Place, physician: Person, patients: list[str]) -> None:
@@ -115,7 +115,7 @@ def test_an_app_learns_who_has_signed_in(place: Place, physician: Person, patien
         claims = jwt.decode(given["id_token"], KeySet.import_key_set(keys), algorithms=algorithms).claims
         jwt.JWTClaimsRegistry(
             iss={"value": discovered["issuer"], "essential": True},
-            aud={"value": "growth", "essential": True},
+            aud={"value": "launch-growth", "essential": True},
             nonce={"value": "n-0S6", "essential": True},
             exp={"essential": True},
             sub={"essential": True},
@@ -125,7 +125,7 @@ def test_an_app_learns_who_has_signed_in(place: Place, physician: Person, patien
     assert (who.status_code, who.json()["resourceType"]) == (200, "Practitioner")
     assert who.json()["name"][0]["text"] == "l-physician"
     assert given["patient"] == patients[0]
-    with client(place, "growth") as app:
+    with client(place, "launch-growth") as app:
         shown = app.introspect_token(f"{place.base}/auth/introspect", token=given["access_token"])
     assert shown.status_code == 401  # a public app proves nothing
 
@@ -179,7 +179,7 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
 def test_a_refreshed_token_stays_with_its_patient(place: Place, physician: Person, patients: list[str]) -> None:
     """The next token is confined as the first one was, and says so."""
     given = launched(place, physician, patients)
-    with client(place, "growth") as app:
+    with client(place, "launch-growth") as app:
         fresh = app.refresh_token(place.token_url, given["refresh_token"])
         assert fresh["patient"] == patients[0]
         assert app.get(f"{place.fhir}/Patient/{patients[0]}").status_code == 200
@@ -198,7 +198,7 @@ def test_a_user_scope_with_a_patient_in_context_is_not_confined(
 
 def test_nobody_is_let_in_without_a_patient(place: Place, physician: Person) -> None:
     """Allowing without a choice shows the page again; a Patient who is not there is refused; no code is made."""
-    with client(place, "growth") as app:
+    with client(place, "launch-growth") as app:
         address = asked(place, app, generate_token(64), SCOPE)[0]
     page = pick(physician, address, "no such number")
     assert "No patient has this number" in page.text
@@ -211,14 +211,14 @@ def test_nobody_is_let_in_without_a_patient(place: Place, physician: Person) -> 
 
 def test_an_auditor_has_no_patient_to_give(place: Place, patients: list[str]) -> None:
     """The role bounds patient/ scopes as it does user/ scopes."""
-    with place.http() as browser, client(place, "growth") as app:
+    with place.http() as browser, client(place, "launch-growth") as app:
         auditor = Person(browser, "l-auditor")
         auditor.sign_in()
         assert browser.get(asked(place, app, generate_token(64), SCOPE)[0]).status_code == 200
         assert told(browser.get("/console/authorize/consent"))["error"] == "access_denied"
 
 
-def opened(place: Place, who: Person, app: str = "beside") -> dict[str, str]:
+def opened(place: Place, who: Person, app: str = "launch-beside") -> dict[str, str]:
     """What the app hears at its launch address, when a person opens the report in it."""
     who.sign_in()
     assert f"/console/launch/{place.report}/{app}" in who.browser.get(f"/console/reports/{place.report}").text
@@ -235,7 +235,7 @@ def test_a_report_is_opened_in_an_app(
     given = opened(place, physician)
     assert given["iss"] == place.fhir
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.authority.ca))
-    settings = {"app_id": "beside", "api_base": given["iss"], "redirect_uri": REDIRECT, "scope": "patient/*.rs"}
+    settings = {"app_id": "launch-beside", "api_base": given["iss"], "redirect_uri": REDIRECT, "scope": "patient/*.rs"}
     smart = FHIRClient(settings=settings | {"launch_token": given["launch"]})
     assert smart.prepare() is False
     assert physician.browser.get(smart.authorize_url).status_code == 200
@@ -264,7 +264,7 @@ def test_a_launch_that_is_not_ours_is_refused(place: Place, physician: Person, w
         scope = "patient/*.rs"
     if wrong == "no launch":
         token_of = {}
-    name = "other" if wrong == "another app" else "beside"
+    name = "launch-other" if wrong == "another app" else "launch-beside"
     with client(place, name) as app:
         address = asked(place, app, generate_token(64), scope, **token_of)[0]
     services = place.hospital.services
