@@ -138,7 +138,10 @@ class GrantAccess:
             person = unit.access.person(grant.person) if grant and grant.person else None
         reason = self._objection(grant, client, person, address, certificate)
         if grant is not None and client is not None and not reason:
-            holder = Holder(grant, Caller.of(replace(client, scopes=grant.scopes), "", "", person), person)
+            caller = Caller.of(replace(client, scopes=grant.scopes), "", "", person)
+            confined = grant.asked.get("record", "") if of_context(grant.scopes, "patient") else None
+            caller = replace(caller, grant_hash=grant.token_hash, chain=grant.chain, confined_to=confined)
+            holder = Holder(grant, caller, person)
             self.known.keep(holder, era)
             return holder.client.asking(address)
         with suppress(TooManyAttempts):  # a flood of stale tokens is refused, but not written down one by one

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def record(settings: Settings, of_vault: Vault) -> Record:
     """The store of FHIR resources."""
     from gateway.flow.record.keep_index import keep_index
+    from gateway.flow.record.link_orders import LinkOrders
     from gateway.flow.record.open import OpenResources
     from gateway.flow.record.owner import FindOwner
     from gateway.flow.record.plan import PlanWrites
@@ -39,15 +40,18 @@ def record(settings: Settings, of_vault: Vault) -> Record:
 
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
     watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
-    return Record(plan, WriteResources((keep_index, watch, WatchSubscriptions(opened, base))), opened)
+    link = LinkOrders(of_vault, tuple(destination.name for destination in settings.destinations))
+    return Record(plan, WriteResources((keep_index, watch, link, WatchSubscriptions(opened, base))), opened)
 
 
 def reindex(settings: Settings, on_batch: Callable[[Reindexing], None]) -> Reindex:
     from gateway.flow.record.open import OpenResources
     from gateway.flow.record.reindex import Reindex
+    from gateway.formats.fhir.search.parameters import fingerprint
 
     opened = database(settings)
-    return Reindex(opened, OpenResources(vault(settings, opened)), on_batch)
+    form = fingerprint(settings.fhir_base_url)
+    return Reindex(opened, OpenResources(vault(settings, opened)), on_batch, fingerprint=form)
 
 
 def settle_records(settings: Settings, opened: Database) -> SettleRecords:

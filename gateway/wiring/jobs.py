@@ -11,13 +11,13 @@ from gateway.wiring.fhir_store import record
 from gateway.wiring.storage import blobs, vault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
 
     from gateway.config import Settings
     from gateway.domain.bulk import BulkJob
+    from gateway.domain.errors import GatewayError
     from gateway.flow.bulk.files import BulkFiles
-    from gateway.flow.bulk.run_jobs import ClearJobs, RunJobs
+    from gateway.flow.bulk.run_jobs import ClearJobs, Requests, RunJobs
     from gateway.ports import Database
     from gateway.storage.database import SqlDatabase
 
@@ -48,21 +48,25 @@ def run_jobs(settings: Settings, opened: SqlDatabase, *kinds: BulkKind) -> RunJo
     )
 
 
-def _run_request(settings: Settings, opened: SqlDatabase, files: BulkFiles) -> Callable[[BulkJob, datetime], int]:
+def _run_request(settings: Settings, opened: SqlDatabase, files: BulkFiles) -> Requests:
     """What a web process would do; its libraries are imported when the first request waits."""
     from gateway.storage.group_commit import GroupCommitter
 
     @cache
-    def ready() -> Callable[[BulkJob, datetime], int]:
+    def ready() -> Requests:
         from gateway.servers.web.fhir.run_request import RunRequest
         from gateway.wiring.web import web_services
 
         return RunRequest(web_services(settings, opened, GroupCommitter(opened, actor="web")), files)
 
-    def run(job: BulkJob, now: datetime) -> int:
-        return ready()(job, now)
+    class WhenAsked:
+        def __call__(self, job: BulkJob, now: datetime) -> int:
+            return ready()(job, now)
 
-    return run
+        def cut_short(self, job: BulkJob, error: GatewayError) -> bool:
+            return ready().cut_short(job, error)
+
+    return WhenAsked()
 
 
 def clear_jobs(settings: Settings, opened: Database) -> ClearJobs:

@@ -30,6 +30,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "Provenance": (profile("AI-Provenance"),),
     "Subscription": (SUBSCRIPTION_PROFILE,),
 }
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _SYSTEM_LEVEL = frozenset({"transaction", "batch", "search-system", "history-system"})
 _LATER = "Searches, batches and transactions are answered later where Prefer: respond-async asks for it."
 _HIDDEN = "By its beginning, three letters or more, or :exact; names are indexed as keyed hashes."
@@ -59,7 +60,7 @@ def capability_statement(able: Capabilities) -> Resource:
     rest = element(
         mode="server",
         documentation=_LATER if "batch" in able.system else None,
-        security=able.security or _security(),
+        security=able.security or _security(able.base_url.removesuffix("/fhir")),
         resource=[_resource(able, kind) for kind in sorted(able.interactions)],
         interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
         operation=[_operation(able, "", name) for name in able.operations.get("", ())],
@@ -82,10 +83,19 @@ def capability_statement(able: Capabilities) -> Resource:
     )
 
 
-def _security() -> Resource:
+def _security(server: str) -> Resource:
+    """With the addresses of .well-known/smart-configuration, for clients that still look here (SMART 1.0, 3)."""
     system = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+    addresses = {
+        "authorize": f"{server}/console/authorize",
+        "token": f"{server}/auth/token",
+        "introspect": f"{server}/auth/introspect",
+        "revoke": f"{server}/auth/revoke",
+    }
+    uris = [{"url": name, "valueUri": address} for name, address in addresses.items()]
     return {
-        "service": [{"coding": [{"system": system, "code": "OAuth"}]}],
+        "extension": [{"url": _OAUTH_URIS, "extension": uris}],
+        "service": [{"coding": [{"system": system, "code": code}]} for code in ("OAuth", "SMART-on-FHIR")],
         "description": "OAuth 2.0 with SMART scopes; see .well-known/smart-configuration.",
     }
 

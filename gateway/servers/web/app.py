@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.formats.fhir.outcome import issue
 from gateway.servers.web.console.routes import console_routes
-from gateway.servers.web.fhir.capabilities import smart_configuration
+from gateway.servers.web.fhir.capabilities import openid_configuration, smart_configuration
 from gateway.servers.web.fhir.endpoint import PREFIX, FhirEndpoint
 from gateway.servers.web.fhir.exchange import Answer
 from gateway.servers.web.health import Health
@@ -32,6 +32,14 @@ def create_app(services: WebServices) -> ASGIApp:
         name_request(request, "fhir.smart-configuration")
         return JSONResponse(smart_configuration(services))
 
+    async def openid(request: Request) -> Response:
+        name_request(request, "openid-configuration")
+        return JSONResponse(openid_configuration(services))
+
+    async def keys(request: Request) -> Response:
+        name_request(request, "auth.jwks")
+        return JSONResponse(services.id_tokens.public_keys())
+
     others = Starlette(
         routes=[
             Route("/", _to_console),
@@ -40,7 +48,9 @@ def create_app(services: WebServices) -> ASGIApp:
             Route("/auth/token", tokens.token, methods=_ANY_METHOD),
             Route("/auth/introspect", tokens.introspect, methods=_ANY_METHOD),
             Route("/auth/revoke", tokens.revoke, methods=_ANY_METHOD),
+            Route("/auth/jwks", keys),
             Route("/.well-known/smart-configuration", smart),
+            Route("/.well-known/openid-configuration", openid),
             *console_routes(services),
         ],
         exception_handlers={404: _nothing_here, 405: _wrong_method, Exception: _crash},
