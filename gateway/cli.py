@@ -169,6 +169,7 @@ def _access(commands: Group) -> None:
         metavar="URL",
         help="an app in which people sign in: where it gets its code",
     )
+    fhir.add_argument("--launch", metavar="URL", help="where such an app is opened from a report in the console")
     dicom = _command(add, "dicom", "access:add_dicom_client", "add a DICOM peer by its AE title")
     dicom.add_argument("name", metavar="AE", help="AE title")
     dicom.add_argument("--from", dest="networks", action="append", required=True, metavar="CIDR", help="its network")

@@ -479,6 +479,10 @@ class Resources(Protocol):
         """The current versions of many (type, id)."""
         ...
 
+    def foresee(self, names: Sequence[tuple[str, str]]) -> None:
+        """What `find` will be asked in this unit; where a question costs a round trip, all are asked at once."""
+        ...
+
     def of_keys(self, keys: Sequence[int]) -> list[StoredVersion]:
         """The current versions, in the order of `keys`."""
         ...
@@ -502,6 +506,10 @@ class Resources(Protocol):
 
         From `since` on, before `until`; `current_since` leaves out what had been replaced by then.
         """
+        ...
+
+    def keys_of_owner(self, owner: str, kind: str, limit: int) -> list[int]:
+        """Of one type in a patient's record, deleted ones included."""
         ...
 
     def of_owner(self, owner: str, limit: int, after: int = 0, kind: str | None = None) -> list[StoredVersion]:
@@ -664,6 +672,10 @@ class BulkJobs(Protocol):
         """False where the job is not open any more or another holds it."""
         ...
 
+    def proceed(self, job: BulkJob, changes: Mapping[str, Any]) -> bool:
+        """The same, and False as well where what it was begun with was taken back."""
+        ...
+
     def end(self, job_id: str, state: str) -> bool:
         """Cancelled or expired, whoever holds it."""
         ...
@@ -800,12 +812,16 @@ class Access(Protocol):
 
     def grant(self, token_hash: bytes, now: datetime) -> Grant | None: ...
 
+    def serves(self, client_name: str, token_hash: bytes | None) -> bool:
+        """Whether the client may come in, with this token if it shows one; both stay as they are until the commit."""
+        ...
+
     def drop_grant(self, token_hash: bytes) -> bool:
-        """False where another has dropped it before: a code or refresh token serves once."""
+        """With what was begun with it; False where another was first: a code or refresh token serves once."""
         ...
 
     def drop_chain(self, chain: str) -> None:
-        """Everything that came of one sign-in."""
+        """Everything that came of one sign-in, and what was begun with it."""
         ...
 
     def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:

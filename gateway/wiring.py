@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gateway.domain.bulk import BulkJob
     from gateway.domain.reindex import Reindexing
     from gateway.flow.bulk.files import BulkFiles
-    from gateway.flow.bulk.run_jobs import ClearJobs, RunJobs
+    from gateway.flow.bulk.run_jobs import ClearJobs, Requests, RunJobs
     from gateway.flow.check import CheckInstances
     from gateway.flow.choose_studies import ChooseStudies
     from gateway.flow.deliver import DeliverReports
@@ -252,6 +252,7 @@ def verify_reviews(settings: Settings, opened: Database) -> VerifyReviews:
 def record(settings: Settings, of_vault: Vault) -> Record:
     """The store of FHIR resources."""
     from gateway.flow.record.keep_index import keep_index
+    from gateway.flow.record.link_orders import LinkOrders
     from gateway.flow.record.open import OpenResources
     from gateway.flow.record.owner import FindOwner
     from gateway.flow.record.plan import PlanWrites
@@ -265,15 +266,18 @@ def record(settings: Settings, of_vault: Vault) -> Record:
 
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
     watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
-    return Record(plan, WriteResources((keep_index, watch, WatchSubscriptions(opened, base))), opened)
+    link = LinkOrders(of_vault, tuple(destination.name for destination in settings.destinations))
+    return Record(plan, WriteResources((keep_index, watch, link, WatchSubscriptions(opened, base))), opened)
 
 
 def reindex(settings: Settings, on_batch: Callable[[Reindexing], None]) -> Reindex:
     from gateway.flow.record.open import OpenResources
     from gateway.flow.record.reindex import Reindex
+    from gateway.formats.fhir.search.parameters import fingerprint
 
     opened = database(settings)
-    return Reindex(opened, OpenResources(vault(settings, opened)), on_batch)
+    form = fingerprint(settings.fhir_base_url)
+    return Reindex(opened, OpenResources(vault(settings, opened)), on_batch, fingerprint=form)
 
 
 def settle_records(settings: Settings, opened: Database) -> SettleRecords:
@@ -347,19 +351,23 @@ def run_jobs(settings: Settings, opened: SqlDatabase, *kinds: BulkKind) -> RunJo
     )
 
 
-def _run_request(settings: Settings, opened: SqlDatabase, files: BulkFiles) -> Callable[[BulkJob, datetime], int]:
+def _run_request(settings: Settings, opened: SqlDatabase, files: BulkFiles) -> Requests:
     """What a web process would do; its libraries are imported when the first request waits."""
 
     @cache
-    def ready() -> Callable[[BulkJob, datetime], int]:
+    def ready() -> Requests:
         from gateway.servers.web.fhir.run_request import RunRequest
 
         return RunRequest(_web_services(settings, opened, GroupCommitter(opened, actor="web")), files)
 
-    def run(job: BulkJob, now: datetime) -> int:
-        return ready()(job, now)
+    class WhenAsked:
+        def __call__(self, job: BulkJob, now: datetime) -> int:
+            return ready()(job, now)
 
-    return run
+        def cut_short(self, job: BulkJob, error: GatewayError) -> bool:
+            return ready().cut_short(job, error)
+
+    return WhenAsked()
 
 
 def clear_jobs(settings: Settings, opened: Database) -> ClearJobs:

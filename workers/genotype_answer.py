@@ -18,12 +18,13 @@ LONGEST = 4000  # characters of a reason
 
 @dataclass(frozen=True)
 class Gene:
-    """One gene with a phenotype, indeterminate ones of a report included."""
+    """One gene with a phenotype, indeterminate ones of a report included; `diplotype` where one pair is known."""
 
     gene: str
     genotype: str
     phenotype: Phenotype
     is_known: bool = True  # to the tables
+    diplotype: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,13 @@ def nothing_told(told: Told, document: InputDocument) -> str:
 def _gene(one: Called) -> Gene:
     if one.phenotype is None:
         raise ValueError("a gene that was not determined")
-    return Gene(one.gene, f"{one.genotype} (from variants)", one.phenotype)
+    return Gene(one.gene, f"{one.genotype} (from variants)", one.phenotype, diplotype=one.pair)
 
 
 def _reported(tables: RulesTable, one: Genotype) -> Gene:
     found = _phenotype(tables, one)
-    return Gene(one.gene, _as_reported(one), found, found.name != INDETERMINATE or _is_named(tables, one))
+    known = found.name != INDETERMINATE or _is_named(tables, one)
+    return Gene(one.gene, _as_reported(one), found, known, one.diplotype if known else "")
 
 
 def _is_named(tables: RulesTable, one: Genotype) -> bool:

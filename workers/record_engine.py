@@ -76,7 +76,9 @@ def _advised(tables: RulesTable, document: InputDocument) -> Prediction:
     known = [one.phenotype for one in told.genes if one.phenotype.name != INDETERMINATE]
     advice = tuple(_advice(tables.advise(drug, known)) for drug in document.drugs)
     genes = tuple(
-        GenePhenotype(one.gene, one.genotype, one.phenotype.name, one.phenotype.score, one.phenotype.source)
+        GenePhenotype(
+            one.gene, one.genotype, one.phenotype.name, one.phenotype.score, one.phenotype.source, one.diplotype
+        )
         for one in told.genes
     )
     return Prediction(

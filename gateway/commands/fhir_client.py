@@ -59,6 +59,7 @@ def add_fhir_client(loaded: LoadedSettings, arguments: argparse.Namespace) -> in
         active=True,
         created_at=datetime.now(UTC),
         redirects=redirects,
+        launch=_launch(arguments.launch, redirects) if arguments.launch else None,
     )
     client = given.of(bare)
     add_client(wiring.database(loaded.settings), client)
@@ -133,6 +134,13 @@ def _redirect(text: str) -> str:
     plain = text.isascii() and text.isprintable() and not set(text) & set(" \"'<>;,#")
     if len(text) > _LONGEST_REDIRECT or not plain or not (web or local or own):
         raise Invalid("a redirect address is https://..., http://localhost... or an app's own scheme, without fragment")
+    return text
+
+
+def _launch(text: str, redirects: tuple[str, ...]) -> str:
+    """Where a browser is sent with `iss` and `launch`: a page, of an app in which people sign in."""
+    if not redirects or urlsplit(_redirect(text)).scheme not in ("https", "http"):
+        raise Invalid("a launch address is https://... or http://localhost..., of an app with a --redirect")
     return text
 
 

@@ -22,7 +22,7 @@ class Client:
 
     `jwks` is a JSON Web Key Set as text, `jwks_url` an address of one; `certificates` are rules of the form
     `sha256:<digits>`, `subject:<RFC 4514>` or `dns:<name>`; `redirects` are addresses of an app in which people
-    sign in.
+    sign in, `launch` is where it is opened from the console.
     """
 
     id: ClientId
@@ -37,6 +37,7 @@ class Client:
     jwks_url: str | None = None
     certificates: tuple[str, ...] = ()
     redirects: tuple[str, ...] = ()
+    launch: str | None = None
 
     @property
     def credentials(self) -> tuple[str, ...]:
@@ -74,16 +75,29 @@ class Person:
 
 @dataclass(frozen=True)
 class Caller(Client):
-    """A client that makes a request now: from which address, under which number, and for which person if any."""
+    """A client that makes a request now: from which address, under which number, and for which person if any.
+
+    `grant_hash` and `chain` are of the token that it shows; without one it has proven who it is by its secret.
+    `confined_to` is the pseudonym of the one patient whose record the token reads, if it is confined to one.
+    """
 
     address: str = ""
     request: str = ""
     person: Person | None = None
+    grant_hash: bytes | None = field(default=None, repr=False)
+    chain: str | None = None
+    confined_to: str | None = None
 
     @classmethod
     def of(cls, client: Client, address: str, request: str, person: Person | None = None) -> Self:
         own = {each.name: getattr(client, each.name) for each in fields(Client)}
         return cls(**own, address=address, request=request, person=person)
+
+    def asking(self, address: str, request: str = "") -> Self:
+        """The same caller with another request: `dataclasses.replace`, for a tenth of its time."""
+        made = object.__new__(type(self))
+        vars(made).update(vars(self), address=address, request=request)
+        return made
 
     @property
     def actor(self) -> str:

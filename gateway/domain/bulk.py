@@ -16,7 +16,11 @@ BulkRole = Literal["output", "error", "input"]
 
 @dataclass(frozen=True)
 class BulkJob:
-    """`sealed` is what was asked. `step` counts what is done: resources, lines, or entries of a Bundle."""
+    """`sealed` is what was asked. `step` counts what is done: resources, lines, or entries of a Bundle.
+
+    `grant_hash` and `chain` are of the token with which it was begun, `revoked_at` when that, or all that the client
+    held, was taken back. `failures` counts attempts that failed since something was done.
+    """
 
     id: str
     kind: BulkKind
@@ -30,6 +34,10 @@ class BulkJob:
     lease_until: datetime | None
     expires_at: datetime
     error: str | None
+    grant_hash: bytes | None = field(default=None, repr=False)
+    chain: str | None = None
+    revoked_at: datetime | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,17 @@ class ImageFinding:
 
 @dataclass(frozen=True)
 class GenePhenotype:
-    """What a reported genotype means, and the row of the table that says so."""
+    """What a reported genotype means, and the row of the table that says so.
+
+    `diplotype` is the pair of alleles; empty where several explain what was read, or none was told.
+    """
 
     gene: str
     genotype: str
     phenotype: str
     score: str | None
     source: str
+    diplotype: str = ""
 
 
 @dataclass(frozen=True)

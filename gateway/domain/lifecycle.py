@@ -141,6 +141,7 @@ REPORT = Lifecycle(
         ("preliminary", "compose"): "preliminary",
         ("preliminary", "sign"): "final",
         ("preliminary", "cancel"): "cancelled",
+        ("preliminary", "link"): "preliminary",  # its order came after it: the same words, with a reference to it
         ("cancelled", "compose"): "preliminary",
         ("cancelled", "cancel"): "cancelled",
         ("final", "amend"): "amended",
@@ -148,21 +149,25 @@ REPORT = Lifecycle(
         ("final", "append"): "appended",
         ("final", "retract"): "entered-in-error",
         ("final", "flag"): "final",  # its model was recalled: the text stays, a warning goes out with it
+        ("final", "link"): "final",
         ("amended", "amend"): "amended",
         ("amended", "correct"): "corrected",
         ("amended", "append"): "appended",
         ("amended", "retract"): "entered-in-error",
         ("amended", "flag"): "amended",
+        ("amended", "link"): "amended",
         ("corrected", "amend"): "amended",
         ("corrected", "correct"): "corrected",
         ("corrected", "append"): "appended",
         ("corrected", "retract"): "entered-in-error",
         ("corrected", "flag"): "corrected",
+        ("corrected", "link"): "corrected",
         ("appended", "amend"): "amended",
         ("appended", "correct"): "corrected",
         ("appended", "append"): "appended",
         ("appended", "retract"): "entered-in-error",
         ("appended", "flag"): "appended",
+        ("appended", "link"): "appended",
     },
 )
 

@@ -1,7 +1,8 @@
 """A person lets an app act for him: authorization code with PKCE, refresh tokens that serve once.
 
-SMART App Launch 2.2, 2 (standalone launch), RFC 6749 4.1, RFC 7636, RFC 9700: S256 alone, exact redirect addresses, a
-code that is shown twice ends everything that came of it, and so does a refresh token that is used twice.
+SMART App Launch 2.2, 2 (standalone launch, with a patient where one is asked for), RFC 6749 4.1, RFC 7636, RFC 9700:
+S256 alone, exact redirect addresses, a code that is shown twice ends everything that came of it, and so does a refresh
+token that is used twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -19,14 +21,18 @@ from gateway.domain.errors import Forbidden, Invalid
 from gateway.domain.ids import new_id
 from gateway.flow.client_certificate import PeerCertificate
 from gateway.flow.grant_access import LONGEST_TOKEN, GrantAccess, digest
+from gateway.flow.id_token import IdTokens
 from gateway.flow.issue_token import IssuedToken
-from gateway.flow.scopes import narrowed, of_context, of_person
+from gateway.flow.scopes import SIGN_IN, narrowed, needs_patient, of_person, of_types, person_context
 
 CODE_LIFE = timedelta(seconds=60)
 REFRESH_LIFE = timedelta(hours=12)  # one working day; then the person signs in again
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _USED = "used"
+_LONGEST_NONCE = 256
+_CONTEXT = ("patient", "record", "report")
+"""Of what a code was asked with, what goes on into its tokens: ids of Patient and report, pseudonym of the record."""
 
 
 class CodeRefused(Forbidden):
@@ -54,14 +60,29 @@ class AppRequest:
     scope: str
     challenge: str
     state: str = field(repr=False)
+    nonce: str = field(default="", repr=False)
+    launch: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class ChosenPatient:
+    """The Patient whom the person has chosen for the app, in whose record it lies, and the report that was open."""
+
+    id: str
+    record: str
+    report: str = ""
 
 
 @dataclass(frozen=True)
 class AuthorizeApp:
-    """`audiences` are the addresses that an app may name in `aud`: those of our FHIR endpoint."""
+    """`audiences` are the addresses that an app may name in `aud`: those of our FHIR endpoint.
+
+    `identity` says to the app who has signed in, where it has asked for that.
+    """
 
     access: GrantAccess
     audiences: frozenset[str]
+    identity: IdTokens
 
     def app(self, client_id: str, redirect: str) -> Client:
         """The app that is registered with exactly this redirect address; AppRefused."""
@@ -78,29 +99,41 @@ class AuthorizeApp:
             raise RequestRefused("invalid_request", "PKCE with S256 is required")
         if told.get("aud", "").rstrip("/") not in self.audiences:
             raise RequestRefused("invalid_request", "aud must be the address of this FHIR endpoint")
+        if len(told.get("nonce", "")) > _LONGEST_NONCE:
+            raise RequestRefused("invalid_request", f"nonce has at most {_LONGEST_NONCE} characters")
         try:
-            possible = narrowed(client.scopes, told.get("scope"), "user")
+            possible = narrowed(client.scopes, told.get("scope"), person_context(told.get("scope")))
         except (Invalid, Forbidden) as error:
             raise RequestRefused("invalid_scope", str(error)) from None
         if not possible:
             raise RequestRefused("invalid_scope", "none of the requested scopes is granted to this app")
-        return AppRequest(client, redirect, told.get("scope", ""), told["code_challenge"], told.get("state", ""))
+        if bool(told.get("launch")) != ("launch" in told.get("scope", "").split() and "launch" in client.scopes):
+            raise RequestRefused("invalid_request", "the scope launch and the parameter launch belong together")
+        names = ("scope", "code_challenge", "state", "nonce", "launch")
+        words = tuple(told.get(name, "") for name in names)
+        return AppRequest(client, redirect, *words)
 
     def scopes(self, asked: AppRequest, person: Person) -> tuple[str, ...]:
         """What the app will get for this person; RequestRefused where it is nothing."""
         found = of_person(asked.client.scopes, asked.scope, person.role)
-        if not of_context(found, "user"):
+        if not of_types(found):
             raise RequestRefused("access_denied", "your role holds nothing of what this app asks for")
         return found
 
-    def consent(self, asked: AppRequest, person: Person, address: str) -> str:
-        """The code for the app, once the person has agreed."""
+    def consent(self, asked: AppRequest, person: Person, address: str, patient: ChosenPatient | None = None) -> str:
+        """The code for the app, once the person has agreed, and chosen a patient where one is needed."""
         scopes, code, now = self.scopes(asked, person), secrets.token_urlsafe(32), self.access.now()
-        told = {"redirect": asked.redirect, "challenge": asked.challenge}
+        if needs_patient(scopes) and patient is None:
+            raise Invalid("choose the patient whom the app is to see")
+        told = {"redirect": asked.redirect, "challenge": asked.challenge, "nonce": asked.nonce}
+        if patient is not None and needs_patient(scopes):
+            told |= {"patient": patient.id, "record": patient.record}
+            told |= {"report": patient.report} if patient.report else {}
         grant = Grant(
             digest(code), asked.client.name, "code", scopes, now + CODE_LIFE, person.name, None, new_id(), told
         )
-        self.access.note("person:consent", person, address, client=asked.client.name, scope=" ".join(scopes))
+        about = {"patient": told["record"]} if "record" in told else {}
+        self.access.note("person:consent", person, address, client=asked.client.name, scope=" ".join(scopes), **about)
         self.access.grant(grant)
         return code
 
@@ -116,7 +149,15 @@ class AuthorizeApp:
             raise CodeRefused("code_verifier does not fit")
         if redirect != grant.asked.get("redirect"):
             raise CodeRefused("redirect_uri is not the one of the authorization request")
-        return self._issued(grant, grant.scopes, certificate)
+        issued = self._issued(grant, grant.scopes, certificate)
+        if "openid" not in grant.scopes:
+            return issued
+        with self.access.database.read() as unit:
+            person = unit.access.person(grant.person or "")
+        if person is None:
+            raise CodeRefused("unknown or expired")
+        told = self.identity.of(client, person, grant.asked.get("nonce", ""), says_who="fhirUser" in grant.scopes)
+        return replace(issued, id_token=told)
 
     def refresh(
         self, client: Client, token: str, requested: str | None, certificate: PeerCertificate | None
@@ -125,10 +166,13 @@ class AuthorizeApp:
         grant = self._taken(client, token, "refresh")
         if grant.certificate is not None and (certificate is None or certificate.thumbprint != grant.certificate):
             raise CodeRefused("the refresh token is bound to another certificate")
-        wanted = narrowed(grant.scopes, requested, "user")
+        types = of_types(grant.scopes)
+        context = person_context(" ".join(types))
+        words = " ".join(word for word in (requested or "").split() if word not in SIGN_IN)
+        wanted = narrowed(types, words, context)
         if not wanted:
             raise CodeRefused("none of the requested scopes was granted")
-        return self._issued(grant, (*(one for one in grant.scopes if "/" not in one), *wanted), certificate)
+        return self._issued(grant, (*(one for one in grant.scopes if one in SIGN_IN), *wanted), certificate)
 
     def _taken(self, client: Client, token: str, kind: str) -> Grant:
         """The grant, used up; a second use ends what came of the first."""
@@ -154,8 +198,9 @@ class AuthorizeApp:
     def _issued(self, grant: Grant, scopes: tuple[str, ...], certificate: PeerCertificate | None) -> IssuedToken:
         token, life, now = secrets.token_urlsafe(32), self.access.token_life, self.access.now()
         bound = certificate.thumbprint if certificate else None
-        types = of_context(scopes, "user")
-        living = replace(grant, token_hash=digest(token), kind="token", scopes=types, certificate=bound, asked={})
+        types = of_types(scopes)
+        context = {name: grant.asked[name] for name in _CONTEXT if name in grant.asked}
+        living = replace(grant, token_hash=digest(token), kind="token", scopes=types, certificate=bound, asked=context)
         made, refresh = [replace(living, expires_at=now + life)], None
         if "offline_access" in scopes:
             refresh = secrets.token_urlsafe(32)
@@ -165,4 +210,9 @@ class AuthorizeApp:
                 )
             )
         self.access.grant(*made)
-        return IssuedToken(token, scopes, int(life.total_seconds()), refresh)
+        return IssuedToken(token, scopes, int(life.total_seconds()), refresh, **_told(context))
+
+
+def _told(context: Mapping[str, str]) -> dict[str, str]:
+    """What the app hears of it: not the pseudonym."""
+    return {name: value for name, value in context.items() if name != "record"}

@@ -138,9 +138,12 @@ class GrantAccess:
             person = unit.access.person(grant.person) if grant and grant.person else None
         reason = self._objection(grant, client, person, address, certificate)
         if grant is not None and client is not None and not reason:
-            holder = Holder(grant, Caller.of(replace(client, scopes=grant.scopes), "", "", person), person)
+            caller = Caller.of(replace(client, scopes=grant.scopes), "", "", person)
+            confined = grant.asked.get("record", "") if of_context(grant.scopes, "patient") else None
+            caller = replace(caller, grant_hash=grant.token_hash, chain=grant.chain, confined_to=confined)
+            holder = Holder(grant, caller, person)
             self.known.keep(holder, era)
-            return replace(holder.client, address=address)
+            return holder.client.asking(address)
         with suppress(TooManyAttempts):  # a flood of stale tokens is refused, but not written down one by one
             self.stale_tokens.begin("bearer", address)
             self.note("client:reject", client, address, reason=reason)
@@ -164,7 +167,7 @@ class GrantAccess:
         if held is None or held.grant.expires_at <= self.now():
             return None
         objection = self._objection(held.grant, held.client, held.person, address, certificate)
-        return None if objection else replace(held.client, address=address, request=request)
+        return None if objection else held.client.asking(address, request)
 
     def _objection(
         self,

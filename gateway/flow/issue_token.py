@@ -18,12 +18,18 @@ from gateway.flow.scopes import narrowed
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """A bearer token, shown once; `refresh` brings the next one."""
+    """A bearer token, shown once; `refresh` brings the next one, `patient` and `report` are ids of what is in context.
+
+    `id_token` says who has signed in.
+    """
 
     token: str = field(repr=False)
     scopes: tuple[str, ...]
     seconds: int
     refresh: str | None = field(default=None, repr=False)
+    patient: str = ""
+    report: str = ""
+    id_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

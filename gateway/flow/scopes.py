@@ -1,8 +1,9 @@
 """SMART scopes: what a system, or a person through an app, may do with which types (SMART App Launch 2.2, 3.0).
 
 v2 `system/DiagnosticReport.cruds` (any part of the letters, in this order) and v1 `.read`, `.write`, `.*` both count,
-for the contexts `system` and `user`. What we do not fully understand grants nothing. The audit trail is no part of
-`*`: who may read it has a scope that names AuditEvent.
+for the contexts `system` and `user`, and `patient` to read the record of the one patient who was chosen. What we do
+not fully understand grants nothing. The audit trail is no part of `*`: who may read it has a scope that names
+AuditEvent.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from gateway.domain.access import Role
 from gateway.domain.errors import Forbidden, Invalid
 
 Permission = Literal["c", "r", "u", "d", "s"]
-Context = Literal["system", "user"]
+Context = Literal["system", "user", "patient"]
 LONGEST_REQUEST = 2048
 NAMED_ONLY = frozenset({"AuditEvent"})
-SIGN_IN = ("offline_access",)
-"""Scopes without a type, of apps in which people sign in (SMART App Launch 2.2, 3.2.2)."""
+SIGN_IN = ("openid", "fhirUser", "launch", "launch/patient", "offline_access")
+"""Scopes without a type, of apps in which people sign in (SMART App Launch 2.2, 3.2)."""
 ROLE_SCOPES: dict[Role, tuple[str, ...]] = {
-    "physician": ("user/*.cruds",),
+    "physician": ("user/*.cruds", "patient/*.rs"),
     "admin": ("user/*.rs", "user/AuditEvent.rs"),
     "auditor": ("user/AuditEvent.rs",),
     "privacy-officer": (),
 }
 """The most that an app can do for a person of that role."""
-_SCOPE = re.compile(r"(system|user)/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)")
+_SCOPE = re.compile(r"(system|user|patient)/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)")
 _V1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
@@ -44,8 +45,12 @@ def check(scope: str) -> str:
         return scope
     if "?" in scope:
         raise Invalid("scopes with ?parameter=value are not served: they would have to be checked in every search")
-    if not _parsed(scope)[2]:
-        raise Invalid("a scope is system/ or user/, a type or *, a dot, and letters of cruds or read, write or *")
+    context, _, letters = _parsed(scope)
+    if not letters:
+        text = "a scope is system/, user/ or patient/, a type or *, a dot, and letters of cruds or read, write or *"
+        raise Invalid(text)
+    if context == "patient" and set(letters) - {"r", "s"}:
+        raise Invalid("a patient/ scope reads and searches alone: rs, r, s or read")
     return scope
 
 
@@ -87,11 +92,33 @@ def of_scope(scope: str) -> tuple[str, str]:
     return kind, letters
 
 
+def person_context(requested: str | None) -> Context:
+    """In which context an app asks for a person; Invalid where in both, because one token is confined or is not."""
+    asked = {word.partition("/")[0] for word in (requested or "").split()}
+    if {"user", "patient"} <= asked:
+        raise Invalid("ask for user/ or for patient/ scopes, not for both")
+    return "patient" if "patient" in asked else "user"
+
+
+def of_types(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Those of `scopes` that allow something with a type."""
+    return tuple(scope for scope in scopes if _parsed(scope)[2])
+
+
+def needs_patient(scopes: Iterable[str]) -> bool:
+    """Whether a patient is to be chosen for them (SMART App Launch 2.2, 3.2.1)."""
+    return any(scope in ("launch", "launch/patient") or _parsed(scope)[0] == "patient" for scope in scopes)
+
+
 def of_person(granted: Iterable[str], requested: str | None, role: Role) -> tuple[str, ...]:
-    """What an app gets for a person: of the request what the app holds and the role has."""
+    """What an app gets for a person: of the request what the app holds and the role has; nothing of two contexts."""
     held = tuple(granted)
-    asked = narrowed(held, requested, "user")
-    types = narrowed(ROLE_SCOPES[role], " ".join(asked), "user") if asked else ()
+    try:
+        context = person_context(requested)
+    except Invalid:
+        return ()
+    asked = narrowed(held, requested, context)
+    types = narrowed(ROLE_SCOPES[role], " ".join(asked), context) if asked else ()
     words = (requested or "").split()
     return (*(word for word in SIGN_IN if word in words and word in held), *types)
 

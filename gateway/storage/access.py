@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
+from gateway.storage.bulk_tables import vault_bulk_job
 from gateway.storage.tables import access_grant, client, person, used_assertion
 from gateway.storage.transaction import Transaction
 
@@ -85,19 +86,36 @@ class SqlAccess:
         row = self._transaction.first(_GRANT.where(access_grant.c.token_hash == token_hash, living))
         return None if row is None else Grant(*row)
 
+    def serves(self, client_name: str, token_hash: bytes | None) -> bool:
+        """Whether the client may come in, with this token if it shows one; both stay as they are until the commit."""
+        mine = select(client.c.id).where(client.c.kind == "fhir", client.c.name == client_name, client.c.active)
+        if self._transaction.first(mine.with_for_update(read=True)) is None:
+            return False
+        shown = select(access_grant.c.holder).where(access_grant.c.token_hash == token_hash)
+        return token_hash is None or self._transaction.first(shown.with_for_update(read=True)) is not None
+
     def drop_grant(self, token_hash: bytes) -> bool:
         """False where another has dropped it before: a code or refresh token serves once."""
         found = self._transaction.execute(delete(access_grant).where(access_grant.c.token_hash == token_hash))
+        self._end_jobs(vault_bulk_job.c.grant_hash == token_hash)
         return found.rowcount == 1
 
     def drop_chain(self, chain: str) -> None:
         """Everything that came of one sign-in."""
         self._transaction.execute(delete(access_grant).where(access_grant.c.chain == chain))
+        self._end_jobs(vault_bulk_job.c.chain == chain)
 
     def drop_grants(self, client_name: str) -> None:
         """Everything that a client holds."""
         mine = access_grant.c.holder == client_name
         self._transaction.execute(delete(access_grant).where(mine, access_grant.c.kind != "session"))
+        self._end_jobs(vault_bulk_job.c.client == client_name)
+
+    def _end_jobs(self, mine: ColumnElement[bool]) -> None:
+        """What was begun with it and is not done yet goes no further: whoever carries it out finds the mark."""
+        going_on = (vault_bulk_job.c.state == "accepted") & vault_bulk_job.c.revoked_at.is_(None)
+        changes = {"revoked_at": self._transaction.now()}
+        self._transaction.execute(update(vault_bulk_job).where(mine, going_on).values(changes))
 
     def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:
         """False where it was used before, by this process or another; those that have expired are forgotten."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,7 +58,19 @@ class ChainedRow:
 
 def code_of(secret: bytes, row: ChainedRow) -> bytes:
     """The row's code (wire law: a different text here makes every stored trail unverifiable)."""
-    words = [row.seq, row.at, row.event, row.subject_id, row.actor, row.details, row.previous.hex(), row.key_id]
+    return _code(secret, _covered_of(row), row.key_id)
+
+
+_Covered = tuple[int, int, str, str, str, str, bytes]
+"""Of a row all that comes before its code."""
+
+
+def _covered_of(row: ChainedRow) -> _Covered:
+    return row.seq, row.at, row.event, row.subject_id, row.actor, row.details, row.previous
+
+
+def _code(secret: bytes, covered: _Covered, key_id: str) -> bytes:
+    words = [*covered[:-1], covered[-1].hex(), key_id]
     return hmac.digest(secret, _WORDS.encode(words).encode("ascii"), "sha256")
 
 
@@ -140,10 +152,8 @@ class SqlAuditTrail:
 
 def _next(key: AuditKey, seq: int, at: datetime, entry: AuditEntry, previous: bytes) -> ChainedRow:
     details = codec.encode(Details, entry.details)
-    unsigned = ChainedRow(
-        seq, microseconds(at), entry.event, entry.subject_id, entry.actor, details, previous, b"", key.key_id
-    )
-    return replace(unsigned, code=code_of(key.secret, unsigned))
+    covered = (seq, microseconds(at), entry.event, entry.subject_id, entry.actor, details, previous)
+    return ChainedRow(*covered, _code(key.secret, covered, key.key_id), key.key_id)
 
 
 def _domain_row(row: AnyRow) -> AuditRow:

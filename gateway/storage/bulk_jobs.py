@@ -7,16 +7,20 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
 from gateway.storage.bulk_tables import vault_bulk_answer, vault_bulk_file, vault_bulk_job
-from gateway.storage.transaction import Transaction
+from gateway.storage.transaction import JOB_LOCK, Transaction
 
 _job, _file, _answer = vault_bulk_job.c, vault_bulk_file.c, vault_bulk_answer.c
 _JOBS = select(*(_job[field.name] for field in fields(BulkJob)))
 _FILES = select(*(_file[field.name] for field in fields(BulkFile)))
 _OPEN = _job.state == "accepted"
+
+
+def _held(job: BulkJob) -> ColumnElement[bool]:
+    return and_(_job.id == job.id, _job.attempt == job.attempt, _OPEN)
 
 
 class SqlBulkJobs:
@@ -44,11 +48,18 @@ class SqlBulkJobs:
         return [BulkJob(*row) for row in self._transaction.all(found)]
 
     def claim(self, job: BulkJob, lease_until: datetime) -> BulkJob | None:
+        """Never beside an erasure: who is erased meanwhile is gone before anything is read, or finds the job held."""
+        self._transaction.serialize(JOB_LOCK)
         taken = {"attempt": job.attempt + 1, "lease_until": lease_until}
         return self.get(job.id) if self.progress(job, taken) else None
 
     def progress(self, job: BulkJob, changes: Mapping[str, Any]) -> bool:
-        mine = and_(_job.id == job.id, _job.attempt == job.attempt, _OPEN)
+        return self._changed(_held(job), changes)
+
+    def proceed(self, job: BulkJob, changes: Mapping[str, Any]) -> bool:
+        return self._changed(and_(_held(job), _job.revoked_at.is_(None)), changes)
+
+    def _changed(self, mine: ColumnElement[bool], changes: Mapping[str, Any]) -> bool:
         return self._transaction.execute(update(vault_bulk_job).where(mine).values(dict(changes))).rowcount == 1
 
     def end(self, job_id: str, state: str) -> bool:

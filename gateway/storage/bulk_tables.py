@@ -24,6 +24,10 @@ vault_bulk_job = Table(
     Column("lease_until", UtcTime),
     must(UtcTime, "expires_at"),
     Column("error", Text),
+    Column("grant_hash", LargeBinary),
+    Column("chain", Text),
+    Column("revoked_at", UtcTime),
+    must(Integer, "failures"),
     CheckConstraint(f"kind IN {get_args(BulkKind)}", name="kind"),
     CheckConstraint(f"state IN {get_args(BulkState)}", name="state"),
 )

@@ -89,7 +89,12 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
 
 def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> Engine:
     """An engine whose statements, locks and idle transactions are all bounded in time; pool size 0 keeps none."""
-    pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": LOCK_SECONDS}
+    pool: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": LOCK_SECONDS,
+        "pool_use_lifo": True,
+    }
     bounds = _POSTGRESQL_OPTIONS.format(max(LOCK_SECONDS, statement_seconds // 2), statement_seconds)
     options = f"{url.query.get('options', '')} {bounds}".strip()
     engine = create_engine(

@@ -23,7 +23,7 @@ from gateway.storage.arrivals import STUDY_COLUMNS
 from gateway.storage.bulk_tables import vault_bulk_file, vault_bulk_job
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
 from gateway.storage.record_tables import record_input, vault_record_basis
-from gateway.storage.transaction import Transaction
+from gateway.storage.transaction import JOB_LOCK, Transaction
 
 _INDEX_TABLES = "vault_index_"
 _patient, _study, _instance = tables.patient.c, tables.study.c, tables.instance.c
@@ -69,6 +69,7 @@ class SqlErasures:
         self._transaction.execute(update(tables.study).where(_study.patient == pseudonym).values(unnamed))
         self._transaction.execute(delete(of_patient).where(of_patient.c.pseudonym == pseudonym))
         self._destroy_resources(pseudonym)
+        self._transaction.serialize(JOB_LOCK)  # a claim that is not committed yet would not be seen
         self._transaction.execute(
             update(vault_bulk_job).where(_HOLDS_RECORDS).values(state="expired", lease_until=None)
         )

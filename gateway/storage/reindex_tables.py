@@ -16,5 +16,6 @@ vault_reindex = Table(
     must(Integer, "done"),
     must(Integer, "failed"),
     Column("ended_at", UtcTime),
+    must(Text, "fingerprint"),  # of what decides which rows there are
 )
 Index("ix_vault_reindex_begun_at", vault_reindex.c.begun_at)

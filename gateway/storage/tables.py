@@ -398,6 +398,7 @@ client = Table(
     Column("jwks_url", Text),
     must(Texts, "certificates"),
     must(Texts, "redirects"),
+    Column("launch", Text),
     one_of("kind", get_args(ClientKind)),
     UniqueConstraint("kind", "name"),
 )

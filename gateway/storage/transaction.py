@@ -132,5 +132,6 @@ class Transaction:
 AUDIT_LOCK = 0x6478_0001
 MODEL_LOCK = 0x6478_0002
 MIGRATE_LOCK = 0x6478_0003
+JOB_LOCK = 0x6478_0005
 RESOURCE_LOCK = 0x6478_0004 << 32  # with 32 bits of what is locked: conditions of the FHIR store
 _ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))

@@ -19,12 +19,13 @@ NAMED: Final = 6  # sites or pairs that are named
 
 @dataclass(frozen=True)
 class Called:
-    """Of one gene: the pairs in words and their phenotype, or why it was not determined."""
+    """Of one gene: the pairs in words and their phenotype, or why it was not determined; `pair` where it is one."""
 
     gene: str
     genotype: str
     phenotype: Phenotype | None
     reason: str = ""
+    pair: str = ""
 
 
 def call_genes(tables: RulesTable, calls: Iterable[SiteCall]) -> tuple[tuple[Called, ...], tuple[str, ...]]:
@@ -52,7 +53,8 @@ def _called(tables: RulesTable, gene: GeneAlleles, pairs: Pairs) -> Called:
     if gene.unseen:
         source += f", {', '.join(gene.unseen)} not looked for"
     row = told[0].source if len(told) == 1 else f"diplotype table, the same in {len(told)} rows"
-    return Called(gene.gene, written, Phenotype(gene.gene, told[0].name, score, f"{source}; {row}"))
+    phenotype = Phenotype(gene.gene, told[0].name, score, f"{source}; {row}")
+    return Called(gene.gene, written, phenotype, pair=written if len(told) == 1 else "")
 
 
 def _why_not(gene: GeneAlleles, pairs: Pairs, written: str) -> str:

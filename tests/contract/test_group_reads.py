@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
 
 import pytest
 from sqlalchemy import text
 
-from gateway.domain.errors import GatewayError, Missing
+from gateway.domain.errors import Busy, GatewayError, Invalid, Missing, Unavailable
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.exchange import Answer
 from gateway.servers.web.fhir.pending import Outcome, Pending
-from gateway.servers.web.group_reads import GroupReads, Read, Settled
+from gateway.servers.web.group_reads import MOST_WAITING, GroupReads, Read, Said
 from gateway.storage.database import SqlDatabase
-from gateway.storage.group_commit import GroupCommitter
 
 
 @pytest.fixture
-def reads(database: SqlDatabase) -> Iterator[GroupReads]:
-    commits = GroupCommitter(database, "web")
-    yield GroupReads(database, commits)
-    commits.stop()
+def reads(database: SqlDatabase) -> GroupReads:
+    return GroupReads(database, "web")
 
 
 def noted(unit: UnitOfWork) -> Outcome:
@@ -41,8 +38,8 @@ def broken(unit: UnitOfWork) -> Outcome:
     raise AssertionError("this was to fail")
 
 
-async def together(reads: GroupReads, asked: list[Read]) -> list[Settled | BaseException]:
-    return await asyncio.gather(*(reads.read(one, 30) for one in asked), return_exceptions=True)
+async def together(reads: GroupReads, asked: list[Read]) -> list[Said | BaseException]:
+    return await asyncio.gather(*(reads.read(one) for one in asked), return_exceptions=True)
 
 
 def test_each_read_fails_alone(reads: GroupReads, database: SqlDatabase) -> None:
@@ -59,5 +56,40 @@ def test_each_read_fails_alone(reads: GroupReads, database: SqlDatabase) -> None
 def test_a_second_loop_is_served(reads: GroupReads) -> None:
     """Each answer comes back to the loop that asked."""
     for _ in range(2):
-        ((outcome, _),) = asyncio.run(together(reads, [noted]))  # type: ignore[misc]
-        assert isinstance(outcome, Pending)
+        (said,) = asyncio.run(together(reads, [noted]))
+        assert isinstance(said, Answer)
+
+
+def test_a_write_that_fails_takes_no_other_with_it(reads: GroupReads, database: SqlDatabase) -> None:
+    """The rows of a batch are one transaction; where it fails each is tried alone, and no row is written twice."""
+
+    def refused(written: UnitOfWork) -> None:
+        written.audit.record("console:view", "x", "tester")
+        raise Invalid("cannot be written")
+
+    def failing(unit: UnitOfWork) -> Outcome:
+        return Pending(refused, lambda _: Answer(200, None))
+
+    said = asyncio.run(together(reads, [noted, failing, noted]))
+    assert [type(one) for one in said] == [Answer, Invalid, Answer]
+    with database.read() as unit:
+        assert len(list(unit.audit.rows())) == 2
+
+
+def test_what_stands_still_is_bounded(database: SqlDatabase) -> None:
+    """While the database does not answer, so many wait and no more, and none longer than is said."""
+    goes_on = threading.Event()
+
+    def stuck(unit: UnitOfWork) -> Outcome:
+        goes_on.wait(30)
+        return noted(unit)
+
+    async def ask() -> list[Said | BaseException]:
+        try:
+            return await together(GroupReads(database, "web", seconds=0.1), [stuck] * (MOST_WAITING + 3))
+        finally:
+            goes_on.set()
+
+    said = asyncio.run(ask())
+    assert sum(isinstance(one, Busy) for one in said) == 3
+    assert sum(isinstance(one, Unavailable) for one in said) == MOST_WAITING

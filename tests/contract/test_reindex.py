@@ -19,6 +19,7 @@ from gateway.domain.reindex import Reindexing
 from gateway.flow.record import reindex as flow
 from gateway.flow.record.asked import Asked
 from gateway.flow.record.reindex import Reindex
+from gateway.formats.fhir.search.parameters import fingerprint
 from gateway.storage import index_tables
 from gateway.storage.fhir_tables import vault_resource_version
 
@@ -153,6 +154,32 @@ def test_an_unfinished_pass_is_given_up(hospital: Hospital) -> None:
     assert (met[0].done, met[0].failed) == (2 * PEOPLE, 0)
     assert index_of(hospital) == before
     assert len(hospital.events("index:begin")) == len(hospital.events("index:end")) == 2
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_pass_that_indexed_otherwise_is_not_gone_on_with(hospital: Hospital, same: bool) -> None:
+    """Cut off and run again by other parameters it begins from the start by itself; by the same ones it goes on."""
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(_: Reindexing) -> None:
+        raise PowerCut
+
+    filled(hospital)
+    before = index_of(hospital)
+    with pytest.raises(PowerCut):
+        replace(step(hospital, on_batch=cut), fingerprint="former")("cli:test")
+    done = replace(step(hospital), fingerprint="former" if same else "new")("cli:test")
+    assert done.done == 2 * PEOPLE
+    assert len(hospital.events("index:begin")) == (1 if same else 2)
+    assert index_of(hospital) == before
+
+
+def test_the_fingerprint_is_of_parameters_and_address() -> None:
+    """It stays the same from run to run, and another address has another."""
+    here = fingerprint("https://a.example/fhir")
+    assert here == fingerprint("https://a.example/fhir") != fingerprint("https://b.example/fhir")
 
 
 def test_what_is_written_meanwhile_stays(hospital: Hospital) -> None:

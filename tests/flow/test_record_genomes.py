@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from harness.rows import AT
 
 from gateway.domain.report import report_id
 from gateway.flow.record.genome_files import MOST_FILES
+from gateway.formats.fhir.element import encode
 from gateway.storage.database import SqlDatabase
 from models.registry import find
 
@@ -45,6 +47,10 @@ def test_a_vcf_becomes_advice(database: SqlDatabase, tmp_path: Path) -> None:
     assert phenotype["valueCodeableConcept"]["text"] == "Poor Metabolizer"
     assert {"reference": "DocumentReference/vcf"} in phenotype["derivedFrom"]
     assert "*2/*2 (from variants)" in phenotype["note"][0]["text"]
+    (genotype,) = [one for one in shown.of_type("Observation") if "84413-4" in str(one["code"])]
+    assert genotype["valueCodeableConcept"]["text"] == "CYP2C19 *2/*2"
+    (implied,) = [one for one in shown.of_type("Observation") if "therapeutic-implication" in str(one["code"])]
+    assert implied["derivedFrom"] == [{"reference": f"Observation/{one['id']}"} for one in (genotype, phenotype)]
     (issue,) = shown.of_type("DetectedIssue")
     assert "Avoid" in issue["mitigation"][0]["action"]["text"]
     assert "TPMT: *1/*3A or *3B/*3C cannot be told apart without phase" in clinic.content().conclusion
@@ -52,6 +58,23 @@ def test_a_vcf_becomes_advice(database: SqlDatabase, tmp_path: Path) -> None:
     assert '"site":"rs4244285"' in given
     for trace in ("Quillfeather", "Zebulon", "94781859", "vcf", "2026-11-20"):
         assert trace not in given
+
+
+def test_what_we_say_of_a_genome_is_not_read_as_a_report(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """Our own genotype and implication come back into the store: nothing is analysed anew, and no gene is gained."""
+    clinic = Clinic(sqlite_database, tmp_path, ("pgx-rules",))
+    clinic.write(person(), document(vcf(of_pair("CYP2C19", "*2", "*2"))), DRUG)
+    clinic.settle()
+    clinic.run()
+    own = [json.loads(encode(one)) for one in rendered(clinic).of_type("Observation")]
+    assert len(own) == 4
+    clinic.write(*own)
+    assert clinic.settle() == 0
+    clinic.write(document(vcf(of_pair("TPMT", "*1", "*1")), own_id="vcf"))
+    assert clinic.settle() == 1
+    assert clinic.run() == {"pgx-rules": "done"}
+    ((phenotype,),) = [one.answer.phenotypes for one in clinic.content().findings]
+    assert phenotype.gene == "TPMT"
 
 
 def test_a_variant_reported_alone_becomes_advice(database: SqlDatabase, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from harness import records
 from harness.gateway_process import GatewayProcess, wait_for
 from harness.planted_run import nothing_in
+from harness.profile_check import genomics_problems
 from harness.records import GENOME, LACKING, RISKS, STAY, TUMOUR, Person
 from harness.send import send_folder
 from harness.studies import PLANTED, planted_study
@@ -157,6 +158,46 @@ def test_a_vcf_becomes_phenotype_and_advice_and_names_what_lacks(ward: Ward) -> 
     sources = {one["reference"] for one in found[0]["derivedFrom"]}
     assert {f"DocumentReference/{file['id']}", f"MolecularSequence/{sequence['id']}"} <= sources
     assert "SLCO1B1: no confident genotype at rs2306283, rs4149056" in ward.report(GENOME)["conclusion"]
+
+
+GUIDE = "http://hl7.org/fhir/uv/genomics-reporting/StructureDefinition"
+
+
+def test_results_about_genes_are_found_by_the_genomics_guide(ward: Ward) -> None:
+    """Report, genotypes and implications obey the profiles as they come back, and are found by profile, code and gene.
+
+    Only what rules say: of a gene that is not determined there is neither genotype nor implication.
+    """
+    patient = ward.patients[GENOME.number]
+    report = ward.report(GENOME)
+    found = ward.of(GENOME, "Observation")
+    judged = genomics_problems([report, *found])
+    assert {name.partition(" ")[2] for name in judged} == {"genomic-report", "genotype", "therapeutic-implication"}
+    assert [said for said in judged.values() if said] == []
+
+    def ids(kind: str, **asked: str) -> set[str]:
+        return {one["id"] for one in ward.search(kind, patient=patient, **asked)}
+
+    told = [one for one in found if f"{GUIDE}/genotype" in one["meta"].get("profile", ())]
+    genotypes = {one["valueCodeableConcept"]["text"]: one for one in told}
+    assert set(genotypes) == {"CYP2C19 *2/*2", "ABCG2 Reference/rs2231142"}
+    genotype, own = genotypes["CYP2C19 *2/*2"], {one["id"] for one in told}
+    assert ids("Observation", _profile=f"{GUIDE}/genotype") == own
+    assert ids("Observation", code="http://loinc.org|84413-4") == own
+    for gene in ("http://loinc.org|48018-6$http://www.genenames.org|HGNC:2621", "48018-6$HGNC:2621"):
+        of_gene = ids("Observation", **{"component-code-value-concept": gene})
+        assert (of_gene & own, len(of_gene)) == ({genotype["id"]}, 2)
+    not_ours = ids("Observation", **{"_security:not": "AIAST"})
+    assert not_ours == {one["id"] for one in found if "security" not in one["meta"]} != set()
+    (implied,) = ward.search("Observation", patient=patient, _profile=f"{GUIDE}/therapeutic-implication")
+    assert f"Observation/{genotype['id']}" in {one["reference"] for one in implied["derivedFrom"]}
+    assert implied["id"] in ids("Observation", **{"derived-from": f"Observation/{genotype['id']}"})
+    for asked in ({"_profile": f"{GUIDE}/genomic-report"}, {"category": "GE"}, {"code": "http://loinc.org|51969-4"}):
+        assert ids("DiagnosticReport", **asked) == {report["id"]}
+    assert "genomics-reporting" not in json.dumps(ward.report(STAY))
+    served = ward.http.get("metadata").json()["rest"][0]["resource"]
+    named = {each for one in served for each in one.get("supportedProfile", ())}
+    assert {f"{GUIDE}/{name.partition(' ')[2]}" for name in judged} <= named
 
 
 def test_a_plan_names_what_made_each_rule_speak(ward: Ward) -> None:

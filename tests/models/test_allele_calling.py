@@ -152,6 +152,33 @@ def test_sites_that_would_tell_nothing_are_not_blamed() -> None:
         assert reason == phase or reason.startswith(f"no confident genotype at {site}; possible: *1/*3A or ")
 
 
+def test_a_pair_is_named_only_where_no_other_fits() -> None:
+    """With every site *6/*6; without one that tells *6 from *36 the phenotype is the same, and no pair is named.
+
+    Of a report, the laboratory's own pair; none where it told a phenotype, or alleles that the tables do not know.
+    """
+    site = "rs34223104"
+    whole, part = (called(of_pair("CYP2B6", "*6", "*6", without=left))["CYP2B6"] for left in ([], [site]))
+    assert whole.phenotype is not None
+    assert part.phenotype is not None
+    assert whole.phenotype.name == part.phenotype.name == "Poor Metabolizer"
+    assert (whole.pair, part.pair) == ("*6/*6", "")
+    assert part.genotype == "*36/*36 or *36/*6 or *6/*6"
+    reported = (
+        Genotype("CYP2C19", diplotype="*1/*2"),
+        Genotype("CYP2D6", phenotype="Poor Metabolizer"),
+        Genotype("TPMT", diplotype="*1/*999"),
+    )
+    told = predict(rules(), document(*of_pair("CYP2B6", "*6", "*6", without=[site]), reported=reported)).answer
+    assert told is not None
+    assert {one.gene: one.diplotype for one in told.phenotypes} == {
+        "CYP2B6": "",
+        "CYP2C19": "*1/*2",
+        "CYP2D6": "",
+        "TPMT": "",
+    }
+
+
 def test_variants_alone_lead_to_advice() -> None:
     """The phenotype from variants selects the row of advice for the drug."""
     told = predict(rules(), document(*of_pair("CYP2C19", "*2", "*2"))).answer

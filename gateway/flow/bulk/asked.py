@@ -17,7 +17,11 @@ T = TypeVar("T")
 
 
 class AskedExport(msgspec.Struct, frozen=True):
-    """`url` is the request as the manifest repeats it; `since` is an instant."""
+    """`url` is the request as the manifest repeats it; `since` is an instant.
+
+    `scopes`, `person`, `address` and `number` are the caller's, as in every job; no `scopes` stand in jobs of the
+    release before.
+    """
 
     url: str
     level: Literal["system", "patient", "group"]
@@ -25,10 +29,14 @@ class AskedExport(msgspec.Struct, frozen=True):
     group: str = ""
     since: str = ""
     filters: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
+    person: str = ""
+    address: str = ""
+    number: str = ""
 
 
 class AskedRequest(msgspec.Struct, frozen=True):
-    """A request as it came in, but for its body; `scopes`, `person`, `address` and `number` are the caller's."""
+    """A request as it came in, but for its body."""
 
     url: str
     shape: str
@@ -37,10 +45,10 @@ class AskedRequest(msgspec.Struct, frozen=True):
     fields: tuple[tuple[str, str], ...]
     lenient: bool
     headers: dict[str, str]
-    scopes: tuple[str, ...]
-    person: str
-    address: str
-    number: str
+    scopes: tuple[str, ...] | None = None
+    person: str = ""
+    address: str = ""
+    number: str = ""
 
 
 class AskedImport(msgspec.Struct, frozen=True):
@@ -48,6 +56,10 @@ class AskedImport(msgspec.Struct, frozen=True):
 
     url: str
     inputs: tuple[tuple[str, str], ...] = ()
+    scopes: tuple[str, ...] | None = None
+    person: str = ""
+    address: str = ""
+    number: str = ""
 
 
 AskedJob = AskedExport | AskedImport | AskedRequest
@@ -70,11 +82,11 @@ def asked_request(house: PatientRecord, job: BulkJob) -> AskedRequest:
     return _asked(house, job, "request", AskedRequest)
 
 
-def url_of(house: PatientRecord, job: BulkJob) -> str:
-    """The request as the manifest repeats it."""
+def asked_of(house: PatientRecord, job: BulkJob) -> AskedJob:
+    """Of whatever kind."""
     readers: dict[BulkKind, Callable[[PatientRecord, BulkJob], AskedJob]]
     readers = {"export": asked_export, "import": asked_import, "request": asked_request}
-    return readers[job.kind](house, job).url
+    return readers[job.kind](house, job)
 
 
 def _asked(house: PatientRecord, job: BulkJob, kind: BulkKind, form: type[T]) -> T:

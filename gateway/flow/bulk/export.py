@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from gateway.domain.access import Caller
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.criterion import Criterion, Place
-from gateway.domain.errors import Deleted, Forbidden, Missing
+from gateway.domain.errors import Deleted, Missing
 from gateway.domain.resource import StoredVersion, resource_key
 from gateway.flow.bulk.asked import AskedExport, asked_export
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
-from gateway.flow.bulk.lease import JobEnded, renew
+from gateway.flow.bulk.lease import GrantEnded, JobEnded, hold
+from gateway.flow.bulk.sender import sender
 from gateway.flow.record.references import local_name
 from gateway.flow.record.store import Record
 from gateway.flow.scopes import permits
@@ -54,17 +56,13 @@ class RunExport:
 
     def __call__(self, job: BulkJob, now: datetime) -> int:
         """How many resources were exported; JobEnded where the job was cancelled meanwhile."""
-        self._forget_earlier(job)
+        self.forget_earlier(job)
         asked = asked_export(self.files.vault.house(), job)
         done = 0
         with self.database.read() as unit:
-            client = unit.access.client("fhir", job.client)
+            sender(unit, job, asked)
             owners = self._owners(unit, asked)
-        if client is None or not client.active:
-            raise Forbidden("the client that asked is not known any more")
         for kind in asked.types:
-            if not permits(client.scopes, kind, "r"):
-                raise Forbidden(f"the client may not read {kind} any more")
             done = self._of_type(job, asked, kind, owners, done)
         return done
 
@@ -75,16 +73,15 @@ class RunExport:
         part = _Part()
         for page in self._pages(job, kind):
             chosen = [one for one in page if _is_wanted(one, asked, owners, since, self._house)]
-            for body in self._opened(job, chosen):
+            for body in self._opened(job, asked, kind, chosen):
                 if anyof and not any(confirms(parse_json(body), criteria, self.base) for criteria in anyof):
                     continue
                 part.lines.append(body)
                 part.size += len(body)
                 if part.is_full:
-                    done = self._filed(job, kind, part, done)
+                    done = self._filed(job, asked, kind, part, done)
                     part = _Part()
-            renew(self.database, job)
-        return self._filed(job, kind, part, done) if part.lines else done
+        return self._filed(job, asked, kind, part, done) if part.lines else done
 
     @property
     def _house(self) -> str:
@@ -104,30 +101,39 @@ class RunExport:
                 return
             after = places[-1]
 
-    def _opened(self, job: BulkJob, chosen: Sequence[StoredVersion]) -> list[bytes]:
-        if not chosen:
-            return []
-        actor = f"client:{job.client}"
-        with self.database.begin(actor) as unit:
-            bodies = self.record.opened(unit, chosen, "read", actor)
+    def _opened(self, job: BulkJob, asked: AskedExport, kind: str, chosen: Sequence[StoredVersion]) -> list[bytes]:
+        """GrantEnded where the sender may not read them any more."""
+        with self.database.begin(f"client:{job.client}") as unit:
+            hold(unit, job)
+            caller = self._reader(unit, job, asked, kind)
+            bodies = self.record.opened(unit, chosen, "read", caller.actor) if chosen else []
             unit.commit()
         return bodies
 
-    def _filed(self, job: BulkJob, kind: str, part: _Part, done: int) -> int:
+    def _reader(self, unit: UnitOfWork, job: BulkJob, asked: AskedExport, kind: str) -> Caller:
+        caller = sender(unit, job, asked)
+        if not permits(caller.scopes, kind, "r"):
+            raise GrantEnded(f"the sender may not read {kind} any more: nothing was exported")
+        return caller
+
+    def _filed(self, job: BulkJob, asked: AskedExport, kind: str, part: _Part, done: int) -> int:
         count = len(part.lines)
         key = self.files.store(b"\n".join(part.lines) + b"\n")
         file = BulkFile(key, job.id, done, "output", kind, count, None)
-        actor = f"client:{job.client}"
-        with self.database.begin(actor) as unit:
-            if not unit.bulk_jobs.progress(job, {"step": done + count}):
-                self.files.delete(file)
-                raise JobEnded
-            unit.bulk_jobs.add_file(file)
-            unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
-            unit.commit()
+        try:
+            with self.database.begin(f"client:{job.client}") as unit:
+                hold(unit, job, {"step": done + count})
+                actor = self._reader(unit, job, asked, kind).actor
+                unit.bulk_jobs.add_file(file)
+                unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
+                unit.commit()
+        except (JobEnded, GrantEnded):
+            self.files.delete(file)
+            raise
         return done + count
 
-    def _forget_earlier(self, job: BulkJob) -> None:
+    def forget_earlier(self, job: BulkJob) -> None:
+        """The files of a run that was cut off, or of one that may not go on."""
         with self.database.read() as unit:
             earlier = unit.bulk_jobs.files(job.id)
         for file in earlier:

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from gateway.domain.access import Client
+from gateway.domain.access import Caller, Client
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Busy, Category, Forbidden, GatewayError
-from gateway.flow.bulk.asked import asked_import
+from gateway.flow.bulk.asked import AskedImport, asked_import
 from gateway.flow.bulk.files import BulkFiles
-from gateway.flow.bulk.lease import JobEnded, lease_end
+from gateway.flow.bulk.lease import GrantEnded, JobEnded, hold
+from gateway.flow.bulk.sender import sender
 from gateway.flow.record.asked import Asked, Plan
 from gateway.flow.record.store import Record
 from gateway.flow.record.write import Overtaken
-from gateway.flow.scopes import permits
+from gateway.flow.scopes import covers, permits
 from gateway.formats.fhir.element import Resource, element, encode
 from gateway.formats.fhir.outcome import OUTCOMES
 from gateway.formats.fhir.wire.check import checked
@@ -47,10 +48,11 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Work:
-    """What lines are imported for: job, client, and the input that they stand in."""
+    """What lines are imported for: job, what was asked, who asks as far as he still may, the input they stand in."""
 
     job: BulkJob
-    client: Client
+    asked: AskedImport
+    caller: Caller
     file: BulkFile
 
 
@@ -65,12 +67,11 @@ class RunImport:
 
     def __call__(self, job: BulkJob, now: datetime) -> int:
         """How many lines were looked at, of all inputs together."""
+        asked = asked_import(self.files.vault.house(), job)
         with self.database.read() as unit:
-            client = unit.access.client("fhir", job.client)
+            sender(unit, job, asked)
             known = [file for file in unit.bulk_jobs.files(job.id) if file.role == "input"]
-        if client is None or not client.active:
-            raise Forbidden("the client that asked is not known any more")
-        inputs = self._fetched(job, known)
+        inputs = self._fetched(job, asked, known)
         passed = 0
         for file in inputs:
             lines = [
@@ -81,24 +82,29 @@ class RunImport:
             passed += file.count
             todo = [line for line in lines if line.number >= job.step]
             for start in range(0, len(todo), LINES_AT_ONCE):
-                self._batch(_Work(job, client, file), todo[start : start + LINES_AT_ONCE])
+                with self.database.read() as unit:
+                    caller = sender(unit, job, asked)
+                self._batch(_Work(job, asked, caller, file), todo[start : start + LINES_AT_ONCE])
         return passed
 
-    def _fetched(self, job: BulkJob, known: Sequence[BulkFile]) -> list[BulkFile]:
+    def _fetched(self, job: BulkJob, asked: AskedImport, known: Sequence[BulkFile]) -> list[BulkFile]:
         """The inputs in order; those named by address are brought in first and stay sealed from then on."""
-        asked = asked_import(self.files.vault.house(), job)
         have = list(known)
         for part, (kind, url) in enumerate(asked.inputs):
             if any(file.part == part for file in have):
                 continue
+            with self.database.read() as unit:
+                sender(unit, job, asked)
             content = self.source.fetch(url)
             file = input_file(self.files, job.id, part, content, kind=kind, source=url)
-            with self.database.begin("bulk") as unit:
-                if not unit.bulk_jobs.progress(job, {"lease_until": lease_end()}):
-                    self.files.delete(file)
-                    raise JobEnded
-                unit.bulk_jobs.add_file(file)
-                unit.commit()
+            try:
+                with self.database.begin("bulk") as unit:
+                    hold(unit, job)
+                    unit.bulk_jobs.add_file(file)
+                    unit.commit()
+            except (JobEnded, GrantEnded):
+                self.files.delete(file)
+                raise
             have.append(file)
         return sorted(have, key=lambda file: file.part)
 
@@ -108,13 +114,13 @@ class RunImport:
         failed: dict[int, Resource] = {}
         for line in lines:
             try:
-                asked.append(_asked(work.client, work.file, line))
+                asked.append(_asked(work.caller, work.file, line))
             except GatewayError as error:
                 failed[line.number] = _outcome(error, line)
         try:
             self._commit(work, lines, asked, failed)
         except GatewayError as error:
-            if error.category in _AGAIN:
+            if isinstance(error, GrantEnded) or error.category in _AGAIN:
                 raise
             if len(lines) == 1:
                 self._commit(work, lines, [], {lines[0].number: _outcome(error, lines[0])})
@@ -135,12 +141,12 @@ class RunImport:
 
     def _written(self, work: _Work, lines: Sequence[_Line], plan: Plan, told: BulkFile | None) -> bool:
         """Lines, how far the job has come and what was refused, in one transaction; False where it was overtaken."""
-        actor = f"client:{work.client.name}"
+        actor = work.caller.actor
         try:
             with self.database.begin(actor) as unit:
-                after = {"step": lines[-1].number + 1, "lease_until": lease_end()}
-                if not unit.bulk_jobs.progress(work.job, after):
-                    raise JobEnded
+                hold(unit, work.job, {"step": lines[-1].number + 1})
+                if not covers(sender(unit, work.job, work.asked).scopes, work.caller.scopes):
+                    raise Busy("what the sender may do was changed at this moment")
                 if self.record.write(unit, plan, actor) is None:
                     return False
                 if told is not None:

@@ -14,16 +14,15 @@ from gateway.domain.errors import Busy
 from gateway.domain.report import Delivery, Report
 from gateway.flow.read_reports import ReadReports
 from gateway.flow.record.asked import Asked, Resource
+from gateway.flow.record.orders import the_order
 from gateway.flow.record.plan import unchanged
 from gateway.flow.record.store import Record
-from gateway.formats.fhir.identifier import accession, patient_id
+from gateway.formats.fhir.identifier import patient_id
 from gateway.formats.fhir.render import render
-from gateway.formats.fhir.search.wording import escaped
 from gateway.ports import Database, ReportDocument, UnitOfWork
 
 ACTOR = "deliver:record"
 _TRIES = 5
-_ORDERS = 20  # patients who share an accession number; of two orders of one patient none is chosen
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class FileReport:
         for _ in range(_TRIES):
             with self.database.read() as unit:
                 asked = self._asked(unit, document)
-                plan = unchanged(self.record.plan(unit, asked, ours=True))
+                plan = unchanged(self.record.plan(unit, asked, ours=True), besides="DiagnosticReport")
             with self.database.begin(ACTOR) as unit:
                 written = self.record.write(unit, plan, ACTOR)
                 if written is not None:
@@ -76,7 +75,7 @@ class FileReport:
         known = self._patient_of_the_ehr(unit, own)
         resources = [each for each in rendered.resources if known is None or each["resourceType"] != "Patient"]
         links = {f"Patient/{own}": f"Patient/{known}"} if known is not None else {}
-        order = self._order_of_the_ehr(unit, own, document.identity.accession_number)
+        order = the_order(unit, own, document.identity.accession_number)
         return [
             Asked("PUT", each["resourceType"], each["id"], resource=_plain(_ordered(_led(each, links), order)))
             for each in resources
@@ -86,16 +85,6 @@ class FileReport:
         """The id of the oldest Patient that somebody else has written into this patient's record."""
         found = unit.resources.of_owner(own, limit=20, kind="Patient")
         return next((one.id for one in found if not one.is_deleted and not one.ours), None)
-
-    def _order_of_the_ehr(self, unit: UnitOfWork, own: str, accession_number: str) -> str | None:
-        """The one ServiceRequest in this patient's record that bears the accession number."""
-        wanted = accession(accession_number)
-        if wanted is None:
-            return None
-        criteria = [("identifier", escaped(wanted["value"]))]
-        keys = unit.resource_index.matching("ServiceRequest", criteria, limit=_ORDERS)
-        found = [one for one in unit.resources.of_keys(keys) if one.owner == own and not one.is_deleted]
-        return found[0].id if len(found) == 1 else None
 
 
 def _ordered(resource: Resource, order: str | None) -> Resource:

@@ -235,15 +235,18 @@ def _moment(at: datetime, was: StoredVersion | None) -> datetime:
     return later.replace(microsecond=later.microsecond // 1000 * 1000)
 
 
-def unchanged(plan: Plan) -> Plan:
-    """The plan without writes that would store what is stored already, version and time apart."""
+def unchanged(plan: Plan, besides: str) -> Plan:
+    """The plan without writes that would store what is stored already, version and time apart.
+
+    Of the type `besides` each is written: its versions are numbered elsewhere, and none may be missing.
+    """
 
     def without(resource: Mapping[str, Any]) -> dict[str, Any]:
         meta = {name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
         return {**resource, "meta": meta}
 
     def same(step: Step) -> bool:
-        if step.resource is None or step.previous is None:
+        if step.resource is None or step.previous is None or step.asked.kind == besides:
             return False
         return encode_json(without(step.resource)) == encode_json(without(step.previous))
 

@@ -27,13 +27,14 @@ _PAUSE: Final = 0.01  # seconds between two batches, in which those who write co
 
 @dataclass(frozen=True)
 class Reindex:
-    """`on_batch` hears how far it has come."""
+    """`on_batch` hears how far it has come; `fingerprint` is of what decides which rows there are."""
 
     database: Database
     opened: OpenResources
     on_batch: Callable[[Reindexing], None] = lambda _: None
     pause: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    fingerprint: str = ""
 
     def __call__(self, actor: str, *, anew: bool = False) -> Reindexing:
         """The pass at its end; Conflict where another run of it is under way. `anew` gives up an unfinished one."""
@@ -48,16 +49,16 @@ class Reindex:
         return current
 
     def _begun(self, actor: str, *, anew: bool) -> Reindexing:
-        """What was left unfinished, unless it is given up; else a new pass."""
+        """What was left unfinished, unless it is given up, or was begun to index otherwise; else a new pass."""
         with self.database.begin(actor) as unit:
             last = unit.reindexings.newest()
             if last is not None and last.ended_at is None:
-                if not anew:
+                if not anew and last.fingerprint == self.fingerprint:
                     return last
                 if not unit.reindexings.move(last, replace(last, ended_at=self.now())):
                     raise Conflict("the index is being written anew by another run")
                 unit.audit.record("index:end", last.id, actor, done=last.done, failed=last.failed)
-            first = Reindexing(new_id(), self.now(), unit.resources.last_key())
+            first = Reindexing(new_id(), self.now(), unit.resources.last_key(), fingerprint=self.fingerprint)
             unit.reindexings.begin(first)
             unit.audit.record("index:begin", first.id, actor)
             unit.commit()

@@ -63,10 +63,14 @@ class FoundPage:
 
 @dataclass(frozen=True)
 class SearchResources:
-    """`open` gives the body of a stored version; `base` is this server's own FHIR address."""
+    """`open` gives the body of a stored version; `base` is this server's own FHIR address.
+
+    What may not be seen is not included, whatever refers to it.
+    """
 
     open: Open
     base: str = ""
+    may_see: Callable[[StoredVersion], bool] = lambda _: True
 
     def __call__(
         self, unit: UnitOfWork, query: SearchQuery, *, may_read: MayRead, position: Position | None = None
@@ -227,7 +231,7 @@ class _Search:
                 if key in found or key in matches:
                     continue
                 kind = self._type_of(key)
-                if not self._may_read(kind):
+                if key not in self._opened:
                     withheld.add(kind)
                 elif len(found) == MAX_INCLUDED:
                     return list(found), frozenset(withheld), True
@@ -254,7 +258,7 @@ class _Search:
         """Opens what may be read; of the rest only the type is known."""
         missing = [key for key in keys if key not in self._opened]
         for stored in self._unit.resources.of_keys(missing):
-            if self._may_read(stored.type):
+            if self._may_read(stored.type) and self._step.may_see(stored):
                 self._opened[stored.key] = stored, self._step.open(stored)
             else:
                 self._unread[stored.key] = stored.type

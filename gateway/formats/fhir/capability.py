@@ -14,6 +14,7 @@ from gateway.domain.search_parameter import Parameter
 from gateway.formats.fhir.audit_search import SERVED, TRAIL, trail_parameters
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
+from gateway.formats.fhir.genomic_codes import GENOTYPE, GUIDE, GUIDE_VERSION, REPORT, THERAPEUTIC_IMPLICATION
 from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_address
 from gateway.formats.fhir.operations import definition, topics
 from gateway.formats.fhir.search.parameters import parameters
@@ -22,13 +23,14 @@ from gateway.formats.fhir.subscription.topics import PROFILE as SUBSCRIPTION_PRO
 
 FHIR_VERSION = "4.0.1"
 PROFILES: Mapping[str, tuple[str, ...]] = {
-    "DiagnosticReport": (f"{US_CORE}/us-core-diagnosticreport-note",),
-    "Observation": (f"{US_CORE}/us-core-observation-clinical-result",),
+    "DiagnosticReport": (f"{US_CORE}/us-core-diagnosticreport-note", REPORT),
+    "Observation": (f"{US_CORE}/us-core-observation-clinical-result", GENOTYPE, THERAPEUTIC_IMPLICATION),
     "Device": (profile("AI-Device"),),
     "DocumentReference": (profile("AI-ModelCard"),),
     "Provenance": (profile("AI-Provenance"),),
     "Subscription": (SUBSCRIPTION_PROFILE,),
 }
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _SYSTEM_LEVEL = frozenset({"transaction", "batch", "search-system", "history-system"})
 _LATER = "Searches, batches and transactions are answered later where Prefer: respond-async asks for it."
 _HIDDEN = "By its beginning, three letters or more, or :exact; names are indexed as keyed hashes."
@@ -58,7 +60,7 @@ def capability_statement(able: Capabilities) -> Resource:
     rest = element(
         mode="server",
         documentation=_LATER if "batch" in able.system else None,
-        security=able.security or _security(),
+        security=able.security or _security(able.base_url.removesuffix("/fhir")),
         resource=[_resource(able, kind) for kind in sorted(able.interactions)],
         interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
         operation=[_operation(able, "", name) for name in able.operations.get("", ())],
@@ -73,15 +75,27 @@ def capability_statement(able: Capabilities) -> Resource:
         fhirVersion=FHIR_VERSION,
         format=list(able.formats),
         patchFormat=list(able.patch_formats),
-        implementationGuide=[f"{AI_GUIDE}/ImplementationGuide/hl7.fhir.uv.aitransparency"],
+        implementationGuide=[
+            f"{AI_GUIDE}/ImplementationGuide/hl7.fhir.uv.aitransparency",
+            f"{GUIDE}/ImplementationGuide/hl7.fhir.uv.genomics-reporting|{GUIDE_VERSION}",
+        ],
         rest=[rest],
     )
 
 
-def _security() -> Resource:
+def _security(server: str) -> Resource:
+    """With the addresses of .well-known/smart-configuration, for clients that still look here (SMART 1.0, 3)."""
     system = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+    addresses = {
+        "authorize": f"{server}/console/authorize",
+        "token": f"{server}/auth/token",
+        "introspect": f"{server}/auth/introspect",
+        "revoke": f"{server}/auth/revoke",
+    }
+    uris = [{"url": name, "valueUri": address} for name, address in addresses.items()]
     return {
-        "service": [{"coding": [{"system": system, "code": "OAuth"}]}],
+        "extension": [{"url": _OAUTH_URIS, "extension": uris}],
+        "service": [{"coding": [{"system": system, "code": code}]} for code in ("OAuth", "SMART-on-FHIR")],
         "description": "OAuth 2.0 with SMART scopes; see .well-known/smart-configuration.",
     }
 

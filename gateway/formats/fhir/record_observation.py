@@ -45,15 +45,21 @@ def record_observation(finding: Finding, document: ReportDocument, organization_
         note=[{"text": text} for text in _notes(finding, answer)],
         method={"text": method(finding)},
         device=device_reference(finding.made_by),
-        derivedFrom=[each for each in basis(finding, document) if each["reference"].startswith(DERIVABLE)],
+        derivedFrom=derived_from(finding, document),
         component=list(_components(finding, answer)),
     )
 
 
-def labelled(document: ReportDocument, base_url: str) -> Resource:
+def labelled(document: ReportDocument, base_url: str, *profiles: str) -> Resource:
     """The meta of everything that a model has made of a record."""
     version = document.version
-    return meta(base_url, version=version.version, updated=version.created_at, security=[codes.AI_ASSERTED])
+    return meta(
+        base_url,
+        version=version.version,
+        updated=version.created_at,
+        profiles=list(profiles),
+        security=[codes.AI_ASSERTED],
+    )
 
 
 def status(document: ReportDocument) -> str:
@@ -64,6 +70,11 @@ def basis(finding: Finding, document: ReportDocument) -> list[Resource]:
     """References to what the model was given, as many as are listed."""
     names = document.basis.get(finding.made_by.model_id, ())
     return [{"reference": name} for name in names[:LISTED_SOURCES]]
+
+
+def derived_from(finding: Finding, document: ReportDocument) -> list[Resource]:
+    """Of what the model was given, what an Observation may be derived from."""
+    return [each for each in basis(finding, document) if each["reference"].startswith(DERIVABLE)]
 
 
 def method(finding: Finding) -> str:

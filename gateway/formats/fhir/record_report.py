@@ -1,7 +1,8 @@
 """A report about a patient's record: what is different from one about images, in DiagnosticReport and Provenance.
 
 No ImagingStudy, no study date; the report names its RiskAssessment by the extension that R4 has for it
-(diagnosticReport-risk), and DetectedIssue and CarePlan by one of our own, for R4 has none.
+(diagnosticReport-risk), and DetectedIssue and CarePlan by one of our own, for R4 has none. One in which rules have read
+genes is a Genomic Report of HL7 Genomics Reporting 3.0.0 as well, found by its code and category.
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ from gateway.formats.fhir import coding as codes
 from gateway.formats.fhir.care_plan import care_plan
 from gateway.formats.fhir.detected_issue import detected_issues, phenotype_observations
 from gateway.formats.fhir.element import Resource, element, instant, reference
+from gateway.formats.fhir.genomic_codes import GENETICS
+from gateway.formats.fhir.genomic_codes import REPORT as GENOMIC_REPORT
+from gateway.formats.fhir.genotype_observation import genotype_observations
 from gateway.formats.fhir.record_observation import record_observation
 from gateway.formats.fhir.risk_assessment import risk_assessment
+from gateway.formats.fhir.therapeutic_implication import therapeutic_implications
 from gateway.ports import ReportDocument
 
 RISK = "http://hl7.org/fhir/StructureDefinition/diagnosticReport-risk"
 PROPOSAL = "urn:dxgate:report-proposal"
-CODE = codes.concept("urn:dxgate:report-kind", "record-analysis", "AI analysis of a patient's record")
-CATEGORIES = [codes.concept(f"{codes.THO}/v2-0074", "OTH", "Other")]
+_WORDS = "AI analysis of a patient's record"
+_OWN = codes.coding("urn:dxgate:report-kind", "record-analysis", _WORDS)
+_GENETIC = codes.coding(codes.LOINC, "51969-4", "Genetic analysis report")
+OTHER = codes.concept(f"{codes.THO}/v2-0074", "OTH", "Other")
 
 
 def record_resources(document: ReportDocument, organization_name: str, base_url: str) -> list[Resource]:
@@ -33,7 +40,9 @@ def record_resources(document: ReportDocument, organization_name: str, base_url:
         found.append(record_observation(finding, document, organization_name, base_url))
         if finding.answer and finding.answer.labels:
             found.append(risk_assessment(finding, document, base_url))
+        found += genotype_observations(finding, document, organization_name, base_url)
         found += phenotype_observations(finding, document, organization_name, base_url)
+        found += therapeutic_implications(finding, document, organization_name, base_url)
         found += detected_issues(finding, document, base_url)
         if finding.answer and finding.answer.proposals:
             found.append(care_plan(finding, document, base_url))
@@ -48,15 +57,16 @@ def _standing(finding: Finding, document: ReportDocument) -> Finding:
 
 def of_record(report: Resource, resources: Sequence[Resource], document: ReportDocument) -> Resource:
     """The DiagnosticReport of a record, from the one that would stand for images."""
+    genomic = _reads_genes(document)
     meta = {name: value for name, value in report["meta"].items() if name != "profile"}
     kept = {name: value for name, value in report.items() if name not in ("imagingStudy", "extension")}
     links = [_link(each) for each in resources if each["resourceType"] != "Observation"]
     return element(
         **kept
         | {
-            "meta": meta,
-            "category": CATEGORIES,
-            "code": CODE,
+            "meta": element(**meta, profile=[GENOMIC_REPORT] if genomic else None),
+            "category": [GENETICS, OTHER] if genomic else [OTHER],
+            "code": {"coding": [_OWN, _GENETIC], "text": _WORDS} if genomic else {"coding": [_OWN]},
             "effectiveDateTime": instant(document.version.created_at),
             "result": [_named(each) for each in resources if each["resourceType"] == "Observation"],
             "extension": [*report.get("extension", ()), *links],
@@ -77,6 +87,11 @@ def provenance_of_record(made: Resource, resources: Sequence[Resource], document
 def review_of_record(made: Resource, resources: Sequence[Resource]) -> Resource:
     """The Provenance of a physician's decision, which is about every resource of the record's report."""
     return {**made, "target": [made["target"][0], *map(_named, resources)]}
+
+
+def _reads_genes(document: ReportDocument) -> bool:
+    findings = document.version.content.findings if document.version.content else ()
+    return any(finding.answer and finding.answer.phenotypes for finding in findings)
 
 
 def _is_study(entity: Resource) -> bool:

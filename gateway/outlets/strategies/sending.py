@@ -78,13 +78,16 @@ class Sending:
         return found[0] if found else None
 
     def observations(self, links: Mapping[str, str]) -> dict[str, str]:
-        """Every Observation in the EHR as far as it takes them: local to the EHR's reference."""
+        """Every Observation in the EHR as far as it takes them: local to the EHR's reference.
+
+        One that is derived from another stands after it, and names it as the EHR does.
+        """
         placed: dict[str, str] = {}
         if not self.can("Observation", "create"):
             return placed
         for observation in self.rendered.of_type("Observation"):
             known = self.own("Observation", identifier.FINDING, observation["id"])
-            body = outgoing(observation, links, self.rendered)
+            body = outgoing(observation, {**links, **placed}, self.rendered)
             if known is None:
                 location = self.connection.create(body).location
                 placed[local(observation)] = str(location).partition("/_history/")[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -13,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.formats.fhir.outcome import issue
 from gateway.servers.web.console.routes import console_routes
-from gateway.servers.web.fhir.capabilities import smart_configuration
+from gateway.servers.web.fhir.capabilities import openid_configuration, smart_configuration
 from gateway.servers.web.fhir.endpoint import PREFIX, FhirEndpoint
 from gateway.servers.web.fhir.exchange import Answer
 from gateway.servers.web.health import Health
@@ -25,15 +24,23 @@ log = logging.getLogger(__name__)
 _ANY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
-def create_app(services: WebServices) -> Starlette:
-    """The application over ready services."""
+def create_app(services: WebServices) -> ASGIApp:
+    """The application over ready services; FHIR goes past Starlette, whose layers cost as much as a small read."""
     health, tokens, fhir = Health(services), TokenEndpoints(services), FhirEndpoint(services)
 
     async def smart(request: Request) -> Response:
         name_request(request, "fhir.smart-configuration")
         return JSONResponse(smart_configuration(services))
 
-    return Starlette(
+    async def openid(request: Request) -> Response:
+        name_request(request, "openid-configuration")
+        return JSONResponse(openid_configuration(services))
+
+    async def keys(request: Request) -> Response:
+        name_request(request, "auth.jwks")
+        return JSONResponse(services.id_tokens.public_keys())
+
+    others = Starlette(
         routes=[
             Route("/", _to_console),
             Route("/healthz", health.alive),
@@ -41,19 +48,18 @@ def create_app(services: WebServices) -> Starlette:
             Route("/auth/token", tokens.token, methods=_ANY_METHOD),
             Route("/auth/introspect", tokens.introspect, methods=_ANY_METHOD),
             Route("/auth/revoke", tokens.revoke, methods=_ANY_METHOD),
+            Route("/auth/jwks", keys),
             Route("/.well-known/smart-configuration", smart),
+            Route("/.well-known/openid-configuration", openid),
             *console_routes(services),
-        ],
-        middleware=[
-            Middleware(RequestLog, https=services.settings.base_url.startswith("https:")),
-            Middleware(FhirFirst, fhir=fhir),
         ],
         exception_handlers={404: _nothing_here, 405: _wrong_method, Exception: _crash},
     )
+    return RequestLog(FhirFirst(others, fhir), https=services.settings.base_url.startswith("https:"))
 
 
 class FhirFirst:
-    """ASGI middleware: what is for the FHIR endpoint goes there, past the routes of everything else."""
+    """ASGI: what is for the FHIR endpoint goes there, past the routes of everything else."""
 
     def __init__(self, app: ASGIApp, fhir: ASGIApp) -> None:
         self._app, self._fhir = app, fhir

@@ -63,6 +63,8 @@ async def read_form(
 
 def query_fields(request: Request) -> Fields:
     raw: bytes = request.scope.get("query_string", b"")
+    if not raw:
+        return ()
     if len(raw) > MAX_QUERY_BYTES:
         raise Refusal(414, "too-long", f"a query has at most {MAX_QUERY_BYTES} bytes; use POST _search")
     return parse_fields(raw)

@@ -1,8 +1,9 @@
-"""Many small reads in one unit of work: each begins in the loop, is read in one thread, committed in another, answered.
+"""Many small reads in one unit of work: they gather in the loop, are read and audited in one thread, and answered.
 
 A read of one resource is a query of microseconds; opening a unit of work for it, and waking a thread to begin and the
-loop to end, cost many times that. What arrives while one batch is read is the next batch. The rows of the audit trail
-that a read leaves go from the reading thread straight to the group commit, which batches as well.
+loop to end, cost many times that. So what arrives in one turn of the loop goes to the thread together, what arrives
+while one batch is carried out is the next batch, and the loop is woken once for all that comes back. The same thread
+commits the rows of the audit trail that the reads leave: to hand them to another would cost more than to write them.
 """
 
 from __future__ import annotations
@@ -10,43 +11,77 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from queue import Empty, SimpleQueue
 
-from gateway.domain.errors import Busy, GatewayError
-from gateway.ports import Database, GroupCommit, UnitOfWork
-from gateway.servers.web.fhir.pending import OF_THE_CLIENT, Outcome, Pending
+from gateway.domain.errors import Busy, GatewayError, Unavailable
+from gateway.ports import Database, UnitOfWork
+from gateway.servers.web.fhir.exchange import Answer
+from gateway.servers.web.fhir.pending import OF_THE_CLIENT, Again, Outcome, Pending
 
 MOST_IN_BATCH = 32
 MOST_WAITING = 1024
 _IDLE_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
 Read = Callable[[UnitOfWork], Outcome]
-Settled = tuple[Outcome, Any]
-"""What a read gave and, where that waits for a commit, what the commit has given."""
+Said = Answer | Again
+Name = tuple[str, str]
+"""Type and id of a resource."""
 
 
 @dataclass(frozen=True)
 class _Waiting:
     read: Read
-    answer: asyncio.Future[Settled]
-    home: Returning
+    about: Name | None
+    answer: asyncio.Future[Said]
+    home: _Home
 
 
-class Returning:
-    """The way back into one event loop, which is woken once for all that comes at a time."""
+class _Home:
+    """One event loop: what begins there in one turn goes out together, and it is woken once for all that returns."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, send: Callable[[list[_Waiting]], None], seconds: float) -> None:
         self.loop = loop
-        self._done: deque[tuple[asyncio.Future[Settled], Settled | BaseException]] = deque()
+        self._send = send
+        self._seconds = seconds
+        self._begun: list[_Waiting] = []
+        self._open: deque[tuple[float, asyncio.Future[Said]]] = deque()
+        self._done: deque[tuple[asyncio.Future[Said], Said | BaseException]] = deque()
         self._woken = False
         self._lock = threading.Lock()
 
-    def give(self, answer: asyncio.Future[Settled], result: Settled | BaseException) -> None:
+    def begin(self, read: Read, about: Name | None) -> asyncio.Future[Said]:
+        """Busy where too many wait. In the loop alone, as all that has no lock."""
+        if len(self._open) >= MOST_WAITING and sum(not answer.done() for _, answer in self._open) >= MOST_WAITING:
+            raise Busy("too many reads are waiting for the database")
+        answer: asyncio.Future[Said] = self.loop.create_future()
+        if not self._begun:
+            self.loop.call_soon(self._go)
+        self._begun.append(_Waiting(read, about, answer, self))
+        if not self._open:
+            self.loop.call_later(_LOOK_SECONDS, self._look)
+        self._open.append((self.loop.time() + self._seconds, answer))
+        return answer
+
+    def _go(self) -> None:
+        begun, self._begun = self._begun, []
+        self._send(begun)
+
+    def _look(self) -> None:
+        """One timer for all: a deadline of its own for each read would cost as much as the read."""
+        now = self.loop.time()
+        while self._open and (self._open[0][1].done() or self._open[0][0] <= now):
+            _, answer = self._open.popleft()
+            if not answer.done():
+                answer.set_exception(Unavailable("the database has not answered in time"))
+        if self._open:
+            self.loop.call_later(_LOOK_SECONDS, self._look)
+
+    def give(self, given: Sequence[tuple[asyncio.Future[Said], Said | BaseException]]) -> None:
         """From any thread; lost where the loop has ended, and with it whoever waited."""
         with self._lock:
-            self._done.append((answer, result))
+            self._done.extend(given)
             if self._woken:
                 return
             self._woken = True
@@ -59,91 +94,113 @@ class Returning:
         with self._lock:
             self._woken = False
             done, self._done = self._done, deque()
-        for answer, result in done:
+        for answer, said in done:
             if answer.done():
                 continue
-            if isinstance(result, BaseException):
-                answer.set_exception(result)
+            if isinstance(said, BaseException):
+                answer.set_exception(said)
             else:
-                answer.set_result(result)
+                answer.set_result(said)
 
 
 class GroupReads:
-    """One reading thread over `database`, which lives while there is something to read."""
+    """One reading thread over `database`, which lives while there is something to read; `actor` signs its units."""
 
-    def __init__(self, database: Database, commits: GroupCommit) -> None:
+    def __init__(self, database: Database, actor: str, seconds: float = 60.0) -> None:
+        """Who waits longer than `seconds` is told that the database does not answer."""
         self._database = database
-        self._commits = commits
-        self._waiting: deque[_Waiting] = deque()
-        self._changed = threading.Condition()
+        self._actor = actor
+        self._seconds = seconds
+        self._waiting: SimpleQueue[list[_Waiting]] = SimpleQueue()
+        self._changed = threading.Lock()
         self._alive = False
-        self._home: Returning | None = None
+        self._home: _Home | None = None
 
-    async def read(self, read: Read, seconds: float) -> Settled:
-        """The outcome, with what it waited for committed. Busy where too many wait; TimeoutError after `seconds`."""
+    async def read(self, read: Read, about: Name | None = None) -> Said:
+        """What is said, once what it waited for is committed. Busy where too many wait, Unavailable after a time.
+
+        `about` is the resource that will be looked for: all of a batch are asked for at once.
+        """
         loop = asyncio.get_running_loop()
         if self._home is None or self._home.loop is not loop:
-            self._home = Returning(loop)
-        waiting = _Waiting(read, loop.create_future(), self._home)
-        self._admit(waiting)
-        async with asyncio.timeout(seconds):
-            return await waiting.answer
+            self._home = _Home(loop, self._send, self._seconds)
+        return await self._home.begin(read, about)
 
-    def _admit(self, waiting: _Waiting) -> None:
+    def _send(self, begun: list[_Waiting]) -> None:
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING:
-                raise Busy("too many reads are waiting for the database")
-            self._waiting.append(waiting)
+            self._waiting.put(begun)
             if not self._alive:
                 self._alive = True
                 threading.Thread(target=self._run, name="group-reads", daemon=True).start()
-            self._changed.notify()
 
     def _run(self) -> None:
         while batch := self._next():
-            self._carry_out(batch)
+            for at in range(0, len(batch), MOST_IN_BATCH):
+                self._carry_out([one for one in batch[at : at + MOST_IN_BATCH] if not one.answer.done()])
 
-    def _next(self) -> deque[_Waiting]:
-        """Empty where nothing has come for a while: the thread ends."""
-        with self._changed:
-            if not self._waiting and not self._changed.wait_for(lambda: bool(self._waiting), _IDLE_SECONDS):
-                self._alive = False
-            size = min(MOST_IN_BATCH, len(self._waiting))
-            return deque(self._waiting.popleft() for _ in range(size))
-
-    def _carry_out(self, batch: deque[_Waiting]) -> None:
-        """In one unit; in another one after a failure that may be the unit's, so that each fails alone."""
-        while batch:
-            try:
-                with self._database.read() as unit:
-                    while batch and self._one(unit, batch.popleft()):
-                        pass
-            except Exception as error:  # the thread must outlive whatever ails the database
-                while batch:
-                    one = batch.popleft()
-                    one.home.give(one.answer, error)
-
-    def _one(self, unit: UnitOfWork, waiting: _Waiting) -> bool:
-        """False where the unit should not be used again."""
-        if waiting.answer.done():  # whoever asked has gone
-            return True
+    def _next(self) -> list[_Waiting]:
+        """All that waits; empty where nothing has come for a while: the thread ends."""
         try:
-            outcome = waiting.read(unit)
-            if isinstance(outcome, Pending):
-                self._commit(waiting, outcome)
-            else:
-                waiting.home.give(waiting.answer, (outcome, None))
-        except GatewayError as error:
-            waiting.home.give(waiting.answer, error)
-            return error.category in OF_THE_CLIENT
-        except Exception as error:
-            waiting.home.give(waiting.answer, error)
-            return False
-        return True
+            batch = self._waiting.get(timeout=_IDLE_SECONDS)
+        except Empty:
+            with self._changed:
+                if self._waiting.empty():
+                    self._alive = False
+                    return []
+                batch = self._waiting.get()
+        try:
+            while True:
+                batch = batch + self._waiting.get_nowait()
+        except Empty:
+            return batch
 
-    def _commit(self, waiting: _Waiting, outcome: Pending) -> None:
-        def committed(done: Future[Any]) -> None:
-            error = done.exception() if not done.cancelled() else asyncio.CancelledError()
-            waiting.home.give(waiting.answer, error if error is not None else (outcome, done.result()))
+    def _carry_out(self, batch: list[_Waiting]) -> None:
+        """Together; where that fails, one after the other, so that each fails alone."""
+        try:
+            said = self._together(batch)
+        except Exception as error:  # the thread must outlive whatever ails the database
+            if len(batch) > 1 and not isinstance(error, Unavailable):
+                for one in batch:
+                    self._carry_out([one])
+                return
+            said = [error] * len(batch)
+        _give(batch, said)
 
-        self._commits.later(outcome.write).add_done_callback(committed)
+    def _together(self, batch: list[_Waiting]) -> list[Said | Exception]:
+        """Whatever is raised is the batch's; what is returned is durable."""
+        with self._database.read() as unit:
+            unit.resources.foresee([one.about for one in batch if one.about is not None])
+            outcomes = [_outcome(one.read, unit) for one in batch]
+        if any(isinstance(one, Pending) for one in outcomes):
+            with self._database.begin(self._actor) as unit:
+                written = [one.write(unit) if isinstance(one, Pending) else None for one in outcomes]
+                unit.commit()
+            return [
+                _following(one, result) if isinstance(one, Pending) else one
+                for one, result in zip(outcomes, written, strict=True)
+            ]
+        return [one for one in outcomes if not isinstance(one, Pending)]
+
+
+def _outcome(read: Read, unit: UnitOfWork) -> Outcome | GatewayError:
+    """A refusal that leaves the unit as it was is an outcome too."""
+    try:
+        return read(unit)
+    except GatewayError as error:
+        if error.category in OF_THE_CLIENT:
+            return error
+        raise
+
+
+def _following(pending: Pending, written: object) -> Said | Exception:
+    try:
+        return pending.then(written)
+    except GatewayError as error:
+        return error
+
+
+def _give(batch: list[_Waiting], said: Sequence[Said | Exception]) -> None:
+    """To the loop of each; nearly always there is one."""
+    given = [(one.answer, each) for one, each in zip(batch, said, strict=True)]
+    for home in dict.fromkeys(one.home for one in batch):
+        home.give([each for one, each in zip(batch, given, strict=True) if one.home is home])

@@ -29,6 +29,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._head_bytes = 0
         self._in_head = True
+        self._begun = False
         self._deadline: asyncio.TimerHandle | None = None
         self._peer_certificate: bytes | None = None
 
@@ -46,13 +47,13 @@ class BoundedConnection(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and (self.cycle is None or self.cycle.response_complete):
+        if self._in_head and (self._begun or self.cycle is None or self.cycle.response_complete):
             self._start_deadline()  # uvicorn has stopped its own timer, for empty lines too
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
 
     def on_message_begin(self) -> None:
-        self._start_deadline()
+        self._begun = True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -66,7 +67,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        self._in_head = self._begun = False
         self._stop_deadline()
         if self._peer_certificate:  # ASGI has no place for it; the application starts inside super()
             self.scope["extensions"] = {PEER_CERTIFICATE: {"der": self._peer_certificate}}

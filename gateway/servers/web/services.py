@@ -18,6 +18,7 @@ from gateway.flow.authorize_app import AuthorizeApp
 from gateway.flow.client_assertion import ClientAssertions
 from gateway.flow.decide_held import DecideHeld
 from gateway.flow.grant_access import GrantAccess
+from gateway.flow.id_token import IdTokens
 from gateway.flow.issue_token import IssueToken
 from gateway.flow.key_sets import Fetch, KeySets
 from gateway.flow.opening_quota import OpeningQuota, TooManyOpenings
@@ -89,7 +90,11 @@ class WebServices:
 
     @cached_property
     def apps(self) -> AuthorizeApp:
-        return AuthorizeApp(self.access, frozenset({self.fhir_base, self.settings.base_url}))
+        return AuthorizeApp(self.access, frozenset({self.fhir_base, self.settings.base_url}), self.id_tokens)
+
+    @cached_property
+    def id_tokens(self) -> IdTokens:
+        return IdTokens(self.settings.base_url, self.fhir_base, self.key("id-token"), self.clock)
 
     @cached_property
     def client_rate(self) -> RequestRate:

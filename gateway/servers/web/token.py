@@ -117,7 +117,10 @@ def _told(issued: IssuedToken) -> dict[str, Any]:
         "expires_in": issued.seconds,
         "scope": " ".join(issued.scopes),
     }
-    return body | ({"refresh_token": issued.refresh} if issued.refresh else {})
+    body |= {"refresh_token": issued.refresh} if issued.refresh else {}
+    body |= {"patient": issued.patient, "need_patient_banner": True} if issued.patient else {}
+    body |= {"fhirContext": [{"reference": f"DiagnosticReport/{issued.report}"}]} if issued.report else {}
+    return body | ({"id_token": issued.id_token} if issued.id_token else {})
 
 
 def _state(grant: Grant, issuer: str) -> dict[str, Any]:
@@ -132,6 +135,7 @@ def _state(grant: Grant, issuer: str) -> dict[str, Any]:
     }
     told |= {"token_type": "Bearer"} if grant.kind == "token" else {}
     told |= {"username": grant.person} if grant.person else {}
+    told |= {"patient": grant.asked["patient"]} if "patient" in grant.asked else {}
     return told | ({"cnf": {"x5t#S256": grant.certificate}} if grant.certificate else {})
 
 

@@ -167,6 +167,8 @@ def test_nothing_goes_to_an_address_that_is_not_registered(place: Place, physici
         ({"scope": "system/Device.rs"}, "invalid_scope"),
         ({"scope": "user/Device.rs?x=y"}, "invalid_scope"),
         ({"scope": "patient/*.rs"}, "invalid_scope"),
+        ({"scope": "user/*.rs patient/*.rs"}, "invalid_scope"),
+        ({"nonce": "n" * 300}, "invalid_request"),
     ],
 )
 def test_requests_that_cannot_be(place: Place, physician: Person, changes: dict[str, str], error: str) -> None:
@@ -256,3 +258,35 @@ def test_what_a_person_asks_later_is_that_persons(place: Place, physician: Perso
         assert hers.get(output["url"]).status_code == 404
         searched = place.hospital.events("fhir:search")[0]
         assert (searched.actor, searched.details["client"]) == ("person:a-physician", "viewer")
+
+
+@pytest.mark.parametrize("how", ["revoked", "role", "gone"])
+def test_what_a_person_asked_ends_with_what_he_granted(place: Place, how: str) -> None:
+    """A search that waits is not carried out once the sign-in was revoked, the role taken, or the person has gone."""
+    from sqlalchemy import update
+
+    from gateway.storage.tables import person
+
+    place.hospital.add_person(f"asker-{how}", "physician")
+    with place.http() as browser, client(place) as app:
+        verifier = generate_token(64)
+        back = Person(browser, f"asker-{how}").agree(asked(place, app, verifier, "user/Device.rs offline_access")[0])
+        given = app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
+        kicked = app.get(f"{place.fhir}/Device", headers={"Prefer": "respond-async"})
+        assert kicked.status_code == 202
+        job_id = kicked.headers["content-location"].rpartition("/")[2]
+        if how == "revoked":
+            app.revoke_token(f"{place.base}/auth/revoke", token=given["refresh_token"])
+        else:
+            changes = {"role": "auditor"} if how == "role" else {"active": False}
+            with place.hospital.database.begin("test") as unit:
+                unit._transaction.execute(update(person).where(person.c.name == f"asker-{how}").values(changes))
+                unit.commit()
+        before = len(place.hospital.events("fhir:search"))
+        while wiring.run_jobs(place.hospital.settings, place.hospital.database)():
+            pass
+        with place.hospital.database.read() as unit:
+            files = unit.bulk_jobs.files(job_id)
+        assert [(one.role, one.type) for one in files] == [("error", "OperationOutcome")]
+        assert len(place.hospital.events("fhir:search")) == before
+        assert place.hospital.events("bulk:fail")[0].details["reason"] == "grant"

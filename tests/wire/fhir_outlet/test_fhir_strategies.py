@@ -27,6 +27,7 @@ from harness.strict_ehr import (
     oracle_takes_cardiology_and_pathology,
     serving_strictly,
 )
+from unit.gateway.formats.fhir.write_record_golden import document as record_document
 
 from gateway.config import DestinationSettings
 from gateway.domain.errors import Conflict, GatewayError, Invalid, Unavailable, Unsupported
@@ -131,6 +132,26 @@ def test_an_ehr_without_transactions_gets_a_report_of_its_own() -> None:
     (report,) = ehr.all("DiagnosticReport")
     assert (report["status"], len(ehr.all("Observation")), len(ehr.all("Patient"))) == ("final", 1, 1)
     assert report["performer"][0]["type"] == "Organization"
+
+
+def test_results_about_genes_name_each_other_in_the_ehr() -> None:
+    """Implication, phenotype and genotype arrive with literal references, as often as they are sent."""
+    base = record_document()
+    told = dataclasses.replace(base.version.content, findings=base.version.content.findings[1:2])
+    ehr = known({**EPIC, "create": f"{EPIC['create']} DiagnosticReport"})
+    sent = dataclasses.replace(base, version=dataclasses.replace(base.version, content=told))
+    assert [each.split(":")[0] for each in send(ehr, sent, sent)] == ["dr-create"] * 2
+    (report,) = ehr.all("DiagnosticReport")
+    assert [one["reference"] for one in report["result"]] == [
+        f"Observation/{one['id']}" for one in ehr.all("Observation")
+    ]
+    _, genotype, phenotype, implication = ehr.all("Observation")
+    assert [one["reference"] for one in implication["derivedFrom"]] == [
+        f"Observation/{genotype['id']}",
+        f"Observation/{phenotype['id']}",
+    ]
+    assert phenotype["derivedFrom"][0] == {"reference": f"Observation/{genotype['id']}"}
+    assert "reference" not in genotype["derivedFrom"][0]  # a result of the record, which this EHR was never given
 
 
 def test_a_patient_is_created_only_where_the_ehr_lets_us() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -13,8 +15,11 @@ from wire.fhir_rest.writing import MRN, entry, observation, patient
 
 from gateway import wiring
 from gateway.domain.errors import Unavailable
-from gateway.servers.web.fhir import interactions, run_request
+from gateway.flow.bulk.run_jobs import ATTEMPTS, pause_after
+from gateway.flow.opening_quota import TooManyOpenings
+from gateway.servers.web.fhir import interactions, run_request, run_search
 from gateway.servers.web.fhir.run_request import RunRequest
+from gateway.servers.web.fhir.run_search import RunSearch
 
 NEW = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-001122334455"
 
@@ -46,6 +51,16 @@ def answer_of(ward: Ward, status: str) -> dict[str, Any]:
 
 def statuses(answer: dict[str, Any]) -> list[str]:
     return [one["response"]["status"] for one in answer["entry"]]
+
+
+def claimed_twenty_times(ward: Ward, status: str) -> None:
+    """By processes that died of it."""
+    for _ in range(20):
+        with ward.ehr.hospital.database.begin("test") as unit:
+            job = unit.bulk_jobs.get(status.rpartition("/")[2])
+            assert job is not None
+            assert unit.bulk_jobs.claim(job, job.created_at) is not None
+            unit.commit()
 
 
 def how_many(ward: Ward, number: str) -> int:
@@ -84,7 +99,7 @@ def test_a_batch_answers_each_entry(ward: Ward) -> None:
 
 @pytest.mark.parametrize("by_post", [False, True])
 def test_a_search_is_carried_out_later(ward: Ward, by_post: bool) -> None:
-    """Its answer is the searchset of the moment at which it is carried out, whose next link works."""
+    """Its answer is the whole result at the moment at which it is carried out, each page a searchset without a link."""
     for number in range(3):
         ward.ehr.create(patient(f"many-{number}", name=[{"family": "Waitsforit"}]))
     if by_post:
@@ -95,11 +110,158 @@ def test_a_search_is_carried_out_later(ward: Ward, by_post: bool) -> None:
     else:
         status = ward.begin("Patient?family:exact=Waitsforit&_count=2&_total=accurate")
     late = ward.ehr.create(patient("late", name=[{"family": "Waitsforit"}]))["id"]
-    answer = answer_of(ward, status)
-    assert answer["type"] == "searchset"
-    assert answer["entry"][0]["resource"]["id"] == late
-    links = {one["relation"]: one["url"] for one in answer["link"]}
-    assert len(ward.ehr.send("GET", ward.local(links["next"])).json()["entry"]) == 2
+    manifest = ward.manifest(status)
+    pages = [page for file in manifest["output"] for page in ward.lines(file)]
+    assert {page["type"] for page in pages} == {"searchset"}
+    assert pages[0]["entry"][0]["resource"]["id"] == late
+    assert [link["relation"] for page in pages for link in page["link"]] == ["self"] * len(pages)
+    found = [one["resource"]["id"] for page in pages for one in page["entry"]]
+    total = ward.ehr.send("GET", "Patient?family:exact=Waitsforit&_summary=count").json()["total"]
+    assert (len(found), len(set(found)), pages[0]["total"]) == (total, total, total)
+
+
+def test_a_large_result_comes_in_several_files(ward: Ward) -> None:
+    """Files are bounded, matches are counted as they come, and a run that was cut off goes on behind its last file."""
+    for number in range(5):
+        ward.ehr.create(patient(f"filed-{number}", name=[{"family": "Inmanyfiles"}]))
+    status = ward.begin("Patient?family:exact=Inmanyfiles&_count=2")
+    filed, done = RunSearch._filed, []
+
+    class PowerCut(BaseException):
+        pass
+
+    def dying(self: RunSearch, *asked: Any) -> Any:
+        if len(done) == 1:
+            done.append("cut")
+            raise PowerCut
+        done.append("filed")
+        return filed(self, *asked)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_search, "MOST_LINES", 1)
+        patched.setattr(RunSearch, "_filed", dying)
+        with pytest.raises(PowerCut):
+            ward.jobs()
+        assert ward.ehr.send("GET", status).headers["x-progress"] == "2 matches"
+        ward.lease_runs_out(status)
+        manifest = ward.manifest(status)
+    assert [file["count"] for file in manifest["output"]] == [1, 1, 1]
+    found = [one["resource"]["id"] for file in manifest["output"] for one in ward.lines(file)[0]["entry"]]
+    assert (len(found), len(set(found))) == (5, 5)
+
+
+def test_a_result_has_an_end(ward: Ward) -> None:
+    """Behind the most matches that are given nothing follows, and the manifest says so."""
+    for number in range(3):
+        ward.ehr.create(patient(f"endless-{number}", name=[{"family": "Endless"}]))
+    status = ward.begin("Patient?family:exact=Endless&_count=1")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_search, "MOST_FOUND", 2)
+        manifest = ward.manifest(status)
+    assert sum(len(page["entry"]) for file in manifest["output"] for page in ward.lines(file)) == 2
+    (outcome,) = ward.lines(manifest["error"][0])
+    assert outcome["issue"][0]["code"] == "too-costly"
+
+
+def test_the_trail_is_searched_later_too(ward: Ward) -> None:
+    """All pages of AuditEvents, as of the beginning."""
+    ward.ehr.hospital.add_client("officer-later", "system/AuditEvent.rs")
+    with httpx.Client(base_url=ward.ehr.http.base_url, auth=("officer-later", SECRET), headers=ASYNC) as officer:
+        kicked = officer.get("/fhir/AuditEvent?subtype=create&_count=3")
+        status = ward.local(kicked.headers["content-location"])
+        while ward.jobs():
+            pass
+        (file,) = officer.get(f"/fhir/{status}").json()["output"]
+        pages = [json.loads(line) for line in officer.get(f"/fhir/{ward.local(file['url'])}").text.splitlines()]
+        total = officer.get("/fhir/AuditEvent?subtype=create&_summary=count", headers={"Prefer": ""}).json()["total"]
+    assert sum(len(page["entry"]) for page in pages) == total > 3
+
+
+def test_a_used_up_quota_waits_for_the_next_hour(ward: Ward) -> None:
+    """What was found until then is kept, the next attempt comes when the quota is new, and the status says when."""
+    search, asked = interactions.search, []
+
+    def spent_at_the_second(*told: Any) -> Any:
+        asked.append(told)
+        if len(asked) == 2:
+            raise TooManyOpenings(datetime.now(UTC).replace(minute=10, second=0))
+        return search(*told)
+
+    for number in range(3):
+        ward.ehr.create(patient(f"quota-{number}", name=[{"family": "Quotarunsout"}]))
+    status = ward.begin("Patient?family:exact=Quotarunsout&_count=1")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(interactions, "search", spent_at_the_second)
+        ward.jobs()
+        waiting = ward.ehr.send("GET", status)
+        assert waiting.headers["x-progress"] == "1 matches; attempt 1 failed, the next follows"
+        assert int(waiting.headers["retry-after"]) > 2900
+        assert ward.jobs() == 0
+        ward.is_due(status)
+        manifest = ward.manifest(status)
+    assert sum(len(page["entry"]) for file in manifest["output"] for page in ward.lines(file)) == 3
+    assert len(asked) == 4
+
+
+def test_an_outage_that_stays_is_told_entry_by_entry(ward: Ward) -> None:
+    """After the last attempt what is stored is told as stored, in a transaction and in a batch; the rest is 503."""
+    outages: list[str] = []
+
+    def always_out(*_: Any) -> Any:
+        outages.append("out")
+        raise Unavailable("the disk is out")
+
+    ward.ehr.send("PUT", "Patient/known", patient("known", id="known"))
+    for kind in ("transaction", "batch"):
+        sent = new(f"stays-out-{kind}", kind)
+        sent["entry"].append(entry("GET", "Patient?_summary=count"))
+        status = ward.begin("", "POST", sent)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(interactions, "search", always_out)
+            for _ in range(ATTEMPTS - 1):
+                ward.jobs()
+                assert "next follows" in ward.ehr.send("GET", status).headers["x-progress"]
+                ward.is_due(status)
+            answer = answer_of(ward, status)
+        assert [one[:3] for one in statuses(answer)] == ["201", "201", "503"]
+        place = ward.local(answer["entry"][0]["response"]["location"])
+        assert ward.ehr.send("GET", place).json()["identifier"][0]["value"] == f"stays-out-{kind}"
+        assert how_many(ward, f"stays-out-{kind}") == 1
+    assert len(outages) == 2 * ATTEMPTS
+
+
+def test_a_job_given_up_tells_what_is_stored(ward: Ward) -> None:
+    """Held too often without an end, a transaction that was committed is told as stored, and why nothing was read."""
+
+    class PowerCut(BaseException):
+        pass
+
+    def dying(*_: object) -> None:
+        raise PowerCut
+
+    sent = new("given-up")
+    sent["entry"].append(entry("GET", "Patient?_summary=count"))
+    status = ward.begin("", "POST", sent)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RunRequest, "_filed", dying)
+        with pytest.raises(PowerCut):
+            ward.jobs()
+    claimed_twenty_times(ward, status)
+    while ward.jobs():
+        pass
+    manifest = ward.ehr.send("GET", status).json()
+    (answer,) = ward.lines(manifest["output"][0])
+    assert (answer["type"], [one[:3] for one in statuses(answer)]) == ("transaction-response", ["201", "201", "500"])
+    (outcome,) = ward.lines(manifest["error"][0])
+    assert "given up after 20 attempts" in outcome["issue"][0]["diagnostics"]
+
+
+def test_pauses_grow() -> None:
+    """10, 30, 90 and 270 seconds, and never less than the error itself asks for."""
+    out = Unavailable("out")
+    assert [pause_after(failures, out).total_seconds() for failures in range(1, ATTEMPTS)] == [10, 30, 90, 270]
+    spent = TooManyOpenings(datetime(2026, 11, 29, 10, 59, 0, tzinfo=UTC))
+    assert [pause_after(failures, spent).total_seconds() for failures in (1, 3)] == [61, 90]
 
 
 def test_what_is_wrong_with_the_whole_is_told_at_once(ward: Ward) -> None:
@@ -237,7 +399,7 @@ def test_what_a_client_has_lost_meanwhile_is_refused(ward: Ward) -> None:
     while ward.jobs():
         pass
     assert how_many(ward, "gone") == 0
-    assert hospital.events("bulk:fail")[0].details["kind"] == "request"
+    assert hospital.events("bulk:fail")[0].details == {"kind": "request", "reason": "grant"}
 
 
 def test_a_token_keeps_its_narrow_scope(ward: Ward) -> None:
@@ -288,9 +450,9 @@ def test_a_run_whose_job_was_ended_writes_nothing_more(ward: Ward) -> None:
     status = ward.begin("", "POST", new("ended", "batch"))
     course = RunRequest._course
 
-    def cancelled(self: RunRequest, job: Any, known: Any) -> Any:
+    def cancelled(self: RunRequest, *asked: Any) -> Any:
         assert ward.ehr.send("DELETE", status).status_code == 202
-        return course(self, job, known)
+        return course(self, *asked)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(RunRequest, "_course", cancelled)
@@ -301,12 +463,7 @@ def test_a_run_whose_job_was_ended_writes_nothing_more(ward: Ward) -> None:
 def test_a_job_that_nobody_survives_is_given_up(ward: Ward) -> None:
     """Held twenty times without an end, it fails with 500, says so, and is carried out by nobody any more."""
     status = ward.begin("", "POST", new("deadly"))
-    for _ in range(20):
-        with ward.ehr.hospital.database.begin("test") as unit:
-            job = unit.bulk_jobs.get(status.rpartition("/")[2])
-            assert job is not None
-            assert unit.bulk_jobs.claim(job, job.created_at) is not None
-            unit.commit()
+    claimed_twenty_times(ward, status)
     while ward.jobs():
         pass
     failed = ward.ehr.send("GET", status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,22 @@ from typing import Any
 import pytest
 from harness.studies import Planted
 from wire.fhir_rest.hospital import add_study
+from wire.fhir_rest.jobs import Kind
 from wire.fhir_rest.writing import Writer, patient, writer
+
+from gateway import wiring
+from gateway.domain.ids import ReportId
+from gateway.flow.review import Decision
+from gateway.formats.fhir.render import render
+from gateway.formats.fhir.signed_content import content_digest, content_of
+from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.privacy.signing import public_keys, verified
 
 
 @pytest.fixture(scope="module")
-def ehr(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Writer]:
-    with writer(tmp_path_factory.mktemp("orders") / "home", sqlite_template) as found:
+def ehr(tmp_path_factory: pytest.TempPathFactory, both_kinds: Kind) -> Iterator[Writer]:
+    home = tmp_path_factory.mktemp("orders") / "home"
+    with writer(home, both_kinds.template, database=both_kinds.url) as found:
         yield found
 
 
@@ -55,6 +66,80 @@ def test_the_order_of_another_patient_is_none(ehr: Writer, tmp_path: Path) -> No
     report = reported(ehr, tmp_path / "study", "MINE", "ACC-SHARED")
     assert "reference" not in report["basedOn"][0]
     assert report["basedOn"][0]["identifier"]["value"] == "ACC-SHARED"
+
+
+def filed(ehr: Writer, report: dict[str, Any]) -> dict[str, Any]:
+    """The report as it stands once everything that waits is filed."""
+    wiring.file_reports(ehr.hospital.settings, ehr.hospital.database)()
+    found: dict[str, Any] = ehr.send("GET", f"DiagnosticReport/{report['id']}").json()
+    return found
+
+
+def test_an_order_that_comes_later_is_found(ehr: Writer, tmp_path: Path) -> None:
+    """The report gets one version with the same words that refers to the order, and only what was not known links."""
+    subject = registered(ehr, "LATE")
+    report = reported(ehr, tmp_path / "study", "LATE", "ACC-LATE")
+    assert "reference" not in report["basedOn"][0]
+    mine = order(ehr, subject, "ACC-LATE")
+    linked = filed(ehr, report)
+    assert linked["basedOn"][0]["reference"] == mine
+    assert int(linked["meta"]["versionId"]) == int(report["meta"]["versionId"]) + 1
+    assert (linked["status"], linked["conclusion"]) == (report["status"], report["conclusion"])
+    (entry,) = ehr.send("GET", f"DiagnosticReport?based-on={mine}").json()["entry"]
+    assert entry["resource"]["id"] == report["id"]
+    (told,) = ehr.hospital.events("report:link")
+    assert told.subject_id == report["id"]
+    ehr.send("PUT", mine, ehr.send("GET", mine).json() | {"status": "completed"})
+    assert filed(ehr, report)["meta"]["versionId"] == linked["meta"]["versionId"]
+
+
+def test_a_late_order_of_somebody_else_changes_nothing(ehr: Writer, tmp_path: Path) -> None:
+    """The number alone is no proof: in another patient's record it leads to no version."""
+    registered(ehr, "LATE-MINE")
+    report = reported(ehr, tmp_path / "study", "LATE-MINE", "ACC-OTHERS")
+    order(ehr, registered(ehr, "LATE-OTHER"), "ACC-OTHERS")
+    assert filed(ehr, report)["meta"]["versionId"] == report["meta"]["versionId"]
+
+
+def test_a_signature_holds_over_the_linked_version(ehr: Writer, tmp_path: Path) -> None:
+    """A signed report that is linked keeps status and signature: verified again over what is stored."""
+    subject = registered(ehr, "SIGNED")
+    report = reported(ehr, tmp_path / "study", "SIGNED", "ACC-SIGNED")
+    hospital = ehr.hospital
+    hospital.add_person("late-signer", "physician")
+    with hospital.database.read() as unit:
+        person = unit.access.person("late-signer")
+    assert person is not None
+    assert hospital.services.review is not None
+    version = int(report["meta"]["versionId"])
+    hospital.services.review(ReportId(report["id"]), person, Decision("accept", version))
+    signed = filed(ehr, report)
+    mine = order(ehr, subject, "ACC-SIGNED")
+    linked = filed(ehr, report)
+    assert (signed["status"], linked["status"]) == ("final", "final")
+    assert linked["basedOn"][0]["reference"] == mine
+    assert int(linked["meta"]["versionId"]) == version + 2
+    found = ehr.send("GET", f"Provenance?target=DiagnosticReport/{report['id']}").json()["entry"]
+    (signature,) = [one["resource"]["signature"][0] for one in found if "signature" in one["resource"]]
+    claims = verified(
+        base64.b64decode(signature["data"]).decode(), public_keys(wiring.all_keys(hospital.settings).keys)
+    )
+    assert claims["content_sha256"] == digest_of(ehr, linked) == digest_of(ehr, signed)
+    verify = wiring.verify_reviews(hospital.settings, hospital.database)
+    assert [each.problem for each in verify(ReportId(report["id"]), "test")] == [""]
+
+
+def digest_of(ehr: Writer, report: dict[str, Any]) -> str:
+    """Of the signed content, made again from the stored report and answers, and the Patient of the images."""
+    services = ehr.hospital.services
+    version = f"DiagnosticReport/{report['id']}/_history/{report['meta']['versionId']}"
+    stored = parse_json(ehr.send("GET", version).content)  # decimals as they are written
+    results = [parse_json(ehr.send("GET", one["reference"]).content) for one in report["result"]]
+    with ehr.hospital.database.begin("test") as unit:
+        head = unit.reports.get(ReportId(report["id"]))
+        document = services.reports.open(unit, head, purpose="delivery", actor="test")
+    (subject,) = render(document, services.fhir_base, "").of_type("Patient")
+    return content_digest(content_of(stored, subject, results))
 
 
 def test_of_two_orders_none_is_chosen(ehr: Writer, tmp_path: Path) -> None:

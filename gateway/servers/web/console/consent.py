@@ -14,12 +14,16 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.domain.access import Person
 from gateway.domain.errors import GatewayError, Invalid, Missing
-from gateway.flow.authorize_app import AppRequest, RequestRefused
+from gateway.flow.authorize_app import AppRequest, ChosenPatient, RequestRefused
+from gateway.flow.scopes import needs_patient
 from gateway.servers.web.body import field, query_fields, read_form
 from gateway.servers.web.client_credentials import address_of
+from gateway.servers.web.console.choose_patient import chosen_patient, find_patients, shown_patient
+from gateway.servers.web.console.launch import launched
 from gateway.servers.web.console.login import APP_COOKIE, CONSENT_PATH
 from gateway.servers.web.console.page import POLICY, SESSION_COOKIE, Pages, View
 from gateway.servers.web.console.sealed_cookie import SealedCookie
+from gateway.servers.web.fhir.own_practitioner import keep_practitioner
 from gateway.servers.web.request_log import name_request
 
 _SECONDS = 600
@@ -49,7 +53,9 @@ class Consent:
         client = self._services.apps.app(told.get("client_id", ""), redirect)
         name_request(request, "console.authorize", f"client:{client.name}")
         try:
-            self._services.apps.checked(client, redirect, told)
+            asked = self._services.apps.checked(client, redirect, told)
+            if asked.launch:
+                self._launched(asked)
         except RequestRefused as error:
             return _to_app(redirect, told.get("state", ""), self._services.settings.base_url, error=error.code)
         answer = self._pages.html("onward.html", request, {"address": CONSENT_PATH})
@@ -71,6 +77,7 @@ class Consent:
         name_request(request, "console.consent")
         try:
             fields = await read_form(request, _MAX_FORM)
+            number, said = field(fields, "number") or "", field(fields, "answer")
             person = await self._services.threads.work(self._pages.who, request)
             if person is None:
                 return RedirectResponse("/console/login", 303)
@@ -79,20 +86,46 @@ class Consent:
             session = request.cookies.get(SESSION_COOKIE, "")
             if not self._pages.forms.fits(_form(asked), session, field(fields, "token") or ""):
                 return await self._services.threads.work(self._page, request, person, asked)
-            answer = await self._services.threads.sign_in(
-                self._decided, request, person, asked, field(fields, "answer")
-            )
+            chosen = field(fields, "patient") or ""
+            if said == "find" or (said == "allow" and not chosen and self._picks(asked, person)):
+                return await self._services.threads.work(self._page, request, person, asked, number)
+            answer = await self._services.threads.sign_in(self._decided, request, person, asked, said, chosen)
         except GatewayError as error:
             return self._pages.failed(request, error)
         self._cookie.drop(answer)
         return answer
 
-    def _decided(self, request: Request, person: Person, asked: AppRequest, said: str | None) -> Response:
+    def _picks(self, asked: AppRequest, person: Person) -> bool:
+        """Whether the person is to choose a patient: not where the app was launched about one."""
+        try:
+            return not asked.launch and needs_patient(self._services.apps.scopes(asked, person))
+        except RequestRefused:
+            return False
+
+    def _launched(self, asked: AppRequest, person: Person | None = None) -> ChosenPatient:
+        """RequestRefused where the launch is not ours, not this app's, too old, or another person's."""
+        try:
+            found = launched(self._services, asked.client.name, asked.launch)
+        except Invalid as error:
+            raise RequestRefused("invalid_request", str(error)) from None
+        if person is not None and found.person != person.name:
+            raise RequestRefused("access_denied", "somebody else has launched this app")
+        return found.patient
+
+    def _patient(self, asked: AppRequest, person: Person, chosen: str) -> ChosenPatient | None:
+        if asked.launch:
+            return self._launched(asked, person)
+        return chosen_patient(self._services, chosen) if self._picks(asked, person) else None
+
+    def _decided(self, request: Request, person: Person, asked: AppRequest, said: str | None, chosen: str) -> Response:
         issuer = self._services.settings.base_url
         if said != "allow":
             return _to_app(asked.redirect, asked.state, issuer, error="access_denied")
         try:
-            code = self._services.apps.consent(asked, person, address_of(request))
+            patient = self._patient(asked, person, chosen)
+            if "fhirUser" in self._services.apps.scopes(asked, person) and person.role == "physician":
+                keep_practitioner(self._services, person)
+            code = self._services.apps.consent(asked, person, address_of(request), patient)
         except RequestRefused as error:
             return _to_app(asked.redirect, asked.state, issuer, error=error.code)
         return _to_app(asked.redirect, asked.state, issuer, code=code)
@@ -106,17 +139,23 @@ class Consent:
         apps = self._services.apps
         return apps.checked(apps.app(told.get("client_id", ""), redirect), redirect, told)
 
-    def _page(self, request: Request, person: Person, asked: AppRequest) -> Response:
+    def _page(self, request: Request, person: Person, asked: AppRequest, number: str = "") -> Response:
         try:
             scopes = self._services.apps.scopes(asked, person)
+            about = self._launched(asked, person) if asked.launch else None
         except RequestRefused as error:
             return _to_app(asked.redirect, asked.state, self._services.settings.base_url, error=error.code)
+        picks = self._picks(asked, person)
         target = urlsplit(asked.redirect)
         source = f"{target.scheme}://{target.netloc}" if target.netloc else f"{target.scheme}:"
         data = {
             "app": asked.client.name,
             "place": source,
             "scopes": scopes,
+            "picks": picks,
+            "number": number,
+            "patients": find_patients(self._services, person, number) if picks else [],
+            "about": shown_patient(self._services, person, about.id) if about else None,
             "token": self._pages.forms.token(_form(asked), request.cookies.get(SESSION_COOKIE, "")),
         }
         view = View("consent.html", "consent", data)
@@ -127,7 +166,7 @@ class Consent:
 
 def _form(asked: AppRequest) -> str:
     """The form's name holds what was shown, so that an answer counts for nothing else."""
-    return "\x00".join(("consent", asked.client.id, asked.redirect, asked.scope, asked.challenge))
+    return "\x00".join(("consent", asked.client.id, asked.redirect, asked.scope, asked.challenge, asked.nonce))
 
 
 def _once(fields: tuple[tuple[str, str], ...]) -> dict[str, str]:
@@ -135,7 +174,7 @@ def _once(fields: tuple[tuple[str, str], ...]) -> dict[str, str]:
     told = dict(fields)
     if len(told) != len(fields) or len(told.get("state", "")) > _LONGEST_STATE:
         raise Invalid("a parameter is repeated or too long")
-    known = ("response_type", "client_id", "redirect_uri", "scope", "state", "aud")
+    known = ("response_type", "client_id", "redirect_uri", "scope", "state", "aud", "nonce", "launch")
     return {name: told[name] for name in (*known, "code_challenge", "code_challenge_method") if name in told}
 
 

@@ -19,6 +19,7 @@ from gateway.servers.web.console.held import held
 from gateway.servers.web.console.held_decision import HeldDecision
 from gateway.servers.web.console.held_object import held_object, held_picture
 from gateway.servers.web.console.identity import IdentityPage
+from gateway.servers.web.console.launch import Launch
 from gateway.servers.web.console.login import CONSENT_PATH, SignIn
 from gateway.servers.web.console.models import models
 from gateway.servers.web.console.page import PAGE_HEADERS, Pages, Picture, Visit
@@ -53,6 +54,7 @@ def console_routes(services: WebServices) -> list[Route | Mount]:
         Route("/console/reports", pages.endpoint("reports", reports)),
         Route("/console/reports/{report}", pages.endpoint("report", report), methods=["GET"]),
         Route("/console/reports/{report}", ReportDecision(pages).decide, methods=["POST"]),
+        Route("/console/launch/{report}/{app}", Launch(pages).go, methods=["GET"]),
         Route("/console/held", pages.endpoint("held", held)),
         Route("/console/held/{instance}", pages.endpoint("held-object", held_object), methods=["GET"]),
         Route("/console/held/{instance}", HeldDecision(pages).decide, methods=["POST"]),

@@ -90,13 +90,23 @@ def person_name(value: str) -> str:
 _LETTERS = {"c": "create", "r": "read", "u": "change", "d": "delete", "s": "search"}
 
 
+_SIGN_IN = {
+    "offline_access": "go on for a working day without asking you again",
+    "openid": "know that it is you who has signed in",
+    "fhirUser": "know your name and qualification",
+    "launch": "know which report you have open, and about whom it is",
+    "launch/patient": "know which patient it is about",
+}
+
+
 def scope_words(scope: str) -> str:
     """A SMART scope in words."""
-    if scope == "offline_access":
-        return "go on for a working day without asking you again"
+    if scope in _SIGN_IN:
+        return _SIGN_IN[scope]
     kind, letters = of_scope(scope)
     verbs = ", ".join(word for letter, word in _LETTERS.items() if letter in letters)
-    return f"{verbs}: {'everything but the audit trail' if kind == '*' else kind}"
+    whose = " of the one patient" if scope.startswith("patient/") else ""
+    return f"{verbs}: {'everything but the audit trail' if kind == '*' else kind}{whose}"
 
 
 FILTERS: dict[str, Callable[..., str]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ import msgspec
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Category, Fault, GatewayError, Invalid
+from gateway.flow.bulk.lease import GrantEnded, JobEnded
 from gateway.flow.record.asked import Resource, Written
 from gateway.formats.fhir.element import element, encode, instant
 from gateway.formats.fhir.wire.issue import refused
@@ -30,6 +32,7 @@ from gateway.servers.web.fhir.resource_body import checked, parsed
 from gateway.servers.web.fhir.written import told
 from gateway.servers.web.services import WebServices
 
+log = logging.getLogger(__name__)
 Find = Callable[[str, str], Interaction]
 """The interaction behind an address shape and a method; Refusal (405) where there is none."""
 Said = Resource | msgspec.Raw
@@ -41,7 +44,7 @@ _HEADERS: Final = {
     "ifNoneExist": "if-none-exist",
     "ifModifiedSince": "if-modified-since",
 }
-_LATER: Final = frozenset({Category.UNAVAILABLE, Category.BUSY})
+_LATER: Final = frozenset({Category.UNAVAILABLE, Category.BUSY, Category.FAULT})
 """Of a Bundle that is carried out later, no answer: it is tried again, what is written already being kept."""
 _REASONS: Final = {200: "OK", 201: "Created", 204: "No Content", 304: "Not Modified"}
 
@@ -60,14 +63,17 @@ class Course:
     """A Bundle that is carried out later, perhaps after a run that was cut off.
 
     `known` is what became of the entries that are written already; `keep` takes what becomes of others into the
-    transaction that writes them; `go_on` is called between entries and ends the run by an error. `fits` counts the
-    bytes of an entry, and says whether the answer holds as many.
+    transaction that writes them, and `stored` reads it back. `go_on` is called before each entry, gives who asks as
+    far as he still may, and ends the run by an error. `fits` counts the bytes of an entry, and says whether the
+    answer holds as many. In the last attempt an outage is the answer to the entry that met it.
     """
 
     known: Mapping[int, Said]
     keep: Callable[[UnitOfWork, Mapping[int, Said]], None]
-    go_on: Callable[[], None]
+    stored: Callable[[], Mapping[int, Said]]
+    go_on: Callable[[], Client]
     fits: Callable[[int], bool]
+    is_last: bool
 
 
 def bundle(
@@ -132,8 +138,7 @@ def _read(services: WebServices, client: Client, entries: Sequence[Entry], cours
     said: dict[int, Said] = {}
     for place, one in enumerate(entries):
         if one.interaction.asked is None:
-            if course is not None:
-                course.go_on()
+            client = client if course is None else course.go_on()
             said[place] = _bounded(_alone(services, client, one, course), course, one)
     return said
 
@@ -160,14 +165,31 @@ def _batch(
             said[place] = _alone(services, client, asked[place], None)
         else:
             one = asked[place]
-            found = course.known.get(place) or _within(services, client, one, place, course)
+            found = course.known.get(place) or _within(services, one, place, course)
             said[place] = _bounded(found, course, one)
+    if course is not None and course.is_last:  # an outage may have hidden that an entry was committed
+        said |= {place: _bounded(one, course, asked[place]) for place, one in _hidden(said, course).items()}
     return _response(said, "batch-response")
 
 
-def _within(services: WebServices, client: Client, entry: Entry, place: int, course: Course) -> Resource:
+def _hidden(said: Mapping[int, Said], course: Course) -> dict[int, Said]:
+    """What is stored of entries that are said to have failed."""
+    failed = [place for place, one in said.items() if isinstance(one, dict) and one["response"]["status"][0] == "5"]
+    stored = course.stored() if failed else {}
+    return {place: stored[place] for place in failed if place in stored}
+
+
+def so_far(services: WebServices, request: FhirRequest, known: Mapping[int, Said], error: GatewayError) -> Answer:
+    """The answer to a Bundle that goes no further: what is stored, and of every other entry why it is not."""
+    sent, entries = asked_bundle(services, request)
+    refusal = exchange.refused(error)
+    left = {"response": {"status": _status(refusal.status), "outcome": refusal.resource}}
+    return _response({place: known.get(place, left) for place in range(len(entries))}, f"{sent['type']}-response")
+
+
+def _within(services: WebServices, entry: Entry, place: int, course: Course) -> Resource:
     """The same where the answer to a write is kept with the write itself."""
-    course.go_on()
+    client = course.go_on()
     if entry.interaction.commits:
         text = f"${entry.interaction.name} is not answered later: ask for it by itself"
         return _failed(refused("not-supported", text, entry.request.place), course)
@@ -218,8 +240,13 @@ def _answered(answer: Answer) -> Resource:
 
 
 def _failed(error: GatewayError, course: Course | None) -> Resource:
-    if isinstance(error, Fault) or (course is not None and error.category in _LATER):
+    """An entry that failed; raised where the whole run ends by it, or is tried again."""
+    if isinstance(error, JobEnded | GrantEnded):
         raise error
+    if course is not None and not course.is_last and error.category in _LATER:
+        raise error
+    if isinstance(error, Fault):
+        log.error("fhir.fault", exc_info=error)
     answer = exchange.refused(error)
     return {"response": {"status": _status(answer.status), "outcome": answer.resource}}
 

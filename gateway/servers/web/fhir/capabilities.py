@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from gateway.flow.client_assertion import ALGORITHMS
+from gateway.flow.id_token import ALGORITHM
+from gateway.flow.scopes import SIGN_IN
 from gateway.formats.fhir.capability import Capabilities, capability_statement
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource
 from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_definition
@@ -71,6 +73,7 @@ def smart_configuration(services: WebServices) -> Resource:
     return {
         "issuer": settings.base_url,
         "authorization_endpoint": f"{settings.base_url}/console/authorize",
+        "jwks_uri": f"{settings.base_url}/auth/jwks",
         "token_endpoint": f"{settings.base_url}/auth/token",
         "token_endpoint_auth_methods_supported": methods + (["tls_client_auth"] if settings.web.tls_client_ca else []),
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
@@ -80,17 +83,35 @@ def smart_configuration(services: WebServices) -> Resource:
         "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token"],
         "response_types_supported": ["code"],
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": [*_scopes(), "offline_access"],
+        "scopes_supported": [*_scopes(), "patient/*.rs", *SIGN_IN],
         "capabilities": [
+            "launch-ehr",
             "launch-standalone",
+            "context-ehr-patient",
+            "context-standalone-patient",
+            "sso-openid-connect",
             "client-public",
             "client-confidential-symmetric",
             "client-confidential-asymmetric",
             "permission-offline",
+            "permission-patient",
             "permission-user",
             "permission-v1",
             "permission-v2",
         ],
+    }
+
+
+def openid_configuration(services: WebServices) -> Resource:
+    """The same for who asks as OpenID Connect Discovery 1.0, 4 has it."""
+    smart = smart_configuration(services)
+    shared = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "scopes_supported")
+    also = ("response_types_supported", "grant_types_supported", "code_challenge_methods_supported")
+    return {name: smart[name] for name in (*shared, *also)} | {
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "claims_supported": ["iss", "sub", "aud", "iat", "exp", "nonce", "fhirUser"],
+        "token_endpoint_auth_methods_supported": [*smart["token_endpoint_auth_methods_supported"], "none"],
     }
 
 

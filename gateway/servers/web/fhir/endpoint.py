@@ -37,7 +37,10 @@ _MAX_FORM_BYTES = 64 * 1024  # four times a query: what is too long for GET is w
 _COMMIT_SECONDS = 60.0
 PREFIX = "/fhir"
 BODIES = 64  # requests whose bodies are in memory at one time
-_SENT = frozenset({"if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type"})
+_SENT = {
+    name.encode(): name
+    for name in ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type")
+}
 _OPEN = {
     "metadata": "capabilities",
     ".well-known": "smart-configuration",
@@ -51,7 +54,7 @@ class FhirEndpoint:
 
     def __init__(self, services: WebServices) -> None:
         self._services = services
-        self._reads = GroupReads(services.database, services.commits)
+        self._reads = GroupReads(services.database, "web", _COMMIT_SECONDS)
         self._bodies = asyncio.Semaphore(BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,29 +93,23 @@ class FhirEndpoint:
             if interaction.read_in is not None:
                 if client is None:
                     client = await threads.work(authenticate, self._services, request)
+                xml = wants_xml(request, asked.fields)  # 406 before anything is done
                 answer = await self._read(request, interaction, asked, client)
             else:
                 run = threads.bundle if address.shape == "[base]" else threads.work
                 answer = await self._settled(await run(self._run, request, interaction, asked, client))
-            if interaction.name != JOB_FILE and wants_xml(request, asked.fields):
+                xml = interaction.name != JOB_FILE and wants_xml(request, asked.fields)
+            if xml:
                 return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
         return answer.response(head=request.method == "HEAD")
 
     async def _read(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client) -> Answer:
         """One resource, together with what others read at this moment."""
         name_request(request, f"fhir.{interaction.name} {asked.kind}", f"client:{client.name}")
-        wants_xml(request, asked.fields)  # 406 before anything is done
         services = self._services
-        try:
-            outcome, committed = await self._reads.read(
-                lambda unit: interaction.perform_in(services, client, asked, unit), _COMMIT_SECONDS
-            )
-        except TimeoutError:
-            raise Unavailable("the database has not answered in time") from None
-        if isinstance(outcome, Pending):
-            said = outcome.then(committed)
-            return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
-        return outcome
+        about = (asked.kind, asked.id) if interaction.name == "read" else None
+        said = await self._reads.read(lambda unit: interaction.perform_in(services, client, asked, unit), about)
+        return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
 
     def _run(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client | None) -> Outcome:
         """In a thread: who asks, may he, and the interaction itself."""
@@ -177,7 +174,8 @@ class FhirEndpoint:
 
 def _sent(request: Request) -> dict[str, str]:
     """The headers that interactions look at; of one that is repeated, the first."""
-    return {name: value for name, value in reversed(request.headers.items()) if name in _SENT}
+    headers = reversed(request.scope["headers"])
+    return {_SENT[name]: value.decode("latin-1") for name, value in headers if name in _SENT}
 
 
 def _prefers_xml(request: Request) -> bool:

@@ -21,6 +21,7 @@ from gateway.formats.fhir.element import Resource, element
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
+from gateway.servers.web.fhir.confine import is_visible, see
 from gateway.servers.web.fhir.date_range import parse
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
@@ -59,6 +60,7 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
         patient = unit.resources.find("Patient", request.id)
         if patient is None:
             raise Missing("no such resource")
+        see(services, client, patient)
         if patient.is_deleted:
             raise Deleted("this resource is deleted")
         found = _found(unit, client, patient.owner, asked)
@@ -116,7 +118,8 @@ def _beside(
     names = sorted({name for body in bodies for name in _names(services, body)} - own)
     house = services.record.opened.vault.house().pseudonym
     found = unit.resources.named([name for name in names if permits(client.scopes, name[0], "r")])
-    return [one for one in found.values() if one.owner == house and not one.is_deleted]
+    beside = [one for one in found.values() if one.owner == house and not one.is_deleted]
+    return [one for one in beside if is_visible(services, client, one)]
 
 
 def _names(services: WebServices, body: bytes) -> Iterator[tuple[str, str]]:

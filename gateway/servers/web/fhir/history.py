@@ -12,6 +12,7 @@ from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.servers.web.body import Fields, field
+from gateway.servers.web.fhir.confine import record_of, see
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
@@ -51,6 +52,8 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
         )
         if request.id and not found and unit.resources.find(request.kind, request.id) is None:
             raise Missing("no such resource")
+        for one in found if record_of(client) is not None else ():
+            see(services, client, one)
         page = [one for one in found[: asked.count] if _may_see(client, one, request.kind)]
         shown = [one for one in page if not one.is_deleted]
         bodies = services.record.opened(unit, shown, "read", actor_of(client))

@@ -11,6 +11,7 @@ from gateway.flow.record.asked import Asked
 from gateway.flow.scopes import Permission
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.authorize import authorize
+from gateway.servers.web.fhir.confine import allow_reading
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
 from gateway.servers.web.fhir.pending import Also, Outcome, refusal, writing
@@ -79,6 +80,7 @@ class Interaction:
 
     def allow(self, client: Client, request: FhirRequest) -> None:
         """Forbidden (403) where no scope covers it; Refusal (405) for what only the gateway writes."""
+        allow_reading(client, self.name)
         if self.asked is not None and request.kind in OURS_ALONE:
             reason = f"{request.kind} is written by the gateway alone"
             raise Refusal(405, "not-supported", reason, headers={"Allow": "GET, HEAD, OPTIONS"})

@@ -8,6 +8,7 @@ from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir import bulk, job
 from gateway.servers.web.fhir.audit_events import read_audit_event, read_audit_event_in, search_audit_events
 from gateway.servers.web.fhir.bundle import bundle
+from gateway.servers.web.fhir.confine import record_of
 from gateway.servers.web.fhir.create import create
 from gateway.servers.web.fhir.delete import delete
 from gateway.servers.web.fhir.everything import everything
@@ -49,7 +50,8 @@ def _read(services: WebServices, client: Client, request: FhirRequest) -> Outcom
 
 
 def _search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
-    if prefers_async(request):
+    """For one patient there is so little to find that it is answered at once."""
+    if prefers_async(request) and record_of(client) is None:
         return search_later(services, client, request)
     return _search_now(services, client, request)
 

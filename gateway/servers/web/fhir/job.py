@@ -5,37 +5,44 @@ What is begun here is a durable row; the sweeper does the work. A job is visible
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
-from email.utils import format_datetime
 from typing import Final
 
-from gateway.domain.access import Client
+import msgspec
+
+from gateway.domain.access import Caller, Client
 from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
-from gateway.domain.errors import Forbidden, Missing
+from gateway.domain.errors import Forbidden, GatewayError, Missing
 from gateway.domain.ids import new_id
-from gateway.flow.bulk.asked import AskedExport, AskedJob, asked_request, sealed, url_of
+from gateway.flow.bulk.asked import AskedExport, AskedJob, asked_of, asked_request, sealed
 from gateway.flow.bulk.files import BulkFiles
 from gateway.flow.bulk.import_lines import input_file
+from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.scopes import covers, permits
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.outcome import issue
 from gateway.ports import UnitOfWork
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, person_of
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, http_date, person_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 JOB_FILE: Final = "job-file"
 NDJSON: Final = "application/fhir+ndjson"
-_COUNTED: Final[dict[BulkKind, str]] = {"export": "resources", "import": "lines", "request": "entries"}
+_COUNTED: Final[dict[BulkKind, str]] = {"export": "resources", "import": "lines"}
 _MAX_OPEN: Final = 10
 _RETRY: Final = "2"
 _NEVER: Final = timedelta(days=3650)
 
 
 def begun(services: WebServices, client: Client, kind: BulkKind, asked: AskedJob, body: bytes = b"") -> Outcome:
-    """202 with the address of the status, once the job is durable."""
+    """202 with the address of the status, once the job is durable and what it was asked with still holds."""
     files, job_id, now = _files(services), new_id(), services.clock()
+    caller = client if isinstance(client, Caller) else Caller.of(client, "", "")
+    asked = msgspec.structs.replace(
+        asked, scopes=caller.scopes, person=person_of(caller), address=caller.address, number=caller.request
+    )
     house = files.vault.house()
     job = BulkJob(
         id=job_id,
@@ -50,24 +57,28 @@ def begun(services: WebServices, client: Client, kind: BulkKind, asked: AskedJob
         lease_until=None,
         expires_at=now + _NEVER,
         error=None,
+        grant_hash=caller.grant_hash,
+        chain=caller.chain,
     )
     upload = input_file(files, job_id, 0, body) if body else None
 
-    def write(unit: UnitOfWork) -> bool:
+    def write(unit: UnitOfWork) -> GatewayError | None:
+        if not unit.access.serves(client.name, caller.grant_hash):
+            return NotAuthenticated("the access token was taken back")
         if unit.bulk_jobs.count_open(client.name) >= _MAX_OPEN:
-            return False
+            return Refusal(429, "throttled", f"a client has at most {_MAX_OPEN} jobs at a time")
         unit.bulk_jobs.add(job)
         if upload is not None:
             unit.bulk_jobs.add_file(upload)
         types_of = ",".join(asked.types) if isinstance(asked, AskedExport) else ""
         unit.audit.record("bulk:begin", job_id, actor_of(client), kind=kind, types=types_of)
-        return True
+        return None
 
-    def then(begun: bool) -> Answer:
-        if not begun:
+    def then(refusal: GatewayError | None) -> Answer:
+        if refusal is not None:
             if upload is not None:
                 files.delete(upload)
-            raise Refusal(429, "throttled", f"a client has at most {_MAX_OPEN} jobs at a time")
+            raise refusal
         return Answer(202, None, {"Content-Location": _status_url(services, job_id)})
 
     return Pending(write, then)
@@ -79,12 +90,27 @@ def job_status(services: WebServices, client: Client, request: FhirRequest) -> A
         job = _own(services, unit, client, request.id)
         files = unit.bulk_jobs.files(job.id)
     if job.state == "accepted":
-        return Answer(202, None, {"X-Progress": f"{job.step} {_COUNTED[job.kind]}", "Retry-After": _RETRY})
+        return Answer(202, None, _progress(services, job))
     if job.state == "failed":
         return Answer(500, issue("exception", f"the job has failed: {job.error or 'unknown'}"))
     return Answer(
         200, _manifest(services, job, files), {"Expires": _http_date(job), "Content-Type": "application/json"}
     )
+
+
+def _progress(services: WebServices, job: BulkJob) -> dict[str, str]:
+    """How far it is, and where an attempt has failed, when the next one comes."""
+    told = f"{job.step} {_counted(services, job)}"
+    wait = math.ceil((job.due_at - services.clock()).total_seconds())
+    if job.failures and job.lease_until is None and wait > 0:
+        return {"X-Progress": f"{told}; attempt {job.attempt} failed, the next follows", "Retry-After": str(wait)}
+    return {"X-Progress": told, "Retry-After": _RETRY}
+
+
+def _counted(services: WebServices, job: BulkJob) -> str:
+    if job.kind != "request":
+        return _COUNTED[job.kind]
+    return "entries" if asked_request(_files(services).vault.house(), job).shape == "[base]" else "matches"
 
 
 def _manifest(services: WebServices, job: BulkJob, files: list[BulkFile]) -> Resource:
@@ -99,7 +125,7 @@ def _manifest(services: WebServices, job: BulkJob, files: list[BulkFile]) -> Res
 
     return {
         "transactionTime": instant(job.created_at),
-        "request": url_of(house, job),
+        "request": asked_of(house, job).url,
         "requiresAccessToken": True,
         "output": listed("output"),
         "error": listed("error"),
@@ -142,7 +168,8 @@ def _allow(services: WebServices, client: Client, job: BulkJob, file: BulkFile) 
     """Forbidden where the scopes of now do not cover what the file holds."""
     if job.kind != "request" and not permits(client.scopes, file.type, "r"):
         raise Forbidden(f"this needs the scope system/{file.type}.r")
-    if job.kind == "request" and not covers(client.scopes, asked_request(_files(services).vault.house(), job).scopes):
+    asked = asked_of(_files(services).vault.house(), job)
+    if job.kind == "request" and not covers(client.scopes, asked.scopes or ()):
         raise Forbidden("this needs the scopes with which it was asked for")
 
 
@@ -151,7 +178,7 @@ def _own(services: WebServices, unit: UnitOfWork, client: Client, job_id: str) -
     job = unit.bulk_jobs.get(job_id)
     if job is None or job.client != client.name or job.state in ("cancelled", "expired"):
         raise Missing("no such job")
-    if job.kind == "request" and asked_request(_files(services).vault.house(), job).person != person_of(client):
+    if asked_of(_files(services).vault.house(), job).person != person_of(client):
         raise Missing("no such job")
     return job
 
@@ -165,4 +192,4 @@ def _status_url(services: WebServices, job_id: str) -> str:
 
 
 def _http_date(job: BulkJob) -> str:
-    return format_datetime(job.expires_at, usegmt=True)
+    return http_date(job.expires_at)

@@ -7,6 +7,7 @@ from gateway.domain.errors import Deleted, Missing
 from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
 from gateway.ports import UnitOfWork
+from gateway.servers.web.fhir.confine import see
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, not_modified, version_headers
 from gateway.servers.web.fhir.note_interaction import Action, note_interaction, patients_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
@@ -34,6 +35,7 @@ def shown(
 
     One row tells of both, the interaction and the opening: `fhir:read` with its `purpose`.
     """
+    see(services, client, stored)
     if stored.is_deleted:
         raise Deleted("this resource is deleted")
     known = not_modified(stored, request)

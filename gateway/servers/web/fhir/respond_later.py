@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from gateway.domain.access import Caller, Client
+from gateway.domain.access import Client
 from gateway.flow.bulk.asked import AskedRequest
 from gateway.formats.fhir.audit_search import TRAIL
 from gateway.servers.web.fhir.audit_events import asked_of_trail
 from gateway.servers.web.fhir.bundle import asked_bundle
-from gateway.servers.web.fhir.exchange import FhirRequest, person_of, without_async
+from gateway.servers.web.fhir.exchange import FhirRequest, without_async
 from gateway.servers.web.fhir.job import begun
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.search import asked_search
@@ -22,7 +22,7 @@ from gateway.servers.web.services import WebServices
 def bundle_later(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """202 for a Bundle that can be read and has no entry too many."""
     asked_bundle(services, request)
-    asked = _asked(client, request, services.fhir_base, "[base]", "POST")
+    asked = _asked(request, services.fhir_base, "[base]", "POST")
     return begun(services, client, "request", asked, request.body)
 
 
@@ -35,12 +35,11 @@ def search_later(services: WebServices, client: Client, request: FhirRequest) ->
     url = f"{services.fhir_base}/{request.kind}{'/_search' if request.by_post else ''}"
     url += f"?{urlencode(request.fields)}" if request.fields and not request.by_post else ""
     shape, method = ("[type]/_search", "POST") if request.by_post else ("[type]", "GET")
-    return begun(services, client, "request", _asked(client, request, url, shape, method))
+    return begun(services, client, "request", _asked(request, url, shape, method))
 
 
-def _asked(client: Client, request: FhirRequest, url: str, shape: str, method: str) -> AskedRequest:
+def _asked(request: FhirRequest, url: str, shape: str, method: str) -> AskedRequest:
     headers = {**request.headers, "prefer": without_async(request.headers.get("prefer", ""))}
-    caller = client if isinstance(client, Caller) else Caller.of(client, "", "")
     return AskedRequest(
         url=url,
         shape=shape,
@@ -49,8 +48,4 @@ def _asked(client: Client, request: FhirRequest, url: str, shape: str, method: s
         fields=request.fields,
         lenient=request.lenient,
         headers=headers,
-        scopes=client.scopes,
-        person=person_of(client),
-        address=caller.address,
-        number=caller.request,
     )

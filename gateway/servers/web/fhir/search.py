@@ -7,6 +7,7 @@ audit trail before the answer leaves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,6 +22,7 @@ from gateway.formats.fhir.outcome import issue
 from gateway.formats.fhir.search.query import SearchQuery, search_query
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.servers.web.body import Fields
+from gateway.servers.web.fhir.confine import is_visible, own_of
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links
@@ -40,9 +42,14 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
     with services.database.read() as unit:
         noted = NotedReading(unit)
         opened = services.record.opened
-        step = SearchResources(lambda stored: opened.unseen(noted, stored), services.fhir_base)
+        step = SearchResources(
+            lambda stored: opened.unseen(noted, stored),
+            services.fhir_base,
+            lambda stored: is_visible(services, client, stored),
+        )
+        narrowed = replace(query, criteria=(*query.criteria, *own_of(noted, client, query)))
         try:
-            page = step(noted, query, may_read=lambda kind: permits(client.scopes, kind, "r"), position=position)
+            page = step(noted, narrowed, may_read=lambda kind: permits(client.scopes, kind, "r"), position=position)
         except Unsupported as error:
             raise refused_search(error) from None
         shown = [each.stored for each in (*page.matches, *page.included)]

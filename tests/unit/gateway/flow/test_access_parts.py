@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, strategies
 
 from gateway.domain.access import Role
 from gateway.domain.errors import Fault, Forbidden, Invalid
 from gateway.flow.attempts import Attempts, Limit, TooManyAttempts
-from gateway.flow.scopes import ROLE_SCOPES, check, covers, narrowed, of_context, of_person, permits, shared
+from gateway.flow.scopes import ROLE_SCOPES, Context, check, covers, narrowed, of_context, of_person, permits, shared
 from gateway.flow.secret_hash import fits, hash_secret, new_secret
 
 
@@ -110,7 +112,9 @@ def test_memory_of_attempts_is_bounded() -> None:
         ("system/Patient.", "Patient", "r", False),
         ("system/*.cruds", "AuditEvent", "r", False),
         ("system/AuditEvent.rs", "AuditEvent", "s", True),
-        ("patient/*.rs", "Patient", "r", False),
+        ("patient/*.rs", "Patient", "r", True),
+        ("patient/*.rs", "AuditEvent", "r", False),
+        ("group/*.rs", "Patient", "r", False),
         ("system/Patient.sr", "Patient", "r", False),
         ("system/Patient.rs", "Device", "r", False),
     ],
@@ -146,7 +150,8 @@ def test_a_token_never_gets_more_than_is_granted(
 def test_useless_scopes_are_refused_when_a_client_is_made() -> None:
     """A scope that would grant nothing is refused where it is typed."""
     assert check("system/*.rs") == "system/*.rs"
-    for useless in ("patient/*.rs", "system/Patient.sr", "system/Patient.", "system/Patient.rs?gender=f", "launch"):
+    assert check("patient/*.rs") == "patient/*.rs"
+    for useless in ("patient/*.cruds", "system/Patient.sr", "system/Patient.", "system/Patient.rs?gender=f", "group"):
         with pytest.raises(Invalid):
             check(useless)
 
@@ -193,12 +198,13 @@ def test_what_is_granted_is_asked_and_held(held: list[str], asked: list[str]) ->
 def test_an_app_gets_no_more_than_the_person_has(held: list[str], asked: list[str], role: Role) -> None:
     """What an app may do for a person is in the request, in the app's registration and in the person's role."""
     got = of_person(held, " ".join(asked), role)
-    for kind in TYPES:
-        for letter in LETTERS:
-            if permits(got, kind, letter):
-                assert permits(of_context(held, "user"), kind, letter)
-                assert permits(of_context(asked, "user"), kind, letter)
-                assert permits(ROLE_SCOPES[role], kind, letter)
+    assert not (of_context(got, "user") and of_context(got, "patient"))
+    contexts: tuple[Context, ...] = ("user", "patient")
+    for context, kind, letter in itertools.product(contexts, TYPES, LETTERS):
+        if permits(of_context(got, context), kind, letter):
+            assert permits(of_context(held, context), kind, letter)
+            assert permits(of_context(asked, context), kind, letter)
+            assert permits(of_context(ROLE_SCOPES[role], context), kind, letter)
 
 
 def test_what_two_have_in_common() -> None:

@@ -12,10 +12,11 @@ from gateway.formats.fhir.wire.issue import Issue
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.formats.fhir.wire.xml_form import encode_xml, parse_xml
 
-GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
+FOLDER = Path(__file__).parent
+GOLDEN = sorted([*FOLDER.glob("golden/*.json"), *FOLDER.glob("record_golden/*.json")])
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_golden_resource_passes_our_own_check(path: Path) -> None:
     """No finding, and XML says the same."""
     resource = parse_json(path.read_bytes())

@@ -34,7 +34,8 @@ def document() -> Any:
     risk = dataclasses.replace(
         finding, answer=RecordAnswer("record", labels, "Raised by: Age (+0.80).", ("Heart rate",), ())
     )
-    gene = GenePhenotype("CYP2C19", "*2/*2", "Poor Metabolizer", None, "diplotype table, CYP2C19 *2/*2")
+    told_by = "diplotype table, CYP2C19 *2/*2"
+    gene = GenePhenotype("CYP2C19", "*2/*2", "Poor Metabolizer", None, told_by, "*2/*2")
     told = "Avoid clopidogrel if possible."
     advice = DrugAdvice("clopidogrel", told, ("CYP2C19",), "A", "https://cpicpgx.org/guidelines/", "row 7")
     genotype = dataclasses.replace(

@@ -1,0 +1,69 @@
+"""confine: what a token for one patient may do and see (SMART App Launch 2.2, 3.1: scopes of the context `patient`).
+
+It reads and searches the record of that patient, which is what is sealed under the patient's key, and reads what that
+refers to of a few types that belong to nobody. Everything else is refused, not narrowed: a list that is silently
+shorter than asked for must not pass for a whole one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.domain.access import Caller, Client
+from gateway.domain.criterion import Among, Chained, Reverse
+from gateway.domain.errors import Forbidden, Missing
+from gateway.domain.resource import StoredVersion
+from gateway.formats.fhir.search.query import SearchQuery
+from gateway.formats.fhir.wire.issue import refused
+from gateway.ports import UnitOfWork
+from gateway.servers.web.services import WebServices
+
+_READING: Final = frozenset({"read", "vread", "history-instance", "search-type", "everything"})
+_OF_NOBODY: Final = frozenset(
+    {"Device", "Endpoint", "HealthcareService", "Location", "Medication", "Organization", "Practitioner"}
+    | {"PractitionerRole", "Substance"}
+)
+"""Types that a record refers to and that tell of no other patient."""
+MOST_OWN: Final = 5000
+"""Resources of one type in a record that a search looks at."""
+
+
+def record_of(client: Client) -> str | None:
+    """The pseudonym of the one patient, None for a client that is not confined."""
+    return client.confined_to if isinstance(client, Caller) else None
+
+
+def allow_reading(client: Client, name: str) -> None:
+    """Forbidden where a confined client asks for more than reading that one record."""
+    if record_of(client) is not None and name not in _READING:
+        raise Forbidden(f"a token with patient/ scopes reads one patient's record: {name} needs a user/ scope")
+
+
+def is_visible(services: WebServices, client: Client, stored: StoredVersion) -> bool:
+    own = record_of(client)
+    if own is None or stored.owner == own:
+        return True
+    return stored.type in _OF_NOBODY and stored.owner == services.record.opened.vault.house().pseudonym
+
+
+def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
+    """Missing, in the words for what is not there, where it lies in another record."""
+    if not is_visible(services, client, stored):
+        raise Missing("no such resource")
+
+
+def own_of(unit: UnitOfWork, client: Client, query: SearchQuery) -> tuple[Among, ...]:
+    """What a search is narrowed by: nothing, or the resources of that type in the one record.
+
+    Forbidden for a chain, whose answer would tell of what lies elsewhere.
+    """
+    own = record_of(client)
+    if own is None:
+        return ()
+    if any(isinstance(each, Chained | Reverse) for each in query.criteria):
+        raise Forbidden("a token with patient/ scopes searches without chains and _has")
+    found = unit.resources.keys_of_owner(own, query.kind, MOST_OWN + 1)
+    if len(found) > MOST_OWN:
+        text = f"the record has more than {MOST_OWN} of these; search with a user/ scope"
+        raise refused("too-costly", text, "")
+    return (Among(tuple(found)),)

@@ -1,0 +1,290 @@
+"""SMART standalone launch with a patient and an identity: by fhirclient and authlib, and what must not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+from authlib.common.security import generate_token
+from fhirclient.client import FHIRClient
+from fhirclient.models.diagnosticreport import DiagnosticReport
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from wire.access.place import Place
+from wire.access.test_apps import REDIRECT, Person, asked, client, token, told
+from wire.fhir_rest.hospital import SECRET
+
+LAUNCH = "https://app.example/launch?tenant=1"
+NUMBERS = ("LAUNCH-1", "LAUNCH-2")
+SCOPE = "openid fhirUser launch/patient patient/*.rs offline_access"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patients(place: Place) -> list[str]:
+    """Two Patients with an Observation each; their ids."""
+    place.add(
+        "launch-growth",
+        "openid",
+        "fhirUser",
+        "launch/patient",
+        "patient/*.rs",
+        "user/*.rs",
+        "offline_access",
+        redirects=(REDIRECT,),
+    )
+    place.add("launch-beside", "openid", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
+    place.add("launch-other", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
+    place.hospital.add_person("l-physician", "physician")
+    place.hospital.add_person("l-other", "physician")
+    place.hospital.add_person("l-auditor", "auditor")
+    place.add("launch-writer", "system/*.cruds", secret=SECRET)
+    found = []
+    with place.http(auth=("launch-writer", SECRET)) as http:
+        for number in NUMBERS:
+            sent = {"resourceType": "Patient", "identifier": [{"value": number}], "name": [{"family": f"Of{number}"}]}
+            found.append(http.post("/fhir/Patient", json=sent).json()["id"])
+            observed = {"resourceType": "Observation", "status": "final", "code": {"text": "height"}}
+            about = {"subject": {"reference": f"Patient/{found[-1]}"}}
+            assert http.post("/fhir/Observation", json=observed | about).status_code == 201
+    return found
+
+
+@pytest.fixture
+def physician(place: Place) -> Iterator[Person]:
+    with place.http() as browser:
+        yield Person(browser, "l-physician")
+
+
+def pick(who: Person, address: str, number: str, patient: str | None = None) -> httpx.Response:
+    """Signs in, finds the patient by number and allows; the answer to that."""
+    who.sign_in()
+    assert who.browser.get(address).status_code == 200
+    page = who.browser.get("/console/authorize/consent")
+    form = {"token": token(page.text), "number": number, "answer": "find"}
+    page = who.browser.post("/console/authorize/consent", data=form)
+    assert page.status_code == 200
+    if patient is None:
+        return page
+    return who.browser.post("/console/authorize/consent", data=form | {"patient": patient, "answer": "allow"})
+
+
+def launched(place: Place, who: Person, patients: list[str], scope: str = SCOPE, **more: str) -> dict[str, Any]:
+    """What an app of authlib is given for the first patient."""
+    with client(place, "launch-growth") as app:
+        verifier = generate_token(64)
+        back = told(pick(who, asked(place, app, verifier, scope, **more)[0], NUMBERS[0], patients[0]))
+        given: dict[str, Any] = app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
+        return given
+
+
+def test_fhirclient_launches_with_a_patient(
+    place: Place, physician: Person, patients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SMART's own Python client finds our addresses, sends the person to choose, and reads that patient as its own."""
+    settings = {"app_id": "launch-growth", "api_base": place.fhir, "redirect_uri": REDIRECT, "scope": SCOPE}
+    smart = FHIRClient(settings=settings)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.authority.ca))
+    assert smart.prepare() is False
+    page = pick(physician, smart.authorize_url, NUMBERS[0])
+    assert f"Of{NUMBERS[0]}" in page.text
+    form = {"token": token(page.text), "number": NUMBERS[0], "patient": patients[0], "answer": "allow"}
+    back = physician.browser.post("/console/authorize/consent", data=form)
+    smart.handle_callback(back.headers["location"])
+    assert smart.ready
+    assert smart.patient_id == patients[0]
+    assert smart.patient.name[0].family == f"Of{NUMBERS[0]}"
+    assert smart.reauthorize()
+    read = place.hospital.events("fhir:read")[0]
+    assert (read.actor, read.details["client"]) == ("person:l-physician", "launch-growth")
+
+
+def test_an_app_learns_who_has_signed_in(place: Place, physician: Person, patients: list[str]) -> None:
+    """The ID token verifies against the published keys, is for this app and this request, and fhirUser can be read."""
+    given = launched(place, physician, patients, nonce="n-0S6")
+    with place.http() as http:
+        discovered = http.get("/.well-known/openid-configuration").json()
+        smart = http.get("/fhir/.well-known/smart-configuration").json()
+        assert discovered["jwks_uri"] == smart["jwks_uri"]
+        keys = http.get(discovered["jwks_uri"].removeprefix(place.base)).json()
+        assert all("d" not in key for key in keys["keys"])
+        algorithms = discovered["id_token_signing_alg_values_supported"]
+        claims = jwt.decode(given["id_token"], KeySet.import_key_set(keys), algorithms=algorithms).claims
+        jwt.JWTClaimsRegistry(
+            iss={"value": discovered["issuer"], "essential": True},
+            aud={"value": "launch-growth", "essential": True},
+            nonce={"value": "n-0S6", "essential": True},
+            exp={"essential": True},
+            sub={"essential": True},
+        ).validate(claims)
+        header = {"Authorization": f"Bearer {given['access_token']}"}
+        who = http.get(claims["fhirUser"].removeprefix(place.base), headers=header)
+    assert (who.status_code, who.json()["resourceType"]) == (200, "Practitioner")
+    assert who.json()["name"][0]["text"] == "l-physician"
+    assert given["patient"] == patients[0]
+    with client(place, "launch-growth") as app:
+        shown = app.introspect_token(f"{place.base}/auth/introspect", token=given["access_token"])
+    assert shown.status_code == 401  # a public app proves nothing
+
+
+def test_without_openid_there_is_no_id_token(place: Place, physician: Person, patients: list[str]) -> None:
+    """What was not asked for is not given."""
+    given = launched(place, physician, patients, "launch/patient patient/Observation.rs")
+    assert "id_token" not in given
+    assert "refresh_token" not in given
+    assert given["scope"] == "launch/patient patient/Observation.rs"
+
+
+def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person, patients: list[str]) -> None:
+    """Reads, versions, histories, searches, includes and $everything give that record alone; nothing can be written."""
+    mine, hers = patients
+    given = launched(place, physician, patients)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+
+        def ids(path: str) -> list[str]:
+            answer = http.get(f"/fhir/{path}")
+            assert answer.status_code == 200, answer.text
+            return [one["resource"]["id"] for one in answer.json().get("entry", [])]
+
+        def status(path: str, method: str = "GET", **options: Any) -> int:
+            return http.request(method, f"/fhir/{path}", **options).status_code
+
+        assert status(f"Patient/{mine}") == 200
+        for path in (f"Patient/{hers}", f"Patient/{hers}/_history/1", f"Patient/{hers}/_history"):
+            assert status(path) == 404
+        assert status(f"Patient/{hers}/$everything") == 404
+        assert ids("Patient") == [mine]
+        assert ids(f"Patient?_id={hers}") == []
+        assert http.get("/fhir/Observation?_summary=count").json()["total"] == 1
+        assert ids(f"Observation?subject=Patient/{hers}") == []
+        assert mine in ids("Observation?_include=Observation:subject")
+        assert ids("DiagnosticReport") == []
+        assert status(f"DiagnosticReport/{place.report}") == 404
+        assert mine in ids(f"Patient/{mine}/$everything")
+        assert status(f"Patient/{mine}/_history") == 200
+        assert status("Observation?subject:Patient.identifier=LAUNCH-2") == 403
+        assert status("_history") == 403
+        assert status("Patient/_history") == 403
+        assert status("$export", headers={"Prefer": "respond-async"}) == 403
+        assert status("Observation", headers={"Prefer": "respond-async"}) == 200  # at once: nothing waits
+        assert status("Patient", "POST", json={"resourceType": "Patient"}) == 403
+        assert status(f"Patient/{mine}", "DELETE") == 403
+        entry = {"request": {"method": "GET", "url": "Patient"}}
+        assert status("", "POST", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]}) == 403
+
+
+def test_a_refreshed_token_stays_with_its_patient(place: Place, physician: Person, patients: list[str]) -> None:
+    """The next token is confined as the first one was, and says so."""
+    given = launched(place, physician, patients)
+    with client(place, "launch-growth") as app:
+        fresh = app.refresh_token(place.token_url, given["refresh_token"])
+        assert fresh["patient"] == patients[0]
+        assert app.get(f"{place.fhir}/Patient/{patients[0]}").status_code == 200
+        assert app.get(f"{place.fhir}/Patient/{patients[1]}").status_code == 404
+
+
+def test_a_user_scope_with_a_patient_in_context_is_not_confined(
+    place: Place, physician: Person, patients: list[str]
+) -> None:
+    """launch/patient beside user/ scopes tells which patient it is about, and restricts nothing."""
+    given = launched(place, physician, patients, "launch/patient user/Patient.rs")
+    assert given["patient"] == patients[0]
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        assert http.get(f"/fhir/Patient/{patients[1]}").status_code == 200
+
+
+def test_nobody_is_let_in_without_a_patient(place: Place, physician: Person) -> None:
+    """Allowing without a choice shows the page again; a Patient who is not there is refused; no code is made."""
+    with client(place, "launch-growth") as app:
+        address = asked(place, app, generate_token(64), SCOPE)[0]
+    page = pick(physician, address, "no such number")
+    assert "No patient has this number" in page.text
+    form = {"token": token(page.text), "answer": "allow"}
+    again = physician.browser.post("/console/authorize/consent", data=form)
+    assert (again.status_code, "location" in again.headers) == (200, False)
+    wrong = physician.browser.post("/console/authorize/consent", data=form | {"patient": "nobody"})
+    assert (wrong.status_code, "location" in wrong.headers) == (400, False)
+
+
+def test_an_auditor_has_no_patient_to_give(place: Place, patients: list[str]) -> None:
+    """The role bounds patient/ scopes as it does user/ scopes."""
+    with place.http() as browser, client(place, "launch-growth") as app:
+        auditor = Person(browser, "l-auditor")
+        auditor.sign_in()
+        assert browser.get(asked(place, app, generate_token(64), SCOPE)[0]).status_code == 200
+        assert told(browser.get("/console/authorize/consent"))["error"] == "access_denied"
+
+
+def opened(place: Place, who: Person, app: str = "launch-beside") -> dict[str, str]:
+    """What the app hears at its launch address, when a person opens the report in it."""
+    who.sign_in()
+    assert f"/console/launch/{place.report}/{app}" in who.browser.get(f"/console/reports/{place.report}").text
+    sent = who.browser.get(f"/console/launch/{place.report}/{app}")
+    assert sent.status_code == 303
+    assert sent.headers["location"].startswith(LAUNCH)
+    return dict(parse_qsl(urlsplit(sent.headers["location"]).query))
+
+
+def test_a_report_is_opened_in_an_app(
+    place: Place, physician: Person, patients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EHR launch by fhirclient: no picker, the report's patient in context, and the report itself can be read."""
+    given = opened(place, physician)
+    assert given["iss"] == place.fhir
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place.authority.ca))
+    settings = {"app_id": "launch-beside", "api_base": given["iss"], "redirect_uri": REDIRECT, "scope": "patient/*.rs"}
+    smart = FHIRClient(settings=settings | {"launch_token": given["launch"]})
+    assert smart.prepare() is False
+    assert physician.browser.get(smart.authorize_url).status_code == 200
+    page = physician.browser.get("/console/authorize/consent")
+    assert 'name="number"' not in page.text
+    assert "It is about" in page.text
+    form = {"token": token(page.text), "answer": "allow"}
+    back = physician.browser.post("/console/authorize/consent", data=form)
+    smart.handle_callback(back.headers["location"])
+    report = DiagnosticReport.read(place.report, smart.server)
+    assert report.subject.reference == f"Patient/{smart.patient_id}"
+    assert smart.launch_context["fhirContext"] == [{"reference": f"DiagnosticReport/{place.report}"}]
+    assert smart.patient is not None
+    with place.http(headers={"Authorization": f"Bearer {smart.server.auth.access_token}"}) as http:
+        assert http.get(f"/fhir/Patient/{patients[0]}").status_code == 404
+
+
+@pytest.mark.parametrize("wrong", ["forged", "another app", "another person", "too old", "no scope", "no launch"])
+def test_a_launch_that_is_not_ours_is_refused(place: Place, physician: Person, wrong: str) -> None:
+    """The context serves the app and the person that it was made for, for five minutes, with its scope."""
+    token_of = {"launch": opened(place, physician)["launch"]}
+    scope = "launch patient/*.rs"
+    if wrong == "forged":
+        token_of["launch"] = token_of["launch"][:-4] + "AAAA"
+    if wrong == "no scope":
+        scope = "patient/*.rs"
+    if wrong == "no launch":
+        token_of = {}
+    name = "launch-other" if wrong == "another app" else "launch-beside"
+    with client(place, name) as app:
+        address = asked(place, app, generate_token(64), scope, **token_of)[0]
+    services = place.hospital.services
+    with pytest.MonkeyPatch.context() as patched, place.http() as browser:
+        if wrong == "too old":
+            patched.setitem(vars(services), "clock", lambda: datetime.now(UTC) + timedelta(minutes=6))
+        who = Person(browser, "l-other") if wrong == "another person" else physician
+        first = who.browser.get(address)
+        if wrong == "another person":
+            who.sign_in()
+            first = who.browser.get("/console/authorize/consent")
+        assert told(first)["error"] in ("invalid_request", "access_denied")
+
+
+def test_what_is_said_to_be_served_is(place: Place) -> None:
+    """Capabilities name what these tests do."""
+    with place.http() as http:
+        told_of = http.get("/fhir/.well-known/smart-configuration").json()
+    assert {"launch-standalone", "context-standalone-patient", "sso-openid-connect", "permission-patient"} <= set(
+        told_of["capabilities"]
+    )
+    assert {"launch-ehr", "context-ehr-patient"} <= set(told_of["capabilities"])
+    assert {"openid", "fhirUser", "launch/patient", "patient/*.rs"} <= set(told_of["scopes_supported"])
