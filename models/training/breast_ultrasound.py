@@ -1,11 +1,11 @@
 """Making the pack `breast-ultrasound-cnn` from public data, all of it but the signature.
 
-    python -m models.training.choose_resolution --data DIR --out choice.json
-    python -m models.training.breast_ultrasound --data DIR --choice choice.json --out models/packs --seed 1
+    python -m models.training.breast_ultrasound --data DIR --out models/packs --seed 1
     python -m models.training.sign_pack --key KEY.pem models/packs/breast-ultrasound-cnn
 
 `--data` holds the folders breastmnist, busi, pneumoniamnist, nih_cxr_examples and mias; the last three only
-show what the guard refuses. Fitting takes about four minutes on one core; `--cache` keeps fitted members.
+show what the guard refuses. Fitting takes about four minutes on one core; `--cache` keeps fitted members. The
+resolution was chosen by `choose_resolution`, whose finding the evaluation repeats; `--choice` names a newer one.
 """
 
 from __future__ import annotations
@@ -108,6 +108,13 @@ def _describe(data: BreastSet) -> dict[str, Any]:
     }
 
 
+def chosen_before() -> dict[str, Any]:
+    """The choice that the pack of this tree rests on."""
+    committed = Path(__file__).parents[1] / "packs" / breast_words.NAME / "evaluation.json"
+    found: dict[str, Any] = json.loads(committed.read_text())["choice"]
+    return found
+
+
 def pictures(data: BreastSet, model: bytes, threshold: float) -> dict[str, bytes]:
     """ROC and reliability of the test part."""
     prob: Floats = outputs(model, tensor(data.small))["prob"][:, 0].astype(np.float64)
@@ -127,7 +134,7 @@ def main() -> None:
     """Fit, evaluate, write the pack folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--choice", type=Path, required=True)
+    parser.add_argument("--choice", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=Path("members"))
     parser.add_argument("--seed", type=int, default=1)
@@ -138,7 +145,7 @@ def main() -> None:
     train, val = data.rows("train"), data.clean("val", ("train",))
     net, chosen = build(data.small, data.label, train, val, recipe=RECIPE, seeds=seeds, cache=args.cache)
     model = export(net, metadata(about, chosen, RECIPE.side))
-    choice = json.loads(args.choice.read_text())
+    choice = json.loads(args.choice.read_text()) if args.choice else chosen_before()
     found = evaluate(data, net, model, chosen=chosen, choice=choice, folder=args.data)
     words = breast_words.words(found, VERSION, DATE)
     files = {

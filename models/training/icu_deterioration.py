@@ -21,10 +21,20 @@ import onnx
 import onnxruntime
 import torch
 
-from models.training import icu_data, icu_evaluation, icu_words, plots, value_measure, value_pack, value_words
+from models.training import (
+    icu_choice,
+    icu_data,
+    icu_evaluation,
+    icu_words,
+    plots,
+    value_measure,
+    value_pack,
+    value_words,
+)
 from models.training.icu_data import STATICS, VARIABLES, IcuSet
-from models.training.icu_fit import fit, fit_scale, scaled
+from models.training.icu_members import Fitter, features_of
 from models.training.icu_network import Ensemble, Recipe
+from models.training.icu_trees import Trees
 from models.training.rank import say
 from models.training.value_measure import Recipe as Choice
 from models.training.value_pack import Subject, input_field, local, other_unit, snomed
@@ -98,15 +108,12 @@ def subject(folder: Path) -> Subject:
     )
 
 
-def build(data: IcuSet, recipe: Recipe, seed: int, chosen: dict[str, Any]) -> Ensemble:
-    """The shipped ensemble: members on all stays, calibrated as the held-out stays of the folds asked."""
-    scale = fit_scale(data.values, data.statics)
-    parts = scaled(scale, data.values, data.statics)
-    death = torch.from_numpy(data.death).float()
-    members = [fit(*parts, death, recipe, seed + k) for k in range(icu_evaluation.MEMBERS)]
-    net = Ensemble(scale, members).eval()
-    net.platt.copy_(torch.tensor([chosen["slope"], chosen["intercept"]]))
-    return net
+def build(fitter: Fitter, recipe: Recipe, seed: int, boost: str, weight: float) -> Ensemble:
+    """The shipped ensemble, not yet calibrated: members on all stays."""
+    rows, settings = np.arange(len(fitter.data.death)), icu_choice.BOOSTS[boost]
+    seeds = [seed + k for k in range(icu_evaluation.MEMBERS)]
+    trees = Trees(fitter.boosters(rows, settings, seeds), settings.max_leaf_nodes)
+    return Ensemble(fitter.scale(rows), fitter.networks(rows, recipe, seeds), trees, weight).eval()
 
 
 def export(net: Ensemble, metadata: dict[str, str]) -> bytes:
@@ -223,19 +230,30 @@ def main() -> None:
     args = value_pack.arguments(__doc__)
     torch.set_num_threads(1)
     data, about, recipe = icu_data.load(args.data), subject(args.data), Recipe()
+    fitter = Fitter(data, features_of(data), args.cache)
     truth = data.death == 1
     splits = value_measure.folds(truth, data.record, args.seed)
-    scores = icu_evaluation.score(data, splits, recipe, args.seed)
+    scores = icu_evaluation.score(fitter, splits, recipe, args.seed)
     found, said = icu_evaluation.evaluate(data, scores, splits, args.seed)
     chosen = value_measure.choose(said.score, truth, icu_evaluation.SENSITIVITY, icu_evaluation.ALPHA)
-    net = build(data, recipe, args.seed, chosen)
+    table, boost, weight = icu_choice.on_average(scores.chosen)
+    net = build(fitter, recipe, args.seed, boost, weight)
+    net.platt.copy_(torch.tensor([chosen["slope"], chosen["intercept"]]))
     told = "values: batch, 48 hours, 37 series; statics: batch, " + ",".join(STATICS)
     graph = export(net, value_pack.metadata(about, chosen, told))
     found = {
         "model": about.words.name,
         "version": about.words.version,
-        "recipe": recipe.__dict__ | {"members": icu_evaluation.MEMBERS, "sensitivity": icu_evaluation.SENSITIVITY},
-        "choice": icu_words.CHOICE,
+        "recipe": {
+            "network": recipe.__dict__,
+            "trees": icu_choice.BOOSTS[boost].__dict__ | {"summaries": fitter.features.shape[1]},
+            "weight_of_trees": weight,
+            "networks": icu_evaluation.MEMBERS,
+            "boosters": icu_evaluation.MEMBERS,
+            "sensitivity": icu_evaluation.SENSITIVITY,
+        },
+        "choice": icu_words.CHOICE
+        | {"mean_auc_of_inner_folds": table, "outer_folds": [one.told() for one in scores.chosen]},
         "software": {name: installed(name) for name in ("torch", "onnx", "onnxruntime", "numpy", "scikit-learn")},
         **describe(data),
         "chosen_on_validation": chosen,

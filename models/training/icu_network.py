@@ -1,8 +1,8 @@
-"""The network for ICU stays: a GRU over values, masks and gaps, beside a piecewise linear reading of summaries.
+"""The graph for ICU stays: GRUs over values, masks and gaps with a piecewise linear reading, and boosted trees beside.
 
 Everything from the raw table with holes to the probability is one graph: scaling, carrying forward, the
 time since the last measurement (Che et al., 2018, GRU-D's inputs, doi:10.1038/s41598-018-24271-9), the
-summaries, the recurrent net, the mean over members and the calibration.
+summaries, the recurrent nets, the trees, the weighted mean over members and the calibration.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from models.training.icu_features import Features
+from models.training.icu_trees import Trees
 
 CLIP = 5.0  # standard deviations
 BEND = 0.75  # standard deviations beyond which a summary has a slope of its own
@@ -96,18 +99,24 @@ class Member(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Members averaged as probabilities, then Platt: raw inputs to (prob, member)."""
+    """Networks and trees averaged as probabilities by their shares, then Platt: raw inputs to (prob, member)."""
 
-    def __init__(self, scale: Scale, members: list[Member]) -> None:
+    platt: Tensor
+    share: Tensor
+
+    def __init__(self, scale: Scale, members: list[Member], trees: Trees, weight: float) -> None:
         super().__init__()
-        self.scale = scale
+        self.scale, self.features, self.trees = scale, Features(), trees
         self.members = nn.ModuleList(members)
+        share = [(1 - weight) / len(members)] * len(members) + [weight / trees.count] * trees.count
+        self.register_buffer("share", torch.tensor(share))
         self.register_buffer("platt", torch.tensor([1.0, 0.0]))
 
     def forward(self, values: Tensor, statics: Tensor) -> tuple[Tensor, Tensor]:
         sequence, flat = self.scale(values, statics)
-        each = torch.sigmoid(torch.cat([member(sequence, flat) for member in self.members], 1))
-        mean = each.mean(1, keepdim=True).clamp(1e-6, 1 - 1e-6)
+        networks = [member(sequence, flat) for member in self.members]
+        each = torch.sigmoid(torch.cat([*networks, self.trees(self.features(values, statics))], 1))
+        mean = (each * self.share).sum(1, keepdim=True).clamp(1e-6, 1 - 1e-6)
         logit = torch.log(mean) - torch.log1p(-mean)
         positive = torch.sigmoid(self.platt[0] * logit + self.platt[1])
         return torch.cat([positive, 1 - positive], 1), each

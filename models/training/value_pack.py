@@ -337,11 +337,12 @@ def digest(*paths: Path) -> str:
 
 
 def arguments(about: str | None) -> argparse.Namespace:
-    """`--data DIR --out DIR --seed N`, the same for every pack."""
+    """`--data DIR --out DIR --seed N [--cache DIR]`, the same for every pack."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cache", type=Path, help="keep fitted members here (networks only)")
     return parser.parse_args()
 
 

@@ -13,6 +13,7 @@ import onnx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from models.manifest import parse
 from models.package import sign
 from models.registry import BUILT_IN
 
@@ -73,9 +74,10 @@ def say(old: str, new: str) -> Callable[[Path], None]:
 
 
 def _set_version(folder: Path, version: str) -> None:
-    say('version = "1.0.0"', f'version = "{version}"')(folder)
+    now = parse((folder / "manifest.toml").read_bytes()).version
+    say(f'version = "{now}"', f'version = "{version}"')(folder)
     card = folder / "card.xml"
-    card.write_text(card.read_text("utf-8").replace("<ReleaseVersion>1.0.0<", f"<ReleaseVersion>{version}<"), "utf-8")
+    card.write_text(card.read_text("utf-8").replace(f"<ReleaseVersion>{now}<", f"<ReleaseVersion>{version}<"), "utf-8")
     graph = onnx.load(folder / "model.onnx")
     for prop in graph.metadata_props:
         if prop.key == "version":
