@@ -176,6 +176,58 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
         assert status("", "POST", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]}) == 403
 
 
+def moved(place: Place, first: str, then: str) -> str:
+    """A Procedure written under one patient and then put under another; its id."""
+    sent = {"resourceType": "Procedure", "status": "completed", "code": {"text": f"secret of {first}"}}
+    with place.http(auth=("launch-writer", SECRET)) as http:
+        made = http.post("/fhir/Procedure", json=sent | {"subject": {"reference": f"Patient/{first}"}}).json()
+        corrected = made | {"code": {"text": "corrected"}, "subject": {"reference": f"Patient/{then}"}}
+        assert http.put(f"/fhir/Procedure/{made['id']}", json=corrected).status_code == 200
+    return str(made["id"])
+
+
+def test_a_moved_resource_brings_no_other_record_along(place: Place, physician: Person, patients: list[str]) -> None:
+    """Versions from before a resource came into the record are not shown, and what has left it is not there."""
+    mine, hers = patients
+    came, left = moved(place, hers, mine), moved(place, mine, hers)
+    given = launched(place, physician, patients)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        assert http.get(f"/fhir/Procedure/{came}").json()["code"]["text"] == "corrected"
+        assert http.get(f"/fhir/Procedure/{came}/_history/2").status_code == 200
+        foreign = http.get(f"/fhir/Procedure/{came}/_history/1")
+        assert foreign.status_code == 404
+        assert http.get(f"/fhir/Procedure/{came}/_history/9").json() == foreign.json()
+        versions = http.get(f"/fhir/Procedure/{came}/_history").json()
+        assert [one["resource"]["meta"]["versionId"] for one in versions["entry"]] == ["2"]
+        for path in (f"Procedure/{left}", f"Procedure/{left}/_history", f"Procedure/{left}/_history/1"):
+            assert http.get(f"/fhir/{path}").status_code == 404
+
+
+def test_the_trail_names_whose_version_was_opened(place: Place, patients: list[str]) -> None:
+    """An old version of a moved resource is an opening of the record in which it was written."""
+    first, then = patients
+    own_id = moved(place, first, then)
+    with place.hospital.database.read() as unit:
+        records = [found.owner for one in patients if (found := unit.resources.find("Patient", one)) is not None]
+    with place.http(auth=("launch-writer", SECRET)) as http:
+        assert http.get(f"/fhir/Procedure/{own_id}/_history/1").status_code == 200
+        assert place.hospital.events("fhir:vread")[0].details["patients"] == records[:1]
+        assert http.get(f"/fhir/Procedure/{own_id}/_history").json()["total"] == 2
+    assert set(place.hospital.events("fhir:history")[0].details["patients"]) == set(records)
+    assert {one.subject_id for one in place.hospital.events("identity:open")[:2]} == set(records)
+
+
+@pytest.mark.parametrize("path", ["", "/_history", "/_history?_since=2099-01-01", "/_history?_at=2001", "/_history/1"])
+def test_another_record_is_as_if_it_were_not_there(
+    place: Place, physician: Person, patients: list[str], path: str
+) -> None:
+    """The answer about a resource of another patient is that about an id which nobody has."""
+    given = launched(place, physician, patients)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        foreign, made_up = (http.get(f"/fhir/Patient/{one}{path}") for one in (patients[1], "made-up"))
+    assert (foreign.status_code, foreign.json()) == (404, made_up.json())
+
+
 def test_a_refreshed_token_stays_with_its_patient(place: Place, physician: Person, patients: list[str]) -> None:
     """The next token is confined as the first one was, and says so."""
     given = launched(place, physician, patients)

@@ -13,6 +13,7 @@ from gateway.domain.access import Caller, Client
 from gateway.domain.criterion import Among, Chained, Reverse
 from gateway.domain.errors import Forbidden, Missing
 from gateway.domain.resource import StoredVersion
+from gateway.flow.record.open import lies_in
 from gateway.formats.fhir.search.query import SearchQuery
 from gateway.formats.fhir.wire.issue import refused
 from gateway.ports import UnitOfWork
@@ -40,10 +41,14 @@ def allow_reading(client: Client, name: str) -> None:
 
 
 def is_visible(services: WebServices, client: Client, stored: StoredVersion) -> bool:
+    """Whether the resource lies in the one record, and this version of it too: what was moved there was another's."""
     own = record_of(client)
-    if own is None or stored.owner == own:
+    if own is None:
         return True
-    return stored.type in _OF_NOBODY and stored.owner == services.record.opened.vault.house().pseudonym
+    records = {stored.owner, lies_in(stored)}
+    if records == {own}:
+        return True
+    return stored.type in _OF_NOBODY and records == {services.record.opened.vault.house().pseudonym}
 
 
 def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
