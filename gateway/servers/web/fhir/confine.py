@@ -25,6 +25,9 @@ _OF_NOBODY: Final = frozenset(
     | {"PractitionerRole", "Substance"}
 )
 """Types that a record refers to and that tell of no other patient."""
+_OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | {"CapabilityStatement", "Group", "Questionnaire", "Subscription"}
+"""Types that tell of nobody or of many: a search in one record would find none of them, or few. A Device may be the
+patient's own."""
 MOST_OWN: Final = 5000
 """Resources of one type in a record that a search looks at."""
 
@@ -60,11 +63,13 @@ def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
 def own_of(unit: UnitOfWork, client: Client, query: SearchQuery) -> tuple[Among, ...]:
     """What a search is narrowed by: nothing, or the resources of that type in the one record.
 
-    Forbidden for a chain, whose answer would tell of what lies elsewhere.
+    Forbidden for a chain, whose answer would tell of what lies elsewhere, and for types that lie elsewhere.
     """
     own = record_of(client)
     if own is None:
         return ()
+    if query.kind in _OUTSIDE:
+        raise Forbidden(f"a token with patient/ scopes searches one record, and {query.kind} is no part of it")
     if any(isinstance(each, Chained | Reverse) for each in query.criteria):
         raise Forbidden("a token with patient/ scopes searches without chains and _has")
     found = unit.resources.keys_of_owner(own, query.kind, MOST_OWN + 1)
