@@ -347,7 +347,9 @@ class Deliveries(Protocol):
 
     def of_report(self, report_id: ReportId) -> list[Delivery]: ...
 
-    def replay(self, delivery_id: DeliveryId, now: datetime) -> bool: ...
+    def replay(self, delivery_id: DeliveryId, now: datetime) -> bool:
+        """The newest version of its report goes to its destination once more."""
+        ...
 
 
 @dataclass(frozen=True)
