@@ -175,7 +175,7 @@ def test_replayed_is_the_newest_version(database: SqlDatabase, end: str) -> None
 
 
 def test_replaying_an_old_delivery_sends_the_newest_again(database: SqlDatabase) -> None:
-    """Where the newest version has ended at the destination too, that one is due; the old one was acknowledged still."""
+    """Where the newest version has ended at the destination too, that one is due; the old one stays acknowledged."""
     with database.begin("console") as unit:
         first = _delivery(unit)
         assert unit.deliveries.acknowledge(_attempted(unit, first), "said")
