@@ -43,7 +43,7 @@ class LinkOrders:
         for change in changes:
             if change.stored.type != "ServiceRequest" or change.stored.ours or change.resource is None:
                 continue
-            known = set(_numbers(change.previous)) if change.previous is not None else set()
+            known = _known(change)
             for number in _numbers(change.resource):
                 if number not in known:
                     self._of_number(unit, change.stored.owner, number)
@@ -78,6 +78,13 @@ class LinkOrders:
         models = [each.made_by.model_id for each in version.content.findings] if version.content else []
         recalled = self.destinations if unit.recalls.of_models(models) else ()
         return list(dict.fromkeys((RECORD, *waiting, *recalled)))
+
+
+def _known(change: Change) -> set[str]:
+    """Numbers under which the order was in this patient's record before; in another one it has linked nothing here."""
+    if change.previous is None or change.previous_owner != change.stored.owner:
+        return set()
+    return set(_numbers(change.previous))
 
 
 def _numbers(order: Mapping[str, Any]) -> Iterator[str]:

@@ -101,6 +101,17 @@ def test_a_late_order_of_somebody_else_changes_nothing(ehr: Writer, tmp_path: Pa
     assert filed(ehr, report)["meta"]["versionId"] == report["meta"]["versionId"]
 
 
+def test_an_order_corrected_to_the_right_patient_is_found(ehr: Writer, tmp_path: Path) -> None:
+    """Its number is the one that it had in another patient's record, and leads here for the first time."""
+    subject = registered(ehr, "RIGHT")
+    report = reported(ehr, tmp_path / "study", "RIGHT", "ACC-MOVED")
+    mine = order(ehr, registered(ehr, "WRONG"), "ACC-MOVED")
+    assert "reference" not in filed(ehr, report)["basedOn"][0]
+    moved = ehr.send("PUT", mine, ehr.send("GET", mine).json() | {"subject": {"reference": subject}})
+    assert moved.status_code == 200, moved.text
+    assert filed(ehr, report)["basedOn"][0]["reference"] == mine
+
+
 def test_a_signature_holds_over_the_linked_version(ehr: Writer, tmp_path: Path) -> None:
     """A signed report that is linked keeps status and signature: verified again over what is stored."""
     subject = registered(ehr, "SIGNED")
