@@ -49,8 +49,7 @@ class LinkOrders:
                     self._of_number(unit, change.stored.owner, number)
 
     def _of_number(self, unit: UnitOfWork, owner: str, number: str) -> None:
-        studies = unit.studies.ids_by_accession(self.vault.search_index("accession", number))[:_MOST_STUDIES]
-        mine = [study for study in studies if unit.studies.get(study).patient == owner]
+        mine = unit.studies.ids_by_accession(self.vault.search_index("accession", number), owner)[:_MOST_STUDIES]
         if mine and the_order(unit, owner, number) is not None:
             for study in mine:
                 self._link(unit, study)

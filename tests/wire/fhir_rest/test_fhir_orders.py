@@ -15,6 +15,7 @@ from wire.fhir_rest.writing import Writer, patient, writer
 
 from gateway import wiring
 from gateway.domain.ids import ReportId
+from gateway.flow.record import link_orders
 from gateway.flow.review import Decision
 from gateway.formats.fhir.render import render
 from gateway.formats.fhir.signed_content import content_digest, content_of
@@ -110,6 +111,16 @@ def test_an_order_corrected_to_the_right_patient_is_found(ehr: Writer, tmp_path:
     moved = ehr.send("PUT", mine, ehr.send("GET", mine).json() | {"subject": {"reference": subject}})
     assert moved.status_code == 200, moved.text
     assert filed(ehr, report)["basedOn"][0]["reference"] == mine
+
+
+def test_studies_of_others_take_no_place(ehr: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many studies under one number are looked at, they are those of the order's own patient."""
+    monkeypatch.setattr(link_orders, "_MOST_STUDIES", 1)
+    subjects = {number: registered(ehr, number) for number in ("CROWD-1", "CROWD-2")}
+    reports = {number: reported(ehr, tmp_path / number, number, "ACC-CROWD") for number in subjects}
+    for number, subject in subjects.items():
+        mine = order(ehr, subject, "ACC-CROWD")
+        assert filed(ehr, reports[number])["basedOn"][0]["reference"] == mine
 
 
 def test_a_signature_holds_over_the_linked_version(ehr: Writer, tmp_path: Path) -> None:
