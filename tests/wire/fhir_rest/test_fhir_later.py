@@ -150,6 +150,28 @@ def test_a_large_result_comes_in_several_files(ward: Ward) -> None:
     assert (len(found), len(set(found))) == (5, 5)
 
 
+def test_a_search_holds_its_job_from_page_to_page(ward: Ward) -> None:
+    """Where the lease was near its end during one page, it is renewed before the next: nobody else claims the job."""
+    for number in range(3):
+        ward.ehr.create(patient(f"held-{number}", name=[{"family": "Longheld"}]))
+    status = ward.begin("Patient?family:exact=Longheld&_count=1")
+    search, free = interactions.search, []
+
+    def slow(*asked: Any) -> Any:
+        with ward.ehr.hospital.database.read() as unit:
+            free.append([one.id for one in unit.bulk_jobs.due(datetime.now(UTC), 10, ["request"])])
+        ward.lease_runs_out(status)
+        return search(*asked)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_search, "RENEW_SECONDS", -1.0)
+        patched.setattr(interactions, "search", slow)
+        manifest = ward.manifest(status)
+    assert sum(len(page["entry"]) for file in manifest["output"] for page in ward.lines(file)) == 3
+    assert free == [[]] * len(free)
+    assert len(free) >= 3
+
+
 def test_a_result_has_an_end(ward: Ward) -> None:
     """Behind the most matches that are given nothing follows, and the manifest says so."""
     for number in range(3):
