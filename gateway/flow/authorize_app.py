@@ -198,9 +198,9 @@ class AuthorizeApp:
     def _issued(self, grant: Grant, scopes: tuple[str, ...], certificate: PeerCertificate | None) -> IssuedToken:
         token, life, now = secrets.token_urlsafe(32), self.access.token_life, self.access.now()
         bound = certificate.thumbprint if certificate else None
-        types = of_types(scopes)
+        told = (*(scope for scope in scopes if scope == "fhirUser"), *of_types(scopes))
         context = {name: grant.asked[name] for name in _CONTEXT if name in grant.asked}
-        living = replace(grant, token_hash=digest(token), kind="token", scopes=types, certificate=bound, asked=context)
+        living = replace(grant, token_hash=digest(token), kind="token", scopes=told, certificate=bound, asked=context)
         made, refresh = [replace(living, expires_at=now + life)], None
         if "offline_access" in scopes:
             refresh = secrets.token_urlsafe(32)

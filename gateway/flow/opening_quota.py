@@ -42,24 +42,29 @@ class OpeningQuota:
     def __init__(self, most: int, capacity: int = _REMEMBERED) -> None:
         self._most, self._capacity = most, capacity
         self._counted: OrderedDict[_Opened, None] = OrderedDict()
-        self._unit: UnitOfWork | None = None
-        self._of_unit: set[_Opened] = set()
+        self._own = threading.local()
         self._lock = threading.Lock()
 
     def take(self, unit: UnitOfWork, actor: str, patients: Collection[str], now: datetime) -> bool:
         """False, and nothing is counted, where the hour's share does not hold those that are new in it."""
         hour = hour_of(now)
-        with self._lock:
-            if unit is not self._unit:
-                self._unit, self._of_unit = unit, set()
-            asked = [(actor, hour, one) for one in dict.fromkeys(patients)]
-            new = [one for one in asked if one not in self._counted and one not in self._of_unit]
-            if not new:
-                return True
-            if not unit.quotas.take(f"open:{actor}", hour, len(new), self._most):
-                return False
-            self._of_unit.update(new)
+        of_unit = self._of(unit)
+        asked = [(actor, hour, one) for one in dict.fromkeys(patients)]
+        with self._lock:  # not while the database is asked: it may make this thread wait for one that wants the lock
+            new = [one for one in asked if one not in self._counted and one not in of_unit]
+        if not new:
             return True
+        if not unit.quotas.take(f"open:{actor}", hour, len(new), self._most):
+            return False
+        of_unit.update(new)
+        return True
+
+    def _of(self, unit: UnitOfWork) -> set[_Opened]:
+        """Whom this unit has counted; a thread has one at a time."""
+        if getattr(self._own, "unit", None) is not unit:
+            self._own.unit, self._own.counted = unit, set()
+        counted: set[_Opened] = self._own.counted
+        return counted
 
     def keep(self, actor: str, patients: Collection[str], now: datetime) -> None:
         """Once what `take` has counted is durable: until then a failure would have uncounted it."""

@@ -21,6 +21,7 @@ LONGEST_REQUEST = 2048
 NAMED_ONLY = frozenset({"AuditEvent"})
 SIGN_IN = ("openid", "fhirUser", "launch", "launch/patient", "offline_access")
 """Scopes without a type, of apps in which people sign in (SMART App Launch 2.2, 3.2)."""
+_WITH_PATIENT = ("launch", "launch/patient")
 ROLE_SCOPES: dict[Role, tuple[str, ...]] = {
     "physician": ("user/*.cruds", "patient/*.rs"),
     "admin": ("user/*.rs", "user/AuditEvent.rs"),
@@ -107,11 +108,14 @@ def of_types(scopes: Iterable[str]) -> tuple[str, ...]:
 
 def needs_patient(scopes: Iterable[str]) -> bool:
     """Whether a patient is to be chosen for them (SMART App Launch 2.2, 3.2.1)."""
-    return any(scope in ("launch", "launch/patient") or _parsed(scope)[0] == "patient" for scope in scopes)
+    return any(scope in _WITH_PATIENT or _parsed(scope)[0] == "patient" for scope in scopes)
 
 
 def of_person(granted: Iterable[str], requested: str | None, role: Role) -> tuple[str, ...]:
-    """What an app gets for a person: of the request what the app holds and the role has; nothing of two contexts."""
+    """What an app gets for a person: of the request what the app holds and the role has; nothing of two contexts.
+
+    Who may read no Patient has none to choose or to launch with.
+    """
     held = tuple(granted)
     try:
         context = person_context(requested)
@@ -120,7 +124,8 @@ def of_person(granted: Iterable[str], requested: str | None, role: Role) -> tupl
     asked = narrowed(held, requested, context)
     types = narrowed(ROLE_SCOPES[role], " ".join(asked), context) if asked else ()
     words = (requested or "").split()
-    return (*(word for word in SIGN_IN if word in words and word in held), *types)
+    barred = () if permits(ROLE_SCOPES[role], "Patient", "r") else _WITH_PATIENT
+    return (*(word for word in SIGN_IN if word in words and word in held and word not in barred), *types)
 
 
 def _allowed(held: tuple[str, ...], requested: str, context: Context) -> Iterable[str]:

@@ -93,3 +93,17 @@ def test_what_stands_still_is_bounded(database: SqlDatabase) -> None:
     said = asyncio.run(ask())
     assert sum(isinstance(one, Busy) for one in said) == 3
     assert sum(isinstance(one, Unavailable) for one in said) == MOST_WAITING
+
+
+def test_a_thread_that_does_not_start_ends_no_later_read(reads: GroupReads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread, those who wait are told so, and the next read begins with another."""
+
+    def no_thread(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        (refused,) = asyncio.run(together(reads, [noted]))
+    (said,) = asyncio.run(together(reads, [noted]))
+    assert isinstance(refused, Unavailable)
+    assert isinstance(said, Answer)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import sleep
 
 import pytest
 from harness.rows import AT
 from sqlalchemy import func, select
 
 from gateway.domain.errors import Fault
-from gateway.flow.opening_quota import HOUR, hour_of
+from gateway.flow.opening_quota import HOUR, OpeningQuota, hour_of
 from gateway.storage.database import SqlDatabase
 from gateway.storage.tables import vault_quota
 
@@ -81,3 +83,27 @@ def test_many_at_once_do_not_pass_the_limit(database: SqlDatabase) -> None:
         assert sum(pool.map(take, range(40))) == 25
     with database.read() as unit:
         assert unit.quotas.used("ehr", NOW) == 25
+
+
+def test_two_units_that_count_for_one_actor_do_not_wait_for_each_other_in_a_circle(database: SqlDatabase) -> None:
+    """One has the actor's row, another waits for it, and the first counts again: each patient counts, once."""
+    quota, others = OpeningQuota(5), Event()
+
+    def second() -> bool:
+        others.set()
+        with database.begin("web") as unit:
+            counted = quota.take(unit, "ehr", ["b"], AT) and quota.take(unit, "ehr", ["b", "d"], AT)
+            unit.commit()
+        return counted
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin("web") as unit:
+            assert quota.take(unit, "ehr", ["a"], AT)
+            waiting = pool.submit(second)
+            assert others.wait(10)
+            sleep(0.2)  # until it waits in the database
+            assert quota.take(unit, "ehr", ["a", "c"], AT)
+            unit.commit()
+        assert waiting.result(30)
+    with database.read() as unit:
+        assert unit.quotas.used("open:ehr", NOW) == 4

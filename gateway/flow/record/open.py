@@ -26,11 +26,17 @@ class OpenResources:
     def tell(self, unit: UnitOfWork, stored: Sequence[StoredVersion], purpose: Purpose, actor: str) -> None:
         """The audit rows alone, of what was opened unseen and is shown now."""
         house = self.vault.house().pseudonym
-        for owner in dict.fromkeys(one.owner for one in stored if one.owner != house):
-            kinds = sorted({one.type for one in stored if one.owner == owner})
+        whose = [(lies_in(one), one.type) for one in stored]
+        for owner in dict.fromkeys(owner for owner, _ in whose if owner != house):
+            kinds = sorted({kind for record, kind in whose if record == owner})
             unit.audit.record("identity:open", owner, actor, purpose=purpose, types=kinds)
 
     def unseen(self, unit: UnitOfWork, stored: StoredVersion) -> bytes:
         """The body for our own work: nothing of it may leave the gateway."""
         owner = self.vault.record(unit, sealed_for(stored.sealed))
         return open_body(owner, stored.type, stored.id, stored.version, stored.sealed)
+
+
+def lies_in(stored: StoredVersion) -> str:
+    """The pseudonym of the record that this version is part of: an older one may lie in another than the resource."""
+    return sealed_for(stored.sealed) if stored.sealed else stored.owner

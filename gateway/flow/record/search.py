@@ -65,7 +65,7 @@ class FoundPage:
 class SearchResources:
     """`open` gives the body of a stored version; `base` is this server's own FHIR address.
 
-    What may not be seen is not included, whatever refers to it.
+    What may not be seen is not included, whatever refers to it, and nothing is said of it.
     """
 
     open: Open
@@ -93,6 +93,7 @@ class _Search:
         self._may_read, self._position = may_read, position
         self._opened: dict[int, tuple[StoredVersion, bytes]] = {}
         self._unread: dict[int, str] = {}
+        self._hidden: set[int] = set()
 
     def page(self, is_first: bool) -> FoundPage:
         query = self._query
@@ -228,7 +229,7 @@ class _Search:
         while frontier and includes and rounds < MAX_ROUNDS:
             fresh = []
             for key in self._followed(frontier, includes):
-                if key in found or key in matches:
+                if key in found or key in matches or key in self._hidden:
                     continue
                 kind = self._type_of(key)
                 if key not in self._opened:
@@ -255,10 +256,12 @@ class _Search:
             yield from found
 
     def _peek(self, keys: Sequence[int]) -> None:
-        """Opens what may be read; of the rest only the type is known."""
+        """Opens what may be read; of the rest only the type is known, and of what may not be seen nothing is told."""
         missing = [key for key in keys if key not in self._opened]
         for stored in self._unit.resources.of_keys(missing):
-            if self._may_read(stored.type) and self._step.may_see(stored):
+            if not self._step.may_see(stored):
+                self._hidden.add(stored.key)
+            elif self._may_read(stored.type):
                 self._opened[stored.key] = stored, self._step.open(stored)
             else:
                 self._unread[stored.key] = stored.type

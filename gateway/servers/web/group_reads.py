@@ -46,6 +46,7 @@ class _Home:
         self._send = send
         self._seconds = seconds
         self._begun: list[_Waiting] = []
+        self._count = 0  # of what has begun and has not come back, whether or not somebody waits for it still
         self._open: deque[tuple[float, asyncio.Future[Said]]] = deque()
         self._done: deque[tuple[asyncio.Future[Said], Said | BaseException]] = deque()
         self._woken = False
@@ -53,8 +54,9 @@ class _Home:
 
     def begin(self, read: Read, about: Name | None) -> asyncio.Future[Said]:
         """Busy where too many wait. In the loop alone, as all that has no lock."""
-        if len(self._open) >= MOST_WAITING and sum(not answer.done() for _, answer in self._open) >= MOST_WAITING:
+        if self._count >= MOST_WAITING:
             raise Busy("too many reads are waiting for the database")
+        self._count += 1
         answer: asyncio.Future[Said] = self.loop.create_future()
         if not self._begun:
             self.loop.call_soon(self._go)
@@ -94,6 +96,7 @@ class _Home:
         with self._lock:
             self._woken = False
             done, self._done = self._done, deque()
+        self._count -= len(done)
         for answer, said in done:
             if answer.done():
                 continue
@@ -129,14 +132,25 @@ class GroupReads:
     def _send(self, begun: list[_Waiting]) -> None:
         with self._changed:
             self._waiting.put(begun)
-            if not self._alive:
-                self._alive = True
+            if self._alive:
+                return
+            try:
                 threading.Thread(target=self._run, name="group-reads", daemon=True).start()
+            except RuntimeError:  # the system gives no more threads; perhaps it does for the next
+                unserved = self._all_of(self._waiting.get())
+                _give(unserved, [Unavailable("no thread can be started to read")] * len(unserved))
+            else:
+                self._alive = True
 
     def _run(self) -> None:
-        while batch := self._next():
-            for at in range(0, len(batch), MOST_IN_BATCH):
-                self._carry_out([one for one in batch[at : at + MOST_IN_BATCH] if not one.answer.done()])
+        try:
+            while batch := self._next():
+                for at in range(0, len(batch), MOST_IN_BATCH):
+                    self._carry_out(batch[at : at + MOST_IN_BATCH])
+        except BaseException:  # whatever it was, the next read begins with another thread
+            with self._changed:
+                self._alive = False
+            raise
 
     def _next(self) -> list[_Waiting]:
         """All that waits; empty where nothing has come for a while: the thread ends."""
@@ -148,6 +162,10 @@ class GroupReads:
                     self._alive = False
                     return []
                 batch = self._waiting.get()
+        return self._all_of(batch)
+
+    def _all_of(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """With what else waits at this moment."""
         try:
             while True:
                 batch = batch + self._waiting.get_nowait()
@@ -170,7 +188,7 @@ class GroupReads:
         """Whatever is raised is the batch's; what is returned is durable."""
         with self._database.read() as unit:
             unit.resources.foresee([one.about for one in batch if one.about is not None])
-            outcomes = [_outcome(one.read, unit) for one in batch]
+            outcomes = [_outcome(one, unit) for one in batch]
         if any(isinstance(one, Pending) for one in outcomes):
             with self._database.begin(self._actor) as unit:
                 written = [one.write(unit) if isinstance(one, Pending) else None for one in outcomes]
@@ -182,10 +200,12 @@ class GroupReads:
         return [one for one in outcomes if not isinstance(one, Pending)]
 
 
-def _outcome(read: Read, unit: UnitOfWork) -> Outcome | GatewayError:
-    """A refusal that leaves the unit as it was is an outcome too."""
+def _outcome(waiting: _Waiting, unit: UnitOfWork) -> Outcome | GatewayError:
+    """A refusal that leaves the unit as it was is an outcome too. What nobody waits for any more is not read."""
+    if waiting.answer.done():
+        return Busy("nobody waits for this any more")
     try:
-        return read(unit)
+        return waiting.read(unit)
     except GatewayError as error:
         if error.category in OF_THE_CLIENT:
             return error

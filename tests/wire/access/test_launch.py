@@ -38,6 +38,7 @@ def patients(place: Place) -> list[str]:
     )
     place.add("launch-beside", "openid", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
     place.add("launch-other", "launch", "patient/*.rs", redirects=(REDIRECT,), launch=LAUNCH)
+    place.add("launch-trail", "launch", "launch/patient", "user/*.rs", "user/AuditEvent.rs", redirects=(REDIRECT,))
     place.hospital.add_person("l-physician", "physician")
     place.hospital.add_person("l-other", "physician")
     place.hospital.add_person("l-auditor", "auditor")
@@ -130,6 +131,13 @@ def test_an_app_learns_who_has_signed_in(place: Place, physician: Person, patien
     assert shown.status_code == 401  # a public app proves nothing
 
 
+def jwt_claims(place: Place, token_of: str) -> dict[str, Any]:
+    """What an ID token says, verified."""
+    with place.http() as http:
+        keys = http.get("/auth/jwks").json()
+    return dict(jwt.decode(token_of, KeySet.import_key_set(keys), algorithms=["ES256"]).claims)
+
+
 def test_without_openid_there_is_no_id_token(place: Place, physician: Person, patients: list[str]) -> None:
     """What was not asked for is not given."""
     given = launched(place, physician, patients, "launch/patient patient/Observation.rs")
@@ -176,6 +184,112 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
         assert status("", "POST", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]}) == 403
 
 
+def moved(place: Place, first: str, then: str) -> str:
+    """A Procedure written under one patient and then put under another; its id."""
+    sent = {"resourceType": "Procedure", "status": "completed", "code": {"text": f"secret of {first}"}}
+    with place.http(auth=("launch-writer", SECRET)) as http:
+        made = http.post("/fhir/Procedure", json=sent | {"subject": {"reference": f"Patient/{first}"}}).json()
+        corrected = made | {"code": {"text": "corrected"}, "subject": {"reference": f"Patient/{then}"}}
+        assert http.put(f"/fhir/Procedure/{made['id']}", json=corrected).status_code == 200
+    return str(made["id"])
+
+
+def test_a_moved_resource_brings_no_other_record_along(place: Place, physician: Person, patients: list[str]) -> None:
+    """Versions from before a resource came into the record are not shown, and what has left it is not there."""
+    mine, hers = patients
+    came, left = moved(place, hers, mine), moved(place, mine, hers)
+    given = launched(place, physician, patients)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        assert http.get(f"/fhir/Procedure/{came}").json()["code"]["text"] == "corrected"
+        assert http.get(f"/fhir/Procedure/{came}/_history/2").status_code == 200
+        foreign = http.get(f"/fhir/Procedure/{came}/_history/1")
+        assert foreign.status_code == 404
+        assert http.get(f"/fhir/Procedure/{came}/_history/9").json() == foreign.json()
+        versions = http.get(f"/fhir/Procedure/{came}/_history").json()
+        assert [one["resource"]["meta"]["versionId"] for one in versions["entry"]] == ["2"]
+        for path in (f"Procedure/{left}", f"Procedure/{left}/_history", f"Procedure/{left}/_history/1"):
+            assert http.get(f"/fhir/{path}").status_code == 404
+
+
+def test_the_trail_names_whose_version_was_opened(place: Place, patients: list[str]) -> None:
+    """An old version of a moved resource is an opening of the record in which it was written."""
+    first, then = patients
+    own_id = moved(place, first, then)
+    with place.hospital.database.read() as unit:
+        records = [found.owner for one in patients if (found := unit.resources.find("Patient", one)) is not None]
+    with place.http(auth=("launch-writer", SECRET)) as http:
+        assert http.get(f"/fhir/Procedure/{own_id}/_history/1").status_code == 200
+        assert place.hospital.events("fhir:vread")[0].details["patients"] == records[:1]
+        assert http.get(f"/fhir/Procedure/{own_id}/_history").json()["total"] == 2
+    assert set(place.hospital.events("fhir:history")[0].details["patients"]) == set(records)
+    assert {one.subject_id for one in place.hospital.events("identity:open")[:2]} == set(records)
+
+
+@pytest.mark.parametrize("path", ["", "/_history", "/_history?_since=2099-01-01", "/_history?_at=2001", "/_history/1"])
+def test_another_record_is_as_if_it_were_not_there(
+    place: Place, physician: Person, patients: list[str], path: str
+) -> None:
+    """The answer about a resource of another patient is that about an id which nobody has."""
+    given = launched(place, physician, patients)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        foreign, made_up = (http.get(f"/fhir/Patient/{one}{path}") for one in (patients[1], "made-up"))
+    assert (foreign.status_code, foreign.json()) == (404, made_up.json())
+
+
+def test_an_include_tells_nothing_of_another_record(place: Place, physician: Person, patients: list[str]) -> None:
+    """What may not be seen is left out without a word; for a type without a scope it is said, as ever."""
+    with place.http(auth=("launch-writer", SECRET)) as http:
+
+        def procedure(patient: str, *whole: str) -> str:
+            about = {"subject": {"reference": f"Patient/{patient}"}, "partOf": [{"reference": one} for one in whole]}
+            sent = {"resourceType": "Procedure", "status": "completed"} | {
+                key: told for key, told in about.items() if told
+            }
+            return str(http.post("/fhir/Procedure", json=sent).json()["id"])
+
+        mine = procedure(patients[0], f"Procedure/{procedure(patients[1])}")
+    for scope, withheld in (("patient/*.rs", []), ("patient/Procedure.rs", ["Patient"])):
+        given = launched(place, physician, patients, f"launch/patient {scope}")
+        with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+            includes = "_include=Procedure:part-of&_include=Procedure:patient"
+            entries = http.get(f"/fhir/Procedure?_id={mine}&{includes}").json()["entry"]
+        assert [one["resource"]["id"] for one in entries if one["search"]["mode"] == "match"] == [mine]
+        outcomes = [one["resource"]["issue"][0]["diagnostics"] for one in entries if one["search"]["mode"] == "outcome"]
+        assert outcomes == [f"{kind} is not included: no scope for it" for kind in withheld]
+        included = [one["resource"]["id"] for one in entries if one["search"]["mode"] == "include"]
+        assert included == ([] if withheld else patients[:1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("Group", 403), ("Practitioner", 403), ("Medication", 403), ("Device", 200)]
+)
+def test_no_list_of_what_lies_outside(
+    place: Place, physician: Person, patients: list[str], kind: str, status: int
+) -> None:
+    """A search of a type whose members belong to nobody is refused: an empty answer would be untrue."""
+    given = launched(place, physician, patients)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        assert http.get(f"/fhir/{kind}").status_code == status
+
+
+def test_an_app_reads_who_has_signed_in(place: Place, physician: Person, patients: list[str]) -> None:
+    """The scope fhirUser is enough for the person's own Practitioner, and for nothing else."""
+    scope = "launch/patient patient/Observation.rs offline_access"
+    given = launched(place, physician, patients, f"openid fhirUser {scope}")
+    own = jwt_claims(place, given["id_token"])["fhirUser"].removeprefix(place.base)
+    with client(place, "launch-growth") as app:
+        fresh = app.refresh_token(place.token_url, given["refresh_token"])["access_token"]
+    for bearer in (given["access_token"], fresh):
+        with place.http(headers={"Authorization": f"Bearer {bearer}"}) as http:
+            assert http.get(own).json()["name"][0]["text"] == "l-physician"
+            other = http.get("/fhir/Practitioner/another")
+            assert (other.status_code, http.get(f"{own}/_history").status_code) == (403, 403)
+            assert other.json()["issue"][0]["diagnostics"] == "this needs the scope patient/Practitioner.r"
+    given = launched(place, physician, patients, scope)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        assert http.get(own).status_code == 403
+
+
 def test_a_refreshed_token_stays_with_its_patient(place: Place, physician: Person, patients: list[str]) -> None:
     """The next token is confined as the first one was, and says so."""
     given = launched(place, physician, patients)
@@ -216,6 +330,54 @@ def test_an_auditor_has_no_patient_to_give(place: Place, patients: list[str]) ->
         auditor.sign_in()
         assert browser.get(asked(place, app, generate_token(64), SCOPE)[0]).status_code == 200
         assert told(browser.get("/console/authorize/consent"))["error"] == "access_denied"
+
+
+def test_an_auditor_finds_no_patient(place: Place, patients: list[str]) -> None:
+    """Who may not see identity gets an app without a patient: no picker, no name, and no report opened in an app."""
+    with place.http() as browser, client(place, "launch-trail") as app:
+        verifier = generate_token(64)
+        auditor = Person(browser, "l-auditor")
+        page = pick(auditor, asked(place, app, verifier, "user/AuditEvent.rs launch/patient")[0], NUMBERS[0])
+        assert 'name="number"' not in page.text
+        assert f"Of{NUMBERS[0]}" not in page.text
+        form = {"token": token(page.text), "patient": patients[0], "answer": "allow"}
+        back = told(browser.post("/console/authorize/consent", data=form))
+        given = app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
+        assert (given["scope"], "patient" in given) == ("user/AuditEvent.rs", False)
+        assert "/console/launch/" not in browser.get(f"/console/reports/{place.report}").text
+        assert browser.get(f"/console/launch/{place.report}/launch-beside").status_code == 403
+
+
+def test_an_answer_is_about_what_was_shown(place: Place, physician: Person) -> None:
+    """Another request of the app, put in place of the one on the page, is shown before it can be allowed."""
+    with client(place, "launch-beside") as app:
+        verifier = generate_token(64)
+        first, second = (opened(place, physician)["launch"] for _ in range(2))
+        addresses = [
+            asked(place, app, verifier, "launch patient/*.rs", launch=launch, state=state)[0]
+            for launch, state in ((first, "one"), (second, "one"), (first, "two"))
+        ]
+    assert physician.browser.get(addresses[0]).status_code == 200
+    shown = {"token": token(physician.browser.get("/console/authorize/consent").text), "answer": "allow"}
+    for swapped in addresses[1:]:
+        assert physician.browser.get(swapped).status_code == 200
+        again = physician.browser.post("/console/authorize/consent", data=shown)
+        assert (again.status_code, "location" in again.headers) == (200, False)
+    assert physician.browser.get(addresses[0]).status_code == 200
+    assert "code" in told(physician.browser.post("/console/authorize/consent", data=shown))
+
+
+@pytest.mark.parametrize("spelled", ["", "!!!!"])
+def test_a_launch_serves_once(place: Place, physician: Person, spelled: str) -> None:
+    """A second code for the same launch is refused, in whatever form its token is written."""
+    launch = opened(place, physician)["launch"]
+    with client(place, "launch-beside") as app:
+        first, second = (
+            physician.agree(asked(place, app, generate_token(64), "launch patient/*.rs", launch=one)[0])
+            for one in (launch, launch + spelled)
+        )
+    assert "code" in first
+    assert second["error"] == "invalid_request"
 
 
 def opened(place: Place, who: Person, app: str = "launch-beside") -> dict[str, str]:

@@ -15,6 +15,7 @@ from gateway.flow.authorize_app import ChosenPatient
 from gateway.formats.fhir.search.wording import escaped
 from gateway.formats.fhir.text import line
 from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.servers.web.console.rights import require
 from gateway.servers.web.services import WebServices
 
 _LONGEST: Final = 64
@@ -31,7 +32,8 @@ class FoundPatient:
 
 
 def find_patients(services: WebServices, person: Person, number: str) -> list[FoundPatient]:
-    """Patients who bear this number, whoever issued it; none for an empty one."""
+    """Patients who bear this number, whoever issued it; none for an empty one. Forbidden as in the console."""
+    require(person, "see identity")
     wanted = number.strip()
     if not wanted or len(wanted) > _LONGEST or not wanted.isprintable():
         return []
@@ -43,7 +45,8 @@ def find_patients(services: WebServices, person: Person, number: str) -> list[Fo
 
 
 def shown_patient(services: WebServices, person: Person, own_id: str) -> FoundPatient:
-    """The one whom the app was launched about; Missing where the Patient has gone meanwhile."""
+    """The one whom the app was launched about; Missing where the Patient has gone meanwhile, Forbidden as above."""
+    require(person, "see identity")
     with services.reading() as unit:
         stored = unit.resources.find("Patient", own_id)
         if stored is None or stored.is_deleted:

@@ -6,6 +6,7 @@ and the answer goes to the app's registered address and nowhere else.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from urllib.parse import urlencode, urlsplit
 
@@ -19,7 +20,7 @@ from gateway.flow.scopes import needs_patient
 from gateway.servers.web.body import field, query_fields, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.console.choose_patient import chosen_patient, find_patients, shown_patient
-from gateway.servers.web.console.launch import launched
+from gateway.servers.web.console.launch import launched, use_launch
 from gateway.servers.web.console.login import APP_COOKIE, CONSENT_PATH
 from gateway.servers.web.console.page import POLICY, SESSION_COOKIE, Pages, View
 from gateway.servers.web.console.sealed_cookie import SealedCookie
@@ -102,19 +103,21 @@ class Consent:
         except RequestRefused:
             return False
 
-    def _launched(self, asked: AppRequest, person: Person | None = None) -> ChosenPatient:
-        """RequestRefused where the launch is not ours, not this app's, too old, or another person's."""
+    def _launched(self, asked: AppRequest, person: Person | None = None, *, uses: bool = False) -> ChosenPatient:
+        """RequestRefused where the launch is not ours, not this app's, too old, another person's, or used up."""
         try:
             found = launched(self._services, asked.client.name, asked.launch)
         except Invalid as error:
             raise RequestRefused("invalid_request", str(error)) from None
         if person is not None and found.person != person.name:
             raise RequestRefused("access_denied", "somebody else has launched this app")
+        if uses and not use_launch(self._services, found):
+            raise RequestRefused("invalid_request", "this launch was used before; begin again in the console")
         return found.patient
 
     def _patient(self, asked: AppRequest, person: Person, chosen: str) -> ChosenPatient | None:
         if asked.launch:
-            return self._launched(asked, person)
+            return self._launched(asked, person, uses=True)
         return chosen_patient(self._services, chosen) if self._picks(asked, person) else None
 
     def _decided(self, request: Request, person: Person, asked: AppRequest, said: str | None, chosen: str) -> Response:
@@ -166,7 +169,8 @@ class Consent:
 
 def _form(asked: AppRequest) -> str:
     """The form's name holds what was shown, so that an answer counts for nothing else."""
-    return "\x00".join(("consent", asked.client.id, asked.redirect, asked.scope, asked.challenge, asked.nonce))
+    told = (asked.client.id, asked.redirect, asked.scope, asked.challenge, asked.nonce, asked.launch, asked.state)
+    return json.dumps(["consent", *told])
 
 
 def _once(fields: tuple[tuple[str, str], ...]) -> dict[str, str]:

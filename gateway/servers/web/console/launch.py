@@ -1,7 +1,7 @@
 """EHR launch: a report that a person has open is opened in an app, which is told whom it is about (SMART 2.2, 2).
 
-The `launch` parameter is the context itself, sealed for that app and for five minutes; it lets nobody in. The app comes
-to the authorization endpoint with it, in the browser of the same person, or is refused there.
+The `launch` parameter is the context itself, sealed for that app and for five minutes, and serves once; it lets nobody
+in. The app comes to the authorization endpoint with it, in the browser of the same person, or is refused there.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.domain.access import Person
 from gateway.domain.errors import GatewayError, Invalid, Missing
-from gateway.domain.ids import ReportId
+from gateway.domain.ids import ReportId, new_id
 from gateway.flow.authorize_app import ChosenPatient
+from gateway.flow.grant_access import digest
 from gateway.ports import UnitOfWork
 from gateway.servers.web.console.page import Pages, Visit
 from gateway.servers.web.console.rights import require
@@ -32,8 +33,9 @@ _PATIENTS: Final = 20
 
 @dataclass(frozen=True)
 class Launched:
-    """Who has launched, about whom, and which report was open."""
+    """Who has launched, about whom, and which report was open; `id` is that of the launch."""
 
+    id: str
     person: str
     patient: ChosenPatient
 
@@ -47,7 +49,18 @@ def launched(services: WebServices, app: str, token: str) -> Launched:
     if services.clock().timestamp() - float(at) > _LIFE.total_seconds():
         raise Invalid("this launch is too old; begin again in the console")
     known = dict(told)
-    return Launched(known["person"], ChosenPatient(known["patient"], known["record"], known["report"]))
+    return Launched(known["id"], known["person"], ChosenPatient(known["patient"], known["record"], known["report"]))
+
+
+def use_launch(services: WebServices, launch: Launched) -> bool:
+    """Remembers the launch for as long as it could serve; False where it was used before, in whatever process.
+
+    By its id: one sealed text can be written in several ways.
+    """
+    with services.database.begin("access") as unit:
+        fresh = unit.access.use_assertion(digest(f"launch\x00{launch.id}"), services.clock() + _LIFE)
+        unit.commit()
+    return fresh
 
 
 def launchable(unit: UnitOfWork) -> list[str]:
@@ -76,6 +89,7 @@ class Launch:
 
     def _of_report(self, visit: Visit) -> str:
         require(visit.person, "list reports")
+        require(visit.person, "see identity")
         app = self._services.access.known_client(visit.path["app"])
         if app is None or not app.launch:
             raise Missing("there is no such app to launch")
@@ -83,6 +97,7 @@ class Launch:
         patient = _patient(visit.unit, visit.unit.studies.get(report.study_id).patient)
         visit.unit.audit.record("console:view", report.id, visit.actor, page="launch", client=app.name)
         told = (
+            ("id", new_id()),
             ("person", visit.person.name),
             ("patient", patient.id),
             ("record", patient.record),

@@ -16,7 +16,6 @@ from gateway.domain.report import Report, ReportVersion
 from gateway.domain.review import NEEDS_REASON, Outcome, Review, offered
 from gateway.domain.study import Study
 from gateway.flow.review import LONGEST_CONCLUSION, LONGEST_REASON
-from gateway.flow.scopes import ROLE_SCOPES
 from gateway.ports import UnitOfWork
 from gateway.servers.web.console.launch import launchable
 from gateway.servers.web.console.page import View, Visit
@@ -115,7 +114,7 @@ def report_view(visit: Visit, found: FoundReport, given: Filled, problem: str) -
         "history": [(version, found.reviews.get(version.version)) for version in reversed(found.versions)],
         "deliveries": visit.unit.deliveries.of_report(found.report.id),
         "recalls": _recalls(visit.unit, found.version),
-        "apps": launchable(visit.unit) if ROLE_SCOPES[visit.person.role] else [],
+        "apps": launchable(visit.unit) if may(visit.person, "see identity") else [],
         "longest_conclusion": LONGEST_CONCLUSION,
         "longest_reason": LONGEST_REASON,
     }

@@ -11,6 +11,7 @@ from gateway.domain.errors import Forbidden, Invalid
 from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.scopes import Permission, permits
 from gateway.servers.web.client_credentials import address_of, basic_credentials, certificate_of
+from gateway.servers.web.fhir.confine import record_of
 from gateway.servers.web.request_log import request_number
 from gateway.servers.web.services import WebServices
 
@@ -56,4 +57,5 @@ def authorize(client: Client, resource_type: str, permission: Permission) -> Non
     """Forbidden (403) where no scope of the client covers it."""
     if not permits(client.scopes, resource_type, permission):
         context = "user" if isinstance(client, Caller) and client.person else "system"
+        context = context if record_of(client) is None else "patient"
         raise Forbidden(f"this needs the scope {context}/{resource_type}.{permission}")

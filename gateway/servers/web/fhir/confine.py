@@ -13,6 +13,7 @@ from gateway.domain.access import Caller, Client
 from gateway.domain.criterion import Among, Chained, Reverse
 from gateway.domain.errors import Forbidden, Missing
 from gateway.domain.resource import StoredVersion
+from gateway.flow.record.open import lies_in
 from gateway.formats.fhir.search.query import SearchQuery
 from gateway.formats.fhir.wire.issue import refused
 from gateway.ports import UnitOfWork
@@ -24,6 +25,9 @@ _OF_NOBODY: Final = frozenset(
     | {"PractitionerRole", "Substance"}
 )
 """Types that a record refers to and that tell of no other patient."""
+_OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | {"CapabilityStatement", "Group", "Questionnaire", "Subscription"}
+"""Types that tell of nobody or of many: a search in one record would find none of them, or few. A Device may be the
+patient's own."""
 MOST_OWN: Final = 5000
 """Resources of one type in a record that a search looks at."""
 
@@ -40,10 +44,14 @@ def allow_reading(client: Client, name: str) -> None:
 
 
 def is_visible(services: WebServices, client: Client, stored: StoredVersion) -> bool:
+    """Whether the resource lies in the one record, and this version of it too: what was moved there was another's."""
     own = record_of(client)
-    if own is None or stored.owner == own:
+    if own is None:
         return True
-    return stored.type in _OF_NOBODY and stored.owner == services.record.opened.vault.house().pseudonym
+    records = {stored.owner, lies_in(stored)}
+    if records == {own}:
+        return True
+    return stored.type in _OF_NOBODY and records == {services.record.opened.vault.house().pseudonym}
 
 
 def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
@@ -55,11 +63,13 @@ def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
 def own_of(unit: UnitOfWork, client: Client, query: SearchQuery) -> tuple[Among, ...]:
     """What a search is narrowed by: nothing, or the resources of that type in the one record.
 
-    Forbidden for a chain, whose answer would tell of what lies elsewhere.
+    Forbidden for a chain, whose answer would tell of what lies elsewhere, and for types that lie elsewhere.
     """
     own = record_of(client)
     if own is None:
         return ()
+    if query.kind in _OUTSIDE:
+        raise Forbidden(f"a token with patient/ scopes searches one record, and {query.kind} is no part of it")
     if any(isinstance(each, Chained | Reverse) for each in query.criteria):
         raise Forbidden("a token with patient/ scopes searches without chains and _has")
     found = unit.resources.keys_of_owner(own, query.kind, MOST_OWN + 1)

@@ -12,7 +12,7 @@ from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.servers.web.body import Fields, field
-from gateway.servers.web.fhir.confine import record_of, see
+from gateway.servers.web.fhir.confine import is_visible, see
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
@@ -41,6 +41,11 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
     links = page_links(services, client, f"_history/{request.kind}/{request.id}")
     asked = _asked(links, request.fields)
     with services.reading() as unit:
+        if request.id:
+            current = unit.resources.find(request.kind, request.id)
+            if current is None:
+                raise Missing("no such resource")
+            see(services, client, current)
         found = unit.resources.history(
             kind=request.kind or None,
             own_id=request.id or None,
@@ -50,11 +55,7 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
             limit=asked.count + 1,
             after=_after(asked.place),
         )
-        if request.id and not found and unit.resources.find(request.kind, request.id) is None:
-            raise Missing("no such resource")
-        for one in found if record_of(client) is not None else ():
-            see(services, client, one)
-        page = [one for one in found[: asked.count] if _may_see(client, one, request.kind)]
+        page = [one for one in found[: asked.count] if _may_see(services, client, one, request.kind)]
         shown = [one for one in page if not one.is_deleted]
         bodies = services.record.opened(unit, shown, "read", actor_of(client))
         patients = patients_of(services, shown)
@@ -103,9 +104,9 @@ def _instant(told: str) -> datetime:
     return start
 
 
-def _may_see(client: Client, stored: StoredVersion, kind: str) -> bool:
-    """In a history of everything a client sees what it may read."""
-    return bool(kind) or permits(client.scopes, stored.type, "r")
+def _may_see(services: WebServices, client: Client, stored: StoredVersion, kind: str) -> bool:
+    """In a history of everything a client sees what it may read; of a moved resource, no version of another record."""
+    return (bool(kind) or permits(client.scopes, stored.type, "r")) and is_visible(services, client, stored)
 
 
 def _entry(services: WebServices, stored: StoredVersion, body: bytes | None) -> Resource:

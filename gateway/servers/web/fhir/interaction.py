@@ -14,6 +14,7 @@ from gateway.servers.web.fhir.authorize import authorize
 from gateway.servers.web.fhir.confine import allow_reading
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.note_interaction import Action, refusals_noted
+from gateway.servers.web.fhir.own_practitioner import is_oneself
 from gateway.servers.web.fhir.pending import Also, Outcome, refusal, writing
 from gateway.servers.web.fhir.subscribe import admitted
 from gateway.servers.web.fhir.written import told
@@ -84,6 +85,8 @@ class Interaction:
         if self.asked is not None and request.kind in OURS_ALONE:
             reason = f"{request.kind} is written by the gateway alone"
             raise Refusal(405, "not-supported", reason, headers={"Allow": "GET, HEAD, OPTIONS"})
+        if self.name == "read" and is_oneself(client, request.kind, request.id):
+            return
         if self.permission is not None and request.kind:
             try:
                 authorize(client, request.kind, self.permission)

@@ -16,6 +16,7 @@ from gateway.domain.errors import Category, GatewayError
 from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
 from gateway.flow.bulk.lease import JobEnded
+from gateway.flow.record.open import lies_in
 from gateway.ports import UnitOfWork
 from gateway.servers.web.services import WebServices
 
@@ -68,7 +69,7 @@ def note_interaction(
 def patients_of(services: WebServices, stored: Sequence[StoredVersion]) -> list[str]:
     """In whose records these versions lie; what is the house's own belongs to nobody."""
     house = services.record.opened.vault.house().pseudonym
-    return [owner for owner in dict.fromkeys(one.owner for one in stored) if owner != house]
+    return [owner for owner in dict.fromkeys(map(lies_in, stored)) if owner != house]
 
 
 @contextmanager

@@ -6,12 +6,18 @@ has one already, under the same id and with the same words.
 
 from __future__ import annotations
 
-from gateway.domain.access import Person
+from gateway.domain.access import Caller, Client, Person
 from gateway.domain.review import reviewer
 from gateway.flow.record.asked import Asked
 from gateway.flow.record.write import Overtaken
 from gateway.formats.fhir.practitioner import practitioner
 from gateway.servers.web.services import WebServices
+
+
+def is_oneself(client: Client, kind: str, own_id: str) -> bool:
+    """Whether it is what the app was told of who has signed in: by the scope `fhirUser` it reads that, and no other."""
+    person = client.person if isinstance(client, Caller) and "fhirUser" in client.scopes else None
+    return person is not None and (kind, own_id) == ("Practitioner", person.id)
 
 
 def keep_practitioner(services: WebServices, person: Person) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.domain.access import Client
 from gateway.domain.errors import Missing
 from gateway.ports import UnitOfWork
+from gateway.servers.web.fhir.confine import is_visible
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.read import shown
@@ -24,4 +25,6 @@ def vread_in(services: WebServices, client: Client, request: FhirRequest, unit: 
     if not request.version.isascii() or not request.version.isdigit() or len(request.version) > _LONGEST:
         raise Missing("no such version")
     stored = unit.resources.version(request.kind, request.id, int(request.version))
+    if not is_visible(services, client, stored):
+        raise Missing("no such version of a resource")  # the words of the store for what is not there
     return shown(services, client, request, unit, stored)

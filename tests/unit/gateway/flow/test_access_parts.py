@@ -207,6 +207,18 @@ def test_an_app_gets_no_more_than_the_person_has(held: list[str], asked: list[st
             assert permits(of_context(ROLE_SCOPES[role], context), kind, letter)
 
 
+@pytest.mark.parametrize(
+    ("role", "words"),
+    [("physician", ("launch", "launch/patient")), ("admin", ("launch", "launch/patient")), ("auditor", ())],
+)
+def test_who_reads_no_patient_has_none_to_give(role: Role, words: tuple[str, ...]) -> None:
+    """The scopes that bring a patient along are dropped for a role whose scopes do not read Patient."""
+    held = ("openid", "launch", "launch/patient", "user/AuditEvent.rs", "user/*.rs")
+    got = of_person(held, " ".join(held), role)
+    assert got[: len(words) + 1] == ("openid", *words)
+    assert {"launch", "launch/patient"} & set(got) == set(words)
+
+
 def test_what_two_have_in_common() -> None:
     """Nothing stays nothing, and any number of scopes is compared."""
     many = tuple(f"system/Type{letter * 58}{other}.rs" for letter in "abcdefgh" for other in "abcdefgh")
