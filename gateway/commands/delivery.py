@@ -30,5 +30,5 @@ def replay(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         if not unit.deliveries.replay(DeliveryId(arguments.id), datetime.now(UTC)):
             raise Conflict("this delivery is neither dead nor acknowledged, so there is nothing to send again")
         unit.commit()
-    tell("the delivery is pending again")
+    tell("the newest version of the report is on its way there again")
     return 0

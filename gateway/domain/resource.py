@@ -47,12 +47,13 @@ class StoredVersion:
 class Change:
     """What a write did to one resource, in clear, for those who must know inside the same transaction.
 
-    `resource` is None after a delete, `previous` before a create.
+    `resource` is None after a delete, `previous` before a create; `previous_owner` is whose record that was in.
     """
 
     stored: StoredVersion
     resource: Mapping[str, Any] | None = field(repr=False)
     previous: Mapping[str, Any] | None = field(repr=False)
+    previous_owner: str = ""
 
 
 def resource_key(at: datetime) -> int:

@@ -17,11 +17,14 @@ from gateway.domain.ids import DeliveryId, ReportId
 from gateway.domain.lifecycle import DELIVERY
 from gateway.domain.report import Delivery, Report, delivery_id
 from gateway.storage import tables
+from gateway.storage.arrivals import lock_study
 from gateway.storage.transaction import Transaction
 from gateway.storage.transitions import move
 
 _delivery = tables.delivery.c
 _COLUMNS = tuple(_delivery[field.name] for field in fields(Delivery))
+_report = tables.report.c
+_REPORT_COLUMNS = tuple(_report[field.name] for field in fields(Report))
 _TOLD = 300  # characters of an acknowledgement in the audit trail; it begins with the strategy
 _earlier = tables.delivery.alias("earlier")
 _IS_BEHIND = exists().where(
@@ -89,11 +92,29 @@ class SqlDeliveries:
         return self._deliveries(mine.order_by(_delivery.version, _delivery.destination))
 
     def replay(self, delivery_id: DeliveryId, now: datetime) -> bool:
-        """Due again at once. Missing for an unknown id, Conflict where it is still under way."""
+        """Due again at once, as the newest version: not every version is planned for every destination.
+
+        Missing for an unknown id, Conflict where it is still under way.
+        """
         delivery = self._find(delivery_id)
         if delivery is None:
             raise Missing("no such delivery")
-        return self._move(delivery, "replay", {"due_at": now})
+        newest = self._head(delivery.report_id)
+        is_old = delivery.version < newest.version
+        stays = is_old and delivery.state == "acknowledged"  # who has had which version is asked in a recall
+        if not stays and not self._move(delivery, "replay", {"due_at": now}):
+            return False
+        if is_old:
+            (planned,) = self.plan(newest, [delivery.destination], now)
+            if (planned.state, "replay") in DELIVERY.moves:
+                return self._move(planned, "replay", {"due_at": now})
+        return True
+
+    def _head(self, report_id: ReportId) -> Report:
+        """The report with its study locked: whoever writes a version meanwhile sees what is planned here."""
+        study_id = self._transaction.all(select(_report.study_id).where(_report.id == report_id))[0][0]
+        lock_study(self._transaction, study_id)
+        return Report(*self._transaction.all(select(*_REPORT_COLUMNS).where(_report.id == report_id))[0])
 
     def _plan(self, report: Report, destination: str, patient: str, at: datetime) -> Delivery:
         planned = Delivery(

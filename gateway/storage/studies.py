@@ -9,7 +9,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Column, Select, bindparam, exists, select
+from sqlalchemy import Column, ColumnElement, Select, bindparam, exists, select
 
 from gateway.domain.errors import Missing
 from gateway.domain.ids import StudyId
@@ -94,8 +94,10 @@ class SqlStudies:
             found = found.where(_study.last_received_at < before)
         return self._studies(found)
 
-    def ids_by_accession(self, index: bytes) -> list[StudyId]:
-        return self._ids(_study.accession_index, index)
+    def ids_by_accession(self, index: bytes, patient: str | None = None) -> list[StudyId]:
+        """Of one patient where a pseudonym is given: accession numbers are not unique."""
+        mine = () if patient is None else (_study.patient == patient,)
+        return self._ids(_study.accession_index, index, *mine)
 
     def ids_by_study_uid(self, index: bytes) -> list[StudyId]:
         return self._ids(_study.study_uid_index, index)
@@ -103,8 +105,8 @@ class SqlStudies:
     def ids_by_patient(self, pseudonym: str) -> list[StudyId]:
         return self._ids(_study.patient, pseudonym)
 
-    def _ids(self, column: Column[Any], value: bytes | str) -> list[StudyId]:
-        found = select(_study.id).where(column == value).order_by(_study.id)
+    def _ids(self, column: Column[Any], value: bytes | str, *others: ColumnElement[bool]) -> list[StudyId]:
+        found = select(_study.id).where(column == value, *others).order_by(_study.id)
         return [StudyId(row.id) for row in self._transaction.all(found)]
 
     def _studies(self, found: Select[*tuple[Any, ...]]) -> list[Study]:

@@ -157,6 +157,42 @@ def test_dead_and_acknowledged_deliveries_can_be_replayed(database: SqlDatabase)
             unit.deliveries.replay(DeliveryId("none"), AT)
 
 
+@pytest.mark.parametrize("end", ["bury", "acknowledge"])
+def test_replayed_is_the_newest_version(database: SqlDatabase, end: str) -> None:
+    """A version that was never planned for the destination goes there, and once it has ended, it is sent again."""
+    with database.begin("console") as unit:
+        first = _delivery(unit)
+        getattr(unit.deliveries, end)(_attempted(unit, first), "said")
+        composed = unit.reports.write(unit.reports.get(first.report_id), "compose", 1, content(), later(1))
+        unit.deliveries.plan(composed, ["record"], later(1))
+        for seconds in (5, 15):
+            assert unit.deliveries.replay(first.id, later(seconds))
+            (due,) = unit.deliveries.due("ehr", later(seconds), 10)
+            assert (due.report_id, due.version) == (first.report_id, 2)
+            getattr(unit.deliveries, end)(_attempted(unit, due, seconds), "said")
+            first = due
+        assert [one.version for one in unit.deliveries.due("record", later(99), 10)] == [2]
+
+
+def test_replaying_an_old_delivery_sends_the_newest_again(database: SqlDatabase) -> None:
+    """Where the newest version has ended at the destination too, that one is due; the old one stays acknowledged."""
+    with database.begin("console") as unit:
+        first = _delivery(unit)
+        assert unit.deliveries.acknowledge(_attempted(unit, first), "said")
+        composed = unit.reports.write(unit.reports.get(first.report_id), "compose", 1, content(), later(1))
+        (second,) = unit.deliveries.plan(composed, ["ehr"], later(1))
+        assert unit.deliveries.acknowledge(_attempted(unit, second, 2), "said")
+        assert unit.deliveries.replay(first.id, later(5))
+        states = {one.version: one.state for one in unit.deliveries.of_report(first.report_id)}
+        assert states == {1: "acknowledged", 2: "pending"}
+
+
+def _attempted(unit: SqlUnitOfWork, delivery: Delivery, seconds: float = 0) -> Delivery:
+    sending = unit.deliveries.attempt(delivery.id, later(seconds), later(seconds + 30))
+    assert sending is not None
+    return sending
+
+
 def test_a_superseded_delivery_is_not_due(database: SqlDatabase) -> None:
     """What a newer version has overtaken is never due again."""
     with database.begin("deliver") as unit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from harness.rows import AT, QUIET, arrival, later, planned_task, receive
@@ -231,6 +232,17 @@ def test_studies_are_found_by_blind_index(database: SqlDatabase) -> None:
         assert unit.studies.ids_by_study_uid(two.study_uid_index) == [two.instance.study_id]
         assert set(unit.studies.ids_by_patient(one.patient)) == {one.instance.study_id, two.instance.study_id}
         assert unit.studies.ids_by_accession(b"none") == []
+
+
+def test_an_accession_number_of_many_patients_finds_one_patients_study(database: SqlDatabase) -> None:
+    """Numbers are not unique: with a pseudonym the studies of that patient alone are found, however many others."""
+    with database.begin("dicom") as unit:
+        for number in range(3):
+            one = replace(arrival(f"s{number}", patient=f"p{number}"), accession_index=b"shared")
+            receive(unit, one, patient=f"p{number}")
+            assert len(unit.studies.ids_by_accession(b"shared")) == number + 1
+            assert unit.studies.ids_by_accession(b"shared", one.patient) == [one.instance.study_id]
+        assert unit.studies.ids_by_accession(b"shared", "nobody") == []
 
 
 def test_newest_pages_from_the_last_received(database: SqlDatabase) -> None:

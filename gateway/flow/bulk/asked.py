@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from gateway.domain.bulk import BulkJob, BulkKind
-from gateway.domain.errors import Fault
+from gateway.domain.errors import Fault, Invalid
 from gateway.privacy.resource_bodies import open_body, seal_body
 from gateway.privacy.vault import PatientRecord
 
@@ -92,4 +92,8 @@ def asked_of(house: PatientRecord, job: BulkJob) -> AskedJob:
 def _asked(house: PatientRecord, job: BulkJob, kind: BulkKind, form: type[T]) -> T:
     if job.kind != kind:
         raise Fault(f"this job is no {kind}")
-    return msgspec.json.decode(open_body(house, _TABLE, job.id, 1, job.sealed), type=form)
+    body = open_body(house, _TABLE, job.id, 1, job.sealed)
+    try:
+        return msgspec.json.decode(body, type=form)
+    except msgspec.MsgspecError:
+        raise Invalid("what this job was asked is in no form that is known here") from None

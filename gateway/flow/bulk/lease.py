@@ -11,6 +11,8 @@ from gateway.domain.errors import Busy, Forbidden
 from gateway.ports import Database, UnitOfWork
 
 LEASE: Final = timedelta(seconds=60)
+RENEW_SECONDS: Final = 10.0
+"""How often it is renewed where nothing that is done renews it."""
 
 
 class JobEnded(Busy):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, get_args
 
 from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
-from gateway.domain.errors import Category, Fault, GatewayError
+from gateway.domain.errors import Category, Fault, GatewayError, Unavailable
 from gateway.flow.bulk.export import RunExport
 from gateway.flow.bulk.files import BulkFiles
 from gateway.flow.bulk.import_lines import RunImport
@@ -116,6 +116,9 @@ class RunJobs:
         if self._is_stored(job, error):
             self._told(job, error, reason)
             return
+        self._fail(job, error, reason)
+
+    def _fail(self, job: BulkJob, error: GatewayError, reason: str) -> None:
         with self.database.begin(ACTOR) as unit:
             expires = self.now() + self.keep
             failed = {"lease_until": None, "error": _reason(error), "state": "failed", "expires_at": expires}
@@ -129,14 +132,24 @@ class RunJobs:
             now = unit.bulk_jobs.get(job.id) or job
         if job.kind == "import":
             return now.step > 0
-        return job.kind == "request" and self.request.cut_short(job, error)
+        return job.kind == "request" and bool(self._answered(job, error))
+
+    def _answered(self, job: BulkJob, error: GatewayError) -> bool | None:
+        """Whether an answer with what is stored is filed; None where what was asked or done does not open any more."""
+        try:
+            return self.request.cut_short(job, error)
+        except (JobEnded, Unavailable):
+            raise
+        except GatewayError:
+            return None
 
     def _cut_short(self, job: BulkJob, error: GatewayError, reason: str) -> None:
         """Of an export nothing is given out; of an import or a Bundle what is stored stays, and is told."""
         if job.kind == "export":
             self.export.forget_earlier(job)
-        elif job.kind == "request":
-            self.request.cut_short(job, error)
+        elif job.kind == "request" and self._answered(job, error) is None:
+            self._fail(job, error, reason)
+            return
         self._told(job, error, reason)
 
     def _told(self, job: BulkJob, error: GatewayError, reason: str) -> None:

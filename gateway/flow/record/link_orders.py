@@ -43,14 +43,13 @@ class LinkOrders:
         for change in changes:
             if change.stored.type != "ServiceRequest" or change.stored.ours or change.resource is None:
                 continue
-            known = set(_numbers(change.previous)) if change.previous is not None else set()
+            known = _known(change)
             for number in _numbers(change.resource):
                 if number not in known:
                     self._of_number(unit, change.stored.owner, number)
 
     def _of_number(self, unit: UnitOfWork, owner: str, number: str) -> None:
-        studies = unit.studies.ids_by_accession(self.vault.search_index("accession", number))[:_MOST_STUDIES]
-        mine = [study for study in studies if unit.studies.get(study).patient == owner]
+        mine = unit.studies.ids_by_accession(self.vault.search_index("accession", number), owner)[:_MOST_STUDIES]
         if mine and the_order(unit, owner, number) is not None:
             for study in mine:
                 self._link(unit, study)
@@ -78,6 +77,13 @@ class LinkOrders:
         models = [each.made_by.model_id for each in version.content.findings] if version.content else []
         recalled = self.destinations if unit.recalls.of_models(models) else ()
         return list(dict.fromkeys((RECORD, *waiting, *recalled)))
+
+
+def _known(change: Change) -> set[str]:
+    """Numbers under which the order was in this patient's record before; in another one it has linked nothing here."""
+    if change.previous is None or change.previous_owner != change.stored.owner:
+        return set()
+    return set(_numbers(change.previous))
 
 
 def _numbers(order: Mapping[str, Any]) -> Iterator[str]:

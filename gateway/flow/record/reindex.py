@@ -74,7 +74,7 @@ class Reindex:
             raise
         except GatewayError:
             return None
-        return Change(stored, resource, resource)
+        return Change(stored, resource, resource, stored.owner)
 
     def _written(
         self, actor: str, was: Reindexing, changes: Sequence[tuple[StoredVersion, Change | None]]

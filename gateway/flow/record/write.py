@@ -40,7 +40,10 @@ class WriteResources:
                 return None
             if not unit.resources.write([(step.was, now) for step, now in writes]):
                 raise Overtaken("another writer was first")
-            changes = [Change(now, step.resource, step.previous) for step, now in writes]
+            changes = [
+                Change(now, step.resource, step.previous, step.was.owner if step.was is not None else "")
+                for step, now in writes
+            ]
             for watcher in self.watchers if changes else ():
                 watcher(unit, changes)
         for step, now in writes:

@@ -14,7 +14,7 @@ from wire.fhir_rest.jobs import ASYNC, Kind, Ward, jobs_of
 from wire.fhir_rest.writing import MRN, entry, observation, patient
 
 from gateway import wiring
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import Invalid, Unavailable
 from gateway.flow.bulk.run_jobs import ATTEMPTS, pause_after
 from gateway.flow.opening_quota import TooManyOpenings
 from gateway.servers.web.fhir import interactions, run_request, run_search
@@ -148,6 +148,28 @@ def test_a_large_result_comes_in_several_files(ward: Ward) -> None:
     assert [file["count"] for file in manifest["output"]] == [1, 1, 1]
     found = [one["resource"]["id"] for file in manifest["output"] for one in ward.lines(file)[0]["entry"]]
     assert (len(found), len(set(found))) == (5, 5)
+
+
+def test_a_search_holds_its_job_from_page_to_page(ward: Ward) -> None:
+    """Where the lease was near its end during one page, it is renewed before the next: nobody else claims the job."""
+    for number in range(3):
+        ward.ehr.create(patient(f"held-{number}", name=[{"family": "Longheld"}]))
+    status = ward.begin("Patient?family:exact=Longheld&_count=1")
+    search, free = interactions.search, []
+
+    def slow(*asked: Any) -> Any:
+        with ward.ehr.hospital.database.read() as unit:
+            free.append([one.id for one in unit.bulk_jobs.due(datetime.now(UTC), 10, ["request"])])
+        ward.lease_runs_out(status)
+        return search(*asked)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_search, "RENEW_SECONDS", -1.0)
+        patched.setattr(interactions, "search", slow)
+        manifest = ward.manifest(status)
+    assert sum(len(page["entry"]) for file in manifest["output"] for page in ward.lines(file)) == 3
+    assert free == [[]] * len(free)
+    assert len(free) >= 3
 
 
 def test_a_result_has_an_end(ward: Ward) -> None:
@@ -470,6 +492,57 @@ def test_a_job_that_nobody_survives_is_given_up(ward: Ward) -> None:
     assert failed.status_code == 500
     assert "given up after 20 attempts" in failed.json()["issue"][0]["diagnostics"]
     assert how_many(ward, "deadly") == 0
+
+
+def altered(ward: Ward, status: str) -> None:
+    """What was asked does not open any more."""
+    with ward.ehr.hospital.database.begin("test") as unit:
+        job = unit.bulk_jobs.get(status.rpartition("/")[2])
+        assert job is not None
+        assert unit.bulk_jobs.progress(job, {"sealed": job.sealed[:-1] + bytes([job.sealed[-1] ^ 1])})
+        unit.commit()
+
+
+def test_a_job_that_does_not_open_fails_at_once(ward: Ward) -> None:
+    """One attempt, then the status is 500 with the reason, and no place among the client's ten is kept."""
+    status = ward.begin("", "POST", new("altered"))
+    altered(ward, status)
+    assert (ward.jobs(), ward.jobs()) == (1, 0)
+    failed = ward.ehr.send("GET", status)
+    assert (failed.status_code, failed.json()["issue"][0]["code"]) == (500, "exception")
+    assert "altered" in failed.json()["issue"][0]["diagnostics"]
+    with ward.ehr.hospital.database.read() as unit:
+        assert unit.bulk_jobs.count_open("ehr") == 0
+
+
+def test_what_is_stored_of_it_and_does_not_open_fails_too(ward: Ward) -> None:
+    """A request that ends with its grant is over, also where its answer cannot be made from what was kept."""
+
+    def unreadable(*_: object) -> bool:
+        raise Invalid("a sealed column value was altered")
+
+    ward.ehr.hospital.add_client("gone-unread", "system/*.cruds")
+    with httpx.Client(base_url=ward.ehr.http.base_url, auth=("gone-unread", SECRET), headers=ASYNC) as other:
+        assert other.post("/fhir", json=new("unread")).status_code == 202
+    with ward.ehr.hospital.database.begin("admin") as unit:
+        assert unit.access.disable_client("fhir", "gone-unread")
+        unit.commit()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(RunRequest, "_known", unreadable)
+        assert (ward.jobs(), ward.jobs()) == (1, 0)
+    with ward.ehr.hospital.database.read() as unit:
+        assert unit.bulk_jobs.count_open("gone-unread") == 0
+
+
+def test_a_job_that_does_not_open_is_cancelled_by_its_client(ward: Ward) -> None:
+    """DELETE needs the client's name alone there: another client finds none, its own ends it."""
+    status = ward.begin("", "POST", new("altered-too"))
+    altered(ward, status)
+    ward.ehr.hospital.add_client("not-its-own", "system/*.cruds")
+    with httpx.Client(base_url=ward.ehr.http.base_url, auth=("not-its-own", SECRET)) as other:
+        assert other.delete(f"/fhir/{status}").status_code == 404
+    assert ward.ehr.send("DELETE", status).status_code == 202
+    assert (ward.jobs(), ward.ehr.send("GET", status).status_code) == (0, 404)
 
 
 def test_a_client_has_a_bounded_number_of_jobs(ward: Ward) -> None:

@@ -15,6 +15,7 @@ from wire.fhir_rest.writing import Writer, patient, writer
 
 from gateway import wiring
 from gateway.domain.ids import ReportId
+from gateway.flow.record import link_orders
 from gateway.flow.review import Decision
 from gateway.formats.fhir.render import render
 from gateway.formats.fhir.signed_content import content_digest, content_of
@@ -99,6 +100,27 @@ def test_a_late_order_of_somebody_else_changes_nothing(ehr: Writer, tmp_path: Pa
     report = reported(ehr, tmp_path / "study", "LATE-MINE", "ACC-OTHERS")
     order(ehr, registered(ehr, "LATE-OTHER"), "ACC-OTHERS")
     assert filed(ehr, report)["meta"]["versionId"] == report["meta"]["versionId"]
+
+
+def test_an_order_corrected_to_the_right_patient_is_found(ehr: Writer, tmp_path: Path) -> None:
+    """Its number is the one that it had in another patient's record, and leads here for the first time."""
+    subject = registered(ehr, "RIGHT")
+    report = reported(ehr, tmp_path / "study", "RIGHT", "ACC-MOVED")
+    mine = order(ehr, registered(ehr, "WRONG"), "ACC-MOVED")
+    assert "reference" not in filed(ehr, report)["basedOn"][0]
+    moved = ehr.send("PUT", mine, ehr.send("GET", mine).json() | {"subject": {"reference": subject}})
+    assert moved.status_code == 200, moved.text
+    assert filed(ehr, report)["basedOn"][0]["reference"] == mine
+
+
+def test_studies_of_others_take_no_place(ehr: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many studies under one number are looked at, they are those of the order's own patient."""
+    monkeypatch.setattr(link_orders, "_MOST_STUDIES", 1)
+    subjects = {number: registered(ehr, number) for number in ("CROWD-1", "CROWD-2")}
+    reports = {number: reported(ehr, tmp_path / number, number, "ACC-CROWD") for number in subjects}
+    for number, subject in subjects.items():
+        mine = order(ehr, subject, "ACC-CROWD")
+        assert filed(ehr, reports[number])["basedOn"][0]["reference"] == mine
 
 
 def test_a_signature_holds_over_the_linked_version(ehr: Writer, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import httpx
 import pytest
 from harness.gateway_process import wait_for
 from harness.receiver import Receiver, receiving
+from sqlalchemy import update
 from wire.fhir_rest.hospital import SECRET
 from wire.fhir_rest.writing import Writer, observation, patient, writer
 
 from gateway import wiring
 from gateway.flow.subscribe.notify import SendNotifications
+from gateway.storage.tables import client
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 
@@ -250,6 +252,30 @@ def test_the_clients_scopes_bound_what_it_is_told(ward: Ward) -> None:
 
     wait_for(failed, 20, "the status error", 0.01)
     assert ward.receiver.events("/narrow") == []
+
+
+def test_what_an_app_may_do_for_a_person_is_not_told_to_it(ward: Ward) -> None:
+    """A notification has no person behind it: a scope user/ or patient/ of the client lets nothing out."""
+    hospital = ward.ehr.hospital
+    hospital.add_client("app-of-persons", "system/Subscription.cruds", "system/DiagnosticReport.r")
+    form = {"grant_type": "client_credentials"}
+    base = str(ward.ehr.http.base_url).rstrip("/")
+    token = httpx.post(f"{base}/auth/token", data=form, auth=("app-of-persons", SECRET)).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    made = ward.ehr.send("POST", "Subscription", ward.backport("/of-persons"), **headers).json()
+    ward.pump()
+    assert ward.state(made["id"])["status"] == "active"
+    scopes = ("system/Subscription.cruds", "user/DiagnosticReport.r", "patient/DiagnosticReport.r")
+    with hospital.database.outside_transactions() as connection:
+        connection.execute(update(client).where(client.c.name == "app-of-persons").values(scopes=scopes))
+    ward.report(f"Patient/{ward.ehr.create(patient('of-persons'))['id']}")
+
+    def failed() -> bool:
+        ward.pump()
+        return bool(ward.state(made["id"])["status"] == "error")
+
+    wait_for(failed, 20, "the status error", 0.01)
+    assert ward.receiver.events("/of-persons") == []
 
 
 def test_heartbeat_end_and_off(ward: Ward) -> None:

@@ -20,7 +20,7 @@ from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Busy, Category, GatewayError
 from gateway.flow.bulk.asked import AskedRequest, asked_request
 from gateway.flow.bulk.files import BulkFiles
-from gateway.flow.bulk.lease import GrantEnded, JobEnded, hold, lease_end, renew
+from gateway.flow.bulk.lease import RENEW_SECONDS, GrantEnded, JobEnded, hold, lease_end, renew
 from gateway.flow.bulk.run_jobs import ATTEMPTS
 from gateway.flow.bulk.sender import sender
 from gateway.flow.scopes import covers
@@ -37,7 +37,6 @@ from gateway.servers.web.services import WebServices
 
 _TABLE: Final = "BulkAnswer"
 _BUNDLE: Final = "[base]"
-_RENEW_SECONDS: Final = 10.0
 _MOST_ANSWER: Final = 64 << 20
 """Bytes of the entries of an answer; it is sealed, and given out, as one."""
 _AGAIN: Final = frozenset({Category.UNAVAILABLE, Category.BUSY, Category.FAULT})
@@ -105,7 +104,7 @@ class RunRequest:
 
         def go_on() -> Caller:
             nonlocal renewed, caller
-            if time.monotonic() - renewed > _RENEW_SECONDS:
+            if time.monotonic() - renewed > RENEW_SECONDS:
                 renewed = time.monotonic()
                 renew(self.services.database, job)
             with self.services.database.read() as unit:

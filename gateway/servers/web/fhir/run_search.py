@@ -6,6 +6,7 @@ committed with a file, so that a run that was cut off, or waits for the next hou
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,7 +19,7 @@ from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Category, GatewayError
 from gateway.flow.bulk.asked import AskedRequest
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
-from gateway.flow.bulk.lease import GrantEnded, JobEnded, hold
+from gateway.flow.bulk.lease import RENEW_SECONDS, GrantEnded, JobEnded, hold, renew
 from gateway.flow.bulk.sender import sender
 from gateway.formats.fhir.element import Resource, encode
 from gateway.formats.fhir.outcome import issue
@@ -77,9 +78,12 @@ class RunSearch:
 
     def __call__(self, job: BulkJob, asked: AskedRequest) -> int:
         """How many matches there are; what was found before an error that may pass is kept for the next attempt."""
-        part = _Part(self._reached(job))
+        part, renewed = _Part(self._reached(job)), time.monotonic()
         try:
             while not part.place.is_last:
+                if time.monotonic() - renewed > RENEW_SECONDS:  # many pages may come before a file is full
+                    renewed = time.monotonic()
+                    renew(self.services.database, job)
                 self._page(job, asked, part)
                 if part.is_full or part.place.is_last:
                     part = _Part(self._filed(job, asked, part))

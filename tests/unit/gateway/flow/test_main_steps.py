@@ -10,7 +10,7 @@ import pytest
 from harness.rows import arrival, model, receive
 from harness.ward import ScriptedOutlet, Ward
 
-from gateway.domain.errors import Busy, Fault, Forbidden, Invalid, Unavailable, Unsupported
+from gateway.domain.errors import Busy, Fault, Forbidden, GatewayError, Invalid, Unavailable, Unsupported
 from gateway.domain.identity import StudyIdentity
 from gateway.domain.ids import BlobKey, InstanceId, StudyId, TaskId
 from gateway.domain.model import AppliesTo
@@ -360,6 +360,28 @@ def test_what_the_destination_refuses_becomes_a_dead_letter_that_can_be_replayed
         unit.commit()
     deliver()
     assert delivery_states(ward, study) == ["acknowledged"]
+
+
+@pytest.mark.parametrize(("failures", "was"), [([Invalid("422")], "superseded"), ([], "acknowledged")])
+def test_a_replayed_report_arrives_though_a_newer_version_stayed_here(
+    ward: Ward, failures: list[GatewayError], was: str
+) -> None:
+    """Dead or acknowledged, an operator's replay brings the destination a version that only our store was told of."""
+    study = reported(ward)
+    deliver = deliveries(ward, outlet := ScriptedOutlet(failures))
+    deliver()
+    with ward.database.begin("ehr") as unit:
+        report = unit.reports.get(report_id(study))
+        content = unit.reports.version(report.id, report.version).content
+        assert content is not None
+        unit.deliveries.plan(unit.reports.write(report, "link", 1, content, ward.now), ["record"], ward.now)
+        (delivery,) = to_the_ehr(unit, study)
+        unit.deliveries.replay(delivery.id, ward.now)
+        unit.commit()
+    outlet.sent.clear()
+    deliver()
+    assert [document.version.version for _, document in outlet.sent] == [report.version + 1]
+    assert delivery_states(ward, study) == [was, "acknowledged"]
 
 
 def test_a_report_that_cannot_be_opened_does_not_block_the_others(ward: Ward) -> None:
