@@ -96,7 +96,9 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=20)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        gateway = GatewayProcess(Path(folder) / "home", {"DXGATE_GATEWAY_LOG_LEVEL": "warning"}).start()
+        gateway = GatewayProcess(
+            Path(folder) / "home", {"DXGATE_GATEWAY_LOG_LEVEL": "warning"}, new_interpreter=True
+        ).start()
         try:
             headers = {"Authorization": f"Bearer {gateway.token()}"}
             with httpx.Client(base_url=gateway.fhir_url, headers=headers, timeout=10) as client:

@@ -30,7 +30,7 @@ def processes(gateway: GatewayProcess) -> list[psutil.Process]:
 
 def started(home: Path) -> tuple[float, float]:
     """Seconds until ready, and MiB of all processes some seconds later."""
-    gateway = GatewayProcess(home)
+    gateway = GatewayProcess(home, new_interpreter=True)
     begin = time.perf_counter()
     gateway.start(120)
     ready = time.perf_counter() - begin
