@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -24,9 +25,15 @@ def _plain(value: Any) -> Any:
 _ENCODER = msgspec.json.Encoder(order="sorted", enc_hook=_plain)
 
 
+_BUILDING = Lock()
+"""msgspec shows what it knows of a dataclass to other threads while it still finds it out: a second decoder that was
+built of it meanwhile crashed the process (0.22.0, SIGSEGV). One built under the lock is complete."""
+
+
 @lru_cache(maxsize=64)
 def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(shape)
+    with _BUILDING:
+        return msgspec.json.Decoder(shape)
 
 
 def encode(shape: Any, value: Any) -> str:

@@ -50,6 +50,9 @@ class Place(msgspec.Struct, frozen=True):
     is_last: bool = False
 
 
+_PLACE = msgspec.json.Decoder(Place)
+
+
 @dataclass
 class _Part:
     """Lines that are not in a file yet, and where the page behind them begins."""
@@ -172,7 +175,7 @@ class RunSearch:
             return Place(0, 0)
         number = max(known)
         opened = open_body(self.files.vault.house(), _TABLE, job.id, number, known[number])
-        return msgspec.json.decode(opened, type=Place)
+        return _PLACE.decode(opened)
 
 
 def _without_next(bundle: Resource) -> str | None:

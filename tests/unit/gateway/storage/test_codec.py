@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -98,3 +101,31 @@ def test_a_text_of_another_shape_is_a_fault(text: str) -> None:
     """A stored text that does not fit its type is our mistake, and the message does not repeat it."""
     with pytest.raises(Fault, match=r"^a stored Finding cannot be read$"):
         codec.decode(Finding, text)
+
+
+_TWO_THREADS = """
+import sys, threading
+from gateway.storage import codec
+sys.setswitchinterval(1e-6)
+for turn in range(300):
+    parts = "".join(f"@dataclass\\nclass Part{n}:\\n    g: int = 0\\n" for n in range(8))
+    whole = "@dataclass\\nclass Whole:\\n" + "".join(f"    f{n}: 'Part{n % 8} | None' = None\\n" for n in range(40))
+    names = {"__name__": "__main__"}
+    exec("from dataclasses import dataclass\\n" + parts + whole, names)
+    globals().update(names)
+    holder = "@dataclass\\nclass {}:\\n    a: Whole\\n"
+    exec("from dataclasses import dataclass\\n" + holder.format("One") + holder.format("Two"), globals())
+    both = threading.Barrier(2)
+    def read(shape):
+        both.wait()
+        codec.decode(shape, '{"a": {"f1": {"g": 1}, "f39": {"g": 2}}}')
+    threads = [threading.Thread(target=read, args=(shape,)) for shape in (One, Two)]
+    [one.start() for one in threads]
+    [one.join() for one in threads]
+"""
+
+
+def test_two_threads_may_read_a_shape_for_the_first_time_together() -> None:
+    """What one thread still finds out about a dataclass is not used by another, which would end the process."""
+    done = subprocess.run([sys.executable, "-c", _TWO_THREADS], cwd=Path(__file__).parents[4], timeout=120, check=False)
+    assert done.returncode == 0
