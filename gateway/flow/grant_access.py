@@ -143,7 +143,7 @@ class GrantAccess:
             caller = replace(caller, grant_hash=grant.token_hash, chain=grant.chain, confined_to=confined)
             holder = Holder(grant, caller, person)
             self.known.keep(holder, era)
-            return holder.client.asking(address)
+            return replace(holder.client, address=address)
         with suppress(TooManyAttempts):  # a flood of stale tokens is refused, but not written down one by one
             self.stale_tokens.begin("bearer", address)
             self.note("client:reject", client, address, reason=reason)
@@ -167,7 +167,7 @@ class GrantAccess:
         if held is None or held.grant.expires_at <= self.now():
             return None
         objection = self._objection(held.grant, held.client, held.person, address, certificate)
-        return None if objection else held.client.asking(address, request)
+        return None if objection else replace(held.client, address=address, request=request)
 
     def _objection(
         self,

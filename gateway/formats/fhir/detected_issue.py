@@ -17,8 +17,7 @@ from gateway.formats.fhir.device import device_reference
 from gateway.formats.fhir.element import Resource, element, instant, reference
 from gateway.formats.fhir.genomic_codes import CATEGORIES, gene_component, phenotype_concept
 from gateway.formats.fhir.genotype_observation import genotype_references
-from gateway.formats.fhir.organization import organization_reference
-from gateway.formats.fhir.record_observation import basis, derived_from, labelled, method, status
+from gateway.formats.fhir.record_observation import basis, derived_from, labelled, of_record, status
 from gateway.formats.fhir.text import line, paragraphs
 from gateway.formats.fhir.therapeutic_implication import genes_of, implication_id, is_implied, phenotype_id
 from gateway.ports import ReportDocument
@@ -35,20 +34,12 @@ def phenotype_observations(
     for one in finding.answer.phenotypes if finding.answer else ():
         yield element(
             resourceType="Observation",
-            id=phenotype_id(finding, one),
+            **of_record(phenotype_id(finding, one), finding, document, organization_name),
             meta=labelled(document, base_url),
-            identifier=[{"system": identifier.FINDING, "value": phenotype_id(finding, one)}],
-            status=status(document),
             category=CATEGORIES,
             code={"coding": [OWN, METABOLISM] if "etabolizer" in one.phenotype else [OWN]},
-            subject=reference("Patient", identifier.patient_id(document.study)),
-            effectiveDateTime=instant(finding.created_at),
-            issued=instant(finding.created_at),
-            performer=[organization_reference(organization_name)],
             valueCodeableConcept=phenotype_concept(one.phenotype),
             note=[{"text": line(f"Reported: {one.genotype}. Source: {one.source}", 1024)}],
-            method={"text": method(finding)},
-            device=device_reference(finding.made_by),
             derivedFrom=[*genotype_references(finding, one), *derived_from(finding, document)],
             component=[gene_component(one.gene)],
         )

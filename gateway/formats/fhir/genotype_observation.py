@@ -11,12 +11,9 @@ from collections.abc import Iterator
 from gateway.domain.finding import Finding, GenePhenotype
 from gateway.domain.ids import derive_id
 from gateway.formats.fhir import coding as codes
-from gateway.formats.fhir import identifier
-from gateway.formats.fhir.device import device_reference
-from gateway.formats.fhir.element import Resource, element, instant, reference
+from gateway.formats.fhir.element import Resource, element, reference
 from gateway.formats.fhir.genomic_codes import CATEGORIES, GENOTYPE, gene_component
-from gateway.formats.fhir.organization import organization_reference
-from gateway.formats.fhir.record_observation import derived_from, labelled, method, status
+from gateway.formats.fhir.record_observation import derived_from, labelled, of_record
 from gateway.formats.fhir.text import line
 from gateway.ports import ReportDocument
 
@@ -39,23 +36,14 @@ def genotype_references(finding: Finding, one: GenePhenotype) -> list[Resource]:
 def _genotype(
     one: GenePhenotype, finding: Finding, document: ReportDocument, organization_name: str, base_url: str
 ) -> Resource:
-    own = _own_id(finding, one)
     return element(
         resourceType="Observation",
-        id=own,
+        **of_record(_own_id(finding, one), finding, document, organization_name),
         meta=labelled(document, base_url, GENOTYPE),
-        identifier=[{"system": identifier.FINDING, "value": own}],
-        status=status(document),
         category=CATEGORIES,
         code=CODE,
-        subject=reference("Patient", identifier.patient_id(document.study)),
-        effectiveDateTime=instant(finding.created_at),
-        issued=instant(finding.created_at),
-        performer=[organization_reference(organization_name)],
         valueCodeableConcept={"text": line(f"{one.gene} {one.diplotype}")},
         note=[{"text": line(f"As the rules read it: {one.genotype}. Source: {one.source}", 1024)}],
-        method={"text": method(finding)},
-        device=device_reference(finding.made_by),
         derivedFrom=derived_from(finding, document),
         component=[gene_component(one.gene)],
     )

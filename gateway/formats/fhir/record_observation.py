@@ -27,27 +27,34 @@ def record_observation(finding: Finding, document: ReportDocument, organization_
     answer = finding.answer or RecordAnswer("record")
     return element(
         resourceType="Observation",
-        id=str(finding.id),
+        **of_record(str(finding.id), finding, document, organization_name),
         meta=labelled(document, base_url),
         extension=[{"url": codes.AI_CONFIDENCE, "valueDecimal": decimal(decided.probability)}] if decided else None,
-        identifier=[{"system": identifier.FINDING, "value": str(finding.id)}],
-        status=status(document),
         category=[codes.concept(f"{codes.THO}/observation-category", "survey", "Survey")],
         code=codes.coded(finding.question),
-        subject=reference("Patient", identifier.patient_id(document.study)),
-        effectiveDateTime=instant(finding.created_at),
-        issued=instant(finding.created_at),
-        performer=[organization_reference(organization_name)],
         valueCodeableConcept=codes.coded(decided.code) if decided else None,
         valueString=None if decided or answer.labels else line(finding.conclusion, 1024),
         dataAbsentReason=_absent() if answer.labels and not decided else None,
         interpretation=[_indeterminate()] if answer.labels and not decided else None,
         note=[{"text": text} for text in _notes(finding, answer)],
-        method={"text": method(finding)},
-        device=device_reference(finding.made_by),
         derivedFrom=derived_from(finding, document),
         component=list(_components(finding, answer)),
     )
+
+
+def of_record(own_id: str, finding: Finding, document: ReportDocument, organization_name: str) -> Resource:
+    """What every Observation on a record says alike: its id, of whom it is, when and by what it was made."""
+    return {
+        "id": own_id,
+        "identifier": [{"system": identifier.FINDING, "value": own_id}],
+        "status": status(document),
+        "subject": reference("Patient", identifier.patient_id(document.study)),
+        "effectiveDateTime": instant(finding.created_at),
+        "issued": instant(finding.created_at),
+        "performer": [organization_reference(organization_name)],
+        "method": {"text": method(finding)},
+        "device": device_reference(finding.made_by),
+    }
 
 
 def labelled(document: ReportDocument, base_url: str, *profiles: str) -> Resource:

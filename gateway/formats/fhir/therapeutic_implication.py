@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from gateway.domain.finding import DrugAdvice, Finding, GenePhenotype
 from gateway.domain.ids import derive_id
 from gateway.formats.fhir import coding as codes
-from gateway.formats.fhir import identifier
-from gateway.formats.fhir.device import device_reference
-from gateway.formats.fhir.element import Resource, element, instant, reference
+from gateway.formats.fhir.element import Resource, element, reference
 from gateway.formats.fhir.genomic_codes import (
     CATEGORIES,
     OWN_CODES,
@@ -23,8 +21,7 @@ from gateway.formats.fhir.genomic_codes import (
     phenotype_concept,
 )
 from gateway.formats.fhir.genotype_observation import genotype_references
-from gateway.formats.fhir.organization import organization_reference
-from gateway.formats.fhir.record_observation import labelled, method, status
+from gateway.formats.fhir.record_observation import labelled, of_record
 from gateway.formats.fhir.text import line, paragraphs
 from gateway.ports import ReportDocument
 
@@ -64,24 +61,15 @@ def phenotype_id(finding: Finding, one: GenePhenotype) -> str:
 def _implication(
     one: DrugAdvice, finding: Finding, document: ReportDocument, organization_name: str, base_url: str
 ) -> Resource:
-    own = implication_id(one, finding)
     genes = genes_of(one, finding)
     return element(
         resourceType="Observation",
-        id=own,
+        **of_record(implication_id(one, finding), finding, document, organization_name),
         meta=labelled(document, base_url, THERAPEUTIC_IMPLICATION),
         extension=_citation(one),
-        identifier=[{"system": identifier.FINDING, "value": own}],
-        status=status(document),
         category=CATEGORIES,
         code=CODE,
-        subject=reference("Patient", identifier.patient_id(document.study)),
-        effectiveDateTime=instant(finding.created_at),
-        issued=instant(finding.created_at),
-        performer=[organization_reference(organization_name)],
         note=[{"text": line(f"Source: {one.source}", 1024)}],
-        method={"text": method(finding)},
-        device=device_reference(finding.made_by),
         derivedFrom=[each for gene in genes for each in _sources(finding, gene)],
         component=list(_components(one, genes)),
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import time
+import uuid
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,9 +43,7 @@ def _number(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _UUID.fullmatch(value.decode("latin-1")):
             return str(value.decode("latin-1")).lower()
-    digits = secrets.token_hex(16)  # a UUID of version 4 (RFC 9562 5.4), for a fifth of what uuid.uuid4() costs
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    return str(uuid.uuid4())
 
 
 class RequestLog:

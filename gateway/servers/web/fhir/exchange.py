@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.utils import parsedate_to_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -48,8 +48,6 @@ _RETURNS: Final[Mapping[str, Returns]] = {
     "operationoutcome": "OperationOutcome",
 }
 _MOST_ISSUES: Final = 100
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CHALLENGES = 'Bearer realm="dxgate", Basic realm="dxgate", charset="UTF-8"'
 
 
@@ -133,13 +131,7 @@ def person_of(client: Client) -> str:
 
 def version_headers(stored: StoredVersion) -> dict[str, str]:
     """ETag and Last-Modified of a version (R4 3.1.0.1.6)."""
-    return {"ETag": f'W/"{stored.version}"', "Last-Modified": http_date(stored.at)}
-
-
-def http_date(at: datetime) -> str:
-    """IMF-fixdate (RFC 9110 5.6.7) of a time in UTC; email.utils takes ten times as long for it."""
-    day = f"{_DAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at.year:04}"
-    return f"{day} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
+    return {"ETag": f'W/"{stored.version}"', "Last-Modified": format_datetime(stored.at, usegmt=True)}
 
 
 def not_modified(stored: StoredVersion, request: FhirRequest) -> Answer | None:

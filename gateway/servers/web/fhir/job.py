@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Final
 
 import msgspec
@@ -23,7 +24,7 @@ from gateway.flow.scopes import covers, permits
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.outcome import issue
 from gateway.ports import UnitOfWork
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, http_date, person_of
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, person_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -201,4 +202,4 @@ def _status_url(services: WebServices, job_id: str) -> str:
 
 
 def _http_date(job: BulkJob) -> str:
-    return http_date(job.expires_at)
+    return format_datetime(job.expires_at, usegmt=True)
