@@ -107,7 +107,8 @@ class FhirEndpoint:
         """One resource, together with what others read at this moment."""
         name_request(request, f"fhir.{interaction.name} {asked.kind}", f"client:{client.name}")
         services = self._services
-        about = (asked.kind, asked.id) if interaction.name == "read" else None
+        stored = interaction.name == "read" and asked.kind != "AuditEvent"
+        about = (asked.kind, asked.id) if stored else None
         said = await self._reads.read(lambda unit: interaction.perform_in(services, client, asked, unit), about)
         return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
 
