@@ -61,7 +61,7 @@ def criterion(kind: str, name: str, value: str, reading: Reading) -> Criterion:
 
 
 def _criterion(kind: str, name: str, value: str, reading: Reading, depth: int) -> Criterion:
-    if depth == 0:
+    if depth < 0:
         raise Unsupported(f"more than {MAX_DEPTH} chains in one parameter are not served")
     if name.startswith("_has:"):
         return _reverse(kind, name, value, reading, depth)
@@ -93,7 +93,7 @@ def in_store(kind: str) -> None:
 def printable(name: str) -> str:
     """A name for a message: what looks like no name of a parameter is not repeated."""
     plain = name.isascii() and name.replace("-", "").replace("_", "").replace(":", "").replace(".", "").isalnum()
-    return name if plain and len(name) <= 64 else "of that name"
+    return name if plain and len(name) <= _LONGEST_NAME else "of that name"
 
 
 def _reverse(kind: str, name: str, value: str, reading: Reading, depth: int) -> Reverse:
