@@ -35,7 +35,7 @@ DATE = "2026-11-29"
 RECIPE = DetailRecipe()
 SEEDS = 5
 CELLS = RECIPE.work // 16  # of the finest map among the taps
-MEMORY = 512  # MiB for a full batch: the widest maps have 96 channels of 96 by 96
+MEMORY = 768  # MiB that a full batch of 64 was seen to take on the CPU
 PACKS = Path(__file__).parents[1] / "packs"
 
 

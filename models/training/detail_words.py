@@ -34,7 +34,8 @@ def words(evaluation: dict[str, Any], version: str, date: str) -> dict[str, str]
     """The card's texts."""
     test, clean = evaluation["test"], evaluation["test_without_near_duplicates"]
     cells = evaluation["recipe"]["cells"]
-    return breast_words.words(evaluation, version, date) | {
+    told = breast_words.words(evaluation, version, date)
+    return told | {
         "ModelName": TITLE,
         "Summary": (
             "Linear heads on the features of a network pretrained on photographs (EfficientNet-Lite0, frozen) look at "
@@ -61,6 +62,10 @@ def words(evaluation: dict[str, Any], version: str, date: str) -> dict[str, str]
             "Input: DICOM Ultrasound Image Storage, one frame, grey or colour; window, polarity, centre square, "
             "bicubic reduction to 128 by 128, enlarged to 192 inside the graph. Output: numbers, a PNG map, sentences."
         ),
+        "KnownBiasesOrEthicalConsiderations": told["KnownBiasesOrEthicalConsiderations"].replace(
+            "either: in the demonstration image it lies beside the lesion.", "either."
+        ),
+        "BiasMitigationApproaches": told["BiasMitigationApproaches"].removeprefix("Class weights; ").capitalize(),
         "ThirdPartyInformation": (
             "BUSI authors and MedMNIST authors (data), the TensorFlow authors and ML Illustrated (weights), PyTorch, "
             "scikit-learn, ONNX Runtime (software)."
