@@ -19,10 +19,12 @@ from models.registry import BUILT_IN
 PAGE = Path(__file__).parents[2] / "models" / "README.md"
 LINES = {  # published, where the evaluation names no line of its own; MedMNIST v2, Scientific Data 2023;10:41
     "breast-ultrasound-cnn": (("AUC, ResNet-18 at 28 px (MedMNIST v2)", 0.901),),
+    "breast-ultrasound-detail-cnn": (("AUC, ResNet-18 at 28 px (MedMNIST v2)", 0.901),),
     "chest-film-pneumonia-cnn": (("AUC, ResNet-18 at 28 px (MedMNIST v2)", 0.944),),
 }
 CAVEATS = {
     "breast-ultrasound-cnn": "ultrasound, not mammography; near-duplicates flatter the test; no reader study",
+    "breast-ultrasound-detail-cnn": "ultrasound, not mammography; backbone from photographs (ImageNet); no reader study",
     "chd-risk": "teaching copy of Framingham; one town, 1950s; weak discrimination",
     "chest-film-pneumonia-cnn": "children; reconstructed images; validation much easier than test",
     "diabetes-risk": "whole sample, told and untold; in the undiagnosed .76; useless on Pima women",

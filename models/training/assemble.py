@@ -87,8 +87,17 @@ def metadata(subject: Subject, chosen: dict[str, Any], side: int) -> dict[str, s
     }
 
 
-def manifest(subject: Subject, chosen: dict[str, Any], side: int, files: dict[str, bytes]) -> bytes:
-    """`manifest.toml`; the digests are those of `files`."""
+def manifest(
+    subject: Subject,
+    chosen: dict[str, Any],
+    side: int,
+    files: dict[str, bytes],
+    *,
+    cells: int | None = None,
+    min_side: int = 28,
+    memory: int = 64,
+) -> bytes:
+    """`manifest.toml`; the digests are those of `files`. The map has a quarter of `side` unless `cells` says so."""
     names = [label["name"] for label in subject.labels]
     quantiles = dict(zip(names, (chosen["quantile_positive"], chosen["quantile_negative"]), strict=True))
     page = {
@@ -99,10 +108,10 @@ def manifest(subject: Subject, chosen: dict[str, Any], side: int, files: dict[st
         "licence": "Apache-2.0 (weights); data CC BY 4.0",
         "intended_use": subject.intended_use,
         "out_of_scope": subject.out_of_scope,
-        "device_memory_mib": 64,
+        "device_memory_mib": memory,
         "question": subject.question,
         "applies_to": subject.applies_to,
-        "input": _input(side),
+        "input": _input(side, min_side),
         "output": {
             "prob": "prob",
             "member": "member",
@@ -110,7 +119,7 @@ def manifest(subject: Subject, chosen: dict[str, Any], side: int, files: dict[st
             "embedding": "embedding",
             "positive": names[0],
             "threshold": chosen["threshold"],
-            "cam_cells": side // 4,
+            "cam_cells": cells or side // 4,
             "distance_max": chosen["distance_max"],
         },
         "calibration": {"method": "Platt", "slope": chosen["slope"], "intercept": chosen["intercept"]},
@@ -123,7 +132,7 @@ def manifest(subject: Subject, chosen: dict[str, Any], side: int, files: dict[st
     return (head + toml(page) + "\n").encode("utf-8")
 
 
-def _input(side: int) -> dict[str, Any]:
+def _input(side: int, min_side: int) -> dict[str, Any]:
     return {
         "kind": "image",
         "tensor": "pixels",
@@ -132,7 +141,7 @@ def _input(side: int) -> dict[str, Any]:
         "width": side,
         "steps": STEPS,
         "frames": "single",
-        "min_side": 28,
+        "min_side": min_side,
         "max_side": 4096,
         "max_frames": 1,
         "min_contrast": 4.0,

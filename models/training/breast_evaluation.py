@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from models.manifest import ImageInput
 from models.runtime.preprocess import prepare, read, resize
 from models.training import evaluation, measure
-from models.training.breast_data import MALIGNANT, BreastSet
+from models.training.breast_data import MALIGNANT, BreastSet, Pixels
 from models.training.evaluation import Floats, Rows, tensor
 from models.training.export import outputs
 from models.training.wrap import ultrasound
@@ -28,10 +28,12 @@ PUBLISHED = {
 }
 
 
-def measured(data: BreastSet, model: bytes, chosen: dict[str, Any], rule: ImageInput, folder: Path) -> dict[str, Any]:
-    """All test-part results."""
+def measured(
+    data: BreastSet, images: Pixels, model: bytes, *, chosen: dict[str, Any], rule: ImageInput, folder: Path
+) -> dict[str, Any]:
+    """All test-part results; `images` are those of `data` as the model takes them."""
     test, clean = data.rows("test"), data.clean("test", ("train", "val"))
-    got = outputs(model, tensor(data.small))
+    got = outputs(model, tensor(images))
     prob, truth = got["prob"][:, 0].astype(np.float64), data.label == MALIGNANT
     threshold, pair = chosen["threshold"], (chosen["quantile_positive"], chosen["quantile_negative"])
     dirty, val, train = np.setdiff1d(test, clean), data.clean("val", ("train",)), data.rows("train")
@@ -48,9 +50,9 @@ def measured(data: BreastSet, model: bytes, chosen: dict[str, Any], rule: ImageI
         "before_calibration": evaluation.uncalibrated(got["member"][test], truth[test]),
         "members": evaluation.members(got["member"][test], truth[test]),
         "baselines": evaluation.baselines(
-            data.small[train],
+            images[train],
             truth[train],
-            test=data.small[test],
+            test=images[test],
             test_truth=truth[test],
             prob=prob[test],
             group=data.group[test],
@@ -62,7 +64,9 @@ def measured(data: BreastSet, model: bytes, chosen: dict[str, Any], rule: ImageI
             "test_without_near_duplicates": measure.coverage(prob[clean], truth[clean], pair),
         },
         "through_dicom": _through_dicom(data, model, prob, rule, chosen["distance_max"]),
-        "out_of_distribution": evaluation.refused_by_distance(model, _strangers(data, folder), chosen["distance_max"]),
+        "out_of_distribution": evaluation.refused_by_distance(
+            model, _strangers(data, images, folder), chosen["distance_max"]
+        ),
         "published": PUBLISHED,
     }
 
@@ -98,18 +102,24 @@ def _through_dicom(data: BreastSet, model: bytes, prob: Floats, rule: ImageInput
     }
 
 
-def _strangers(data: BreastSet, folder: Path) -> dict[str, npt.NDArray[np.uint8]]:
-    side, test = data.small.shape[1], data.rows("test")
+def _strangers(data: BreastSet, images: Pixels, folder: Path) -> dict[str, npt.NDArray[np.uint8]]:
+    side, test = images.shape[1], images[data.rows("test")]
     noise = np.random.default_rng(0)
     return {
-        "test images": data.small[test],
+        "test images": test,
         "uniform noise": noise.integers(0, 256, (200, side, side), dtype=np.uint8),
-        "test images with grey levels turned over": 255 - data.small[test],
-        "test images upside down": data.small[test][:, ::-1],
-        "chest films (PneumoniaMNIST test)": np.load(folder / "pneumoniamnist" / "pneumoniamnist.npz")["test_images"],
+        "test images with grey levels turned over": 255 - test,
+        "test images upside down": test[:, ::-1],
+        "chest films (PneumoniaMNIST test)": _films(folder, side),
         "chest films (NIH, 11)": from_files(sorted((folder / "nih_cxr_examples").glob("*.png")), side),
         "mammograms (MIAS, 12)": from_files(sorted((folder / "mias" / "samples_1024").glob("*")), side),
     }
+
+
+def _films(folder: Path, side: int) -> npt.NDArray[np.uint8]:
+    """The test part of PneumoniaMNIST; above its 28 pixels one film in four, enlarged."""
+    films: npt.NDArray[np.uint8] = np.load(folder / "pneumoniamnist" / "pneumoniamnist.npz")["test_images"]
+    return films if side == films.shape[1] else np.stack([resize(film, side) for film in films[::4]])
 
 
 def from_files(paths: list[Path], side: int) -> npt.NDArray[np.uint8]:

@@ -22,7 +22,7 @@ import torch
 from models.manifest import parse
 from models.training import breast_evaluation, breast_words, plots
 from models.training.assemble import COLOURS, Subject, build, digested, golden, manifest, metadata
-from models.training.breast_data import MALIGNANT, BreastSet, load
+from models.training.breast_data import MALIGNANT, BreastSet, Pixels, load
 from models.training.evaluation import tensor
 from models.training.export import export, outputs, parity
 from models.training.fit import Recipe
@@ -85,15 +85,16 @@ def evaluate(
         "version": VERSION,
         "recipe": RECIPE.__dict__ | {"members": SEEDS},
         "software": {name: installed(name) for name in ("torch", "onnx", "onnxruntime", "numpy", "scikit-learn")},
-        "data": _describe(data),
+        "data": describe(data),
         "choice": choice,
         "chosen_on_validation": chosen,
         "parity": parity(net, model, tensor(data.small[data.rows("val")])),
-        **breast_evaluation.measured(data, model, chosen, rule, folder),
+        **breast_evaluation.measured(data, data.small, model, chosen=chosen, rule=rule, folder=folder),
     }
 
 
-def _describe(data: BreastSet) -> dict[str, Any]:
+def describe(data: BreastSet) -> dict[str, Any]:
+    """How many images, of which answer, and how many near-duplicates."""
     clean = data.clean("test", ("train", "val"))
     parts = {name: data.rows(name) for name in ("train", "val", "test")}
     return {
@@ -115,9 +116,9 @@ def chosen_before() -> dict[str, Any]:
     return found
 
 
-def pictures(data: BreastSet, model: bytes, threshold: float) -> dict[str, bytes]:
+def pictures(data: BreastSet, images: Pixels, model: bytes, threshold: float) -> dict[str, bytes]:
     """ROC and reliability of the test part."""
-    prob: Floats = outputs(model, tensor(data.small))["prob"][:, 0].astype(np.float64)
+    prob: Floats = outputs(model, tensor(images))["prob"][:, 0].astype(np.float64)
     truth = data.label == MALIGNANT
     test, clean = data.rows("test"), data.clean("test", ("train", "val"))
     series = {
@@ -154,7 +155,7 @@ def main() -> None:
         "card.xml": card_xml(words, breast_words.KEYWORDS, breast_words.metrics(found)),
         "facts.md": breast_words.facts(found, VERSION).encode("utf-8"),
         "golden.npz": golden(data.small[data.rows("val")[:12]], model),
-        **pictures(data, model, chosen["threshold"]),
+        **pictures(data, data.small, model, chosen["threshold"]),
     }
     write(args.out / about.name, files | {"manifest.toml": manifest(about, chosen, RECIPE.side, files)})
 

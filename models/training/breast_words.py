@@ -77,7 +77,7 @@ def _uses(evaluation: dict[str, Any]) -> dict[str, str]:
         ),
         "TargetedPatientPopulation": "Women of 25 to 75 years, as in the BUSI collection (one hospital, Cairo, 2018).",
         "CautionedOutOfScopeSettings": OUT_OF_SCOPE,
-        "KnownRisksAndLimitations": _risks(evaluation),
+        "KnownRisksAndLimitations": risks(evaluation),
         "KnownBiasesOrEthicalConsiderations": (
             "One hospital, one year, two scanner models. Age, ethnicity and breast density of the single images are "
             "unknown, so performance by subgroup of patients could not be measured. Images were cropped and chosen by "
@@ -145,7 +145,8 @@ def _background() -> dict[str, str]:
     }
 
 
-def _risks(evaluation: dict[str, Any]) -> str:
+def risks(evaluation: dict[str, Any]) -> str:
+    """What the card and the page warn of."""
     test, conformal = evaluation["test"], evaluation["conformal"]["test"]
     confusion, far = test["confusion"], evaluation["out_of_distribution"]
     films = far["chest films (PneumoniaMNIST test)"]
@@ -277,7 +278,7 @@ Grey-level statistics without a network: AUC {evaluation["baselines"]["grey_leve
 
 ![ROC curve](plots/roc.png) ![Reliability](plots/reliability.png)
 
-**Warnings.** {_risks(evaluation)}
+**Warnings.** {risks(evaluation)}
 
 **Not known.** Performance by age, ethnicity, device or breast density; performance in another hospital; effect on care.
 

@@ -17,6 +17,7 @@ import onnxruntime
 import torch
 from onnx import numpy_helper
 
+from models.training.detail_network import Detail
 from models.training.network import Ensemble
 
 OPSET = 17
@@ -25,8 +26,8 @@ TOLERANCE = 1e-5
 OUTPUTS = ("prob", "member", "cam", "embedding")
 
 
-def export(net: Ensemble, metadata: Mapping[str, str]) -> bytes:
-    """The ensemble as ONNX bytes with `metadata_props` filled."""
+def export(net: Ensemble | Detail, metadata: Mapping[str, str]) -> bytes:
+    """The network as ONNX bytes with `metadata_props` filled."""
     sample = torch.zeros(2, net.side, net.side, 1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
@@ -68,7 +69,7 @@ def _store_halves(model: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
-def parity(net: Ensemble, model: bytes, pixels: npt.NDArray[np.float32]) -> dict[str, float]:
+def parity(net: Ensemble | Detail, model: bytes, pixels: npt.NDArray[np.float32]) -> dict[str, float]:
     """Largest difference between torch and ONNX Runtime, per output, over batches of 1, 3 and 64.
 
     `cam` and `embedding` have no natural unit, so theirs is relative to the largest value. Raises

@@ -10,6 +10,7 @@ from models.manifest import ImageManifest, RecordManifest, RulesManifest, Series
 from models.package import Package
 
 PACKAGES: dict[str, Package] = built_in()
+PRETRAINED = {"breast-ultrasound-detail-cnn"}
 
 
 def page(name: str) -> bytes:
@@ -58,8 +59,9 @@ def test_a_contradiction_is_refused(name: str, old: bytes, new: bytes, complaint
 
 @pytest.mark.parametrize("package", PACKAGES.values(), ids=lambda p: p.manifest.name)
 def test_a_pack_is_small_and_its_page_a_page(package: Package) -> None:
-    """No pack holds a file of more than 2.5 MB, and every one says its limits and its sources' licences."""
-    assert max(len(content) for content in package.content.values()) < 2_500_000
+    """No file has more than 2.5 MB, 7 where a pretrained network is inside; limits and sources' licences are said."""
+    most = 7_000_000 if package.manifest.name in PRETRAINED else 2_500_000
+    assert max(len(content) for content in package.content.values()) < most
     assert package.manifest.out_of_scope
     assert all(source.licence and source.citation for source in package.manifest.sources)
 

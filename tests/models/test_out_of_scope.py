@@ -87,7 +87,7 @@ def test_noise_under_the_right_header_is_refused(image_pack: tuple[Package, Pred
 def test_one_grey_level_is_refused(image_pack: tuple[Package, Predictor]) -> None:
     """A picture without a picture in it is not scored."""
     package, predictor = image_pack
-    assert refusal(predictor, file(np.full((64, 64), 90, np.uint8), **in_scope(package))).code == "no-contrast"
+    assert refusal(predictor, file(np.full((128, 128), 90, np.uint8), **in_scope(package))).code == "no-contrast"
 
 
 def test_a_photograph_is_refused(image_pack: tuple[Package, Predictor]) -> None:

@@ -16,9 +16,14 @@ RULE = '[[held_back]]\nname = "a"\nversion = "1.0.0"\nstart = "{start}"\nwhy = "
 
 
 def test_what_is_held_back_is_announced_in_the_shadow() -> None:
-    """A worker announces tumour-recurrence and treatment-plan in the shadow, and every other built-in pack active."""
+    """A worker announces three packs in the shadow, each for the reason in its rule, and every other pack active."""
     states = {one.name: one.state for one in loaded().served}
-    assert {name for name, state in states.items() if state == "shadow"} == {"tumour-recurrence", "treatment-plan"}
+    assert {name for name, state in states.items() if state == "shadow"} == {name for name, _ in held_back()}
+    assert {name for name, _ in held_back()} == {
+        "tumour-recurrence",
+        "treatment-plan",
+        "breast-ultrasound-detail-cnn",
+    }
     assert {state for name, state in states.items() if (name, "1.0.0") not in held_back()} == {"active"}
 
 
