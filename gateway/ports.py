@@ -915,6 +915,11 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
 class Database(Protocol):
     """Opens units of work for one named actor, whose name stands in the audit rows of state changes."""
 
+    @property
+    def one_writes(self) -> bool:
+        """Whether units that write wait for each other, so that nothing should be done in one that can be before it."""
+        ...
+
     def begin(self, actor: str) -> UnitOfWork: ...
 
     def read(self) -> UnitOfWork:

@@ -63,9 +63,10 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 def retry(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     """Failed and refused tasks of the current revision go back to `todo`.
 
-    A study that settled when no model fitted is settled anew, with the models that are active now.
+    A study that no model fitted, when it settled, is settled anew, with the models that are active now.
     """
     from gateway import wiring
+    from gateway.flow.compose import applied
 
     with wiring.database(loaded.settings).begin(actor()) as unit:
         study = unit.studies.get(StudyId(arguments.id))
@@ -76,6 +77,10 @@ def retry(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         ended = [task for task in unit.tasks.of_study(study.id, study.revision) if task.state in RETRIED_STATES]
         if not ended:
             raise Conflict("this study is not settled and has no failed or refused task")
+        if study.kind == "images" and not applied(unit, study, ended) and unit.studies.reopen(study):
+            unit.commit()
+            tell("the study is matched with the active models again")
+            return 0
         count = sum(unit.tasks.retry(task.id) for task in ended)
         unit.commit()
     tell(f"{count} task(s) to do again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -24,14 +24,21 @@ class AppliesTo:
 
     def accepts(self, instance: Instance) -> bool:
         body_part = str(instance.header.get("BodyPartExamined") or "")
-        return (
-            instance.modality in self.modalities
-            and (not self.body_parts or not body_part or body_part in self.body_parts)
-            and (not self.sop_classes or instance.sop_class_uid in self.sop_classes)
+        return self.reads(instance) and (not self.body_parts or not body_part or body_part in self.body_parts)
+
+    def reads(self, instance: Instance) -> bool:
+        """An image of the model's kind, of whatever part of the body: its guard can say why it is not for it."""
+        return instance.modality in self.modalities and (
+            not self.sop_classes or instance.sop_class_uid in self.sop_classes
         )
 
     def accepts_any(self, instances: Iterable[Instance]) -> bool:
         return any(self.accepts(instance) for instance in instances)
+
+    def given(self, instances: Sequence[Instance]) -> list[Instance]:
+        """What of a study the model is given: what it accepts, else what it is to refuse."""
+        accepted = [one for one in instances if self.accepts(one)]
+        return accepted or [one for one in instances if self.reads(one)]
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,10 @@ class ComposeReport:
         if (report.status, event) not in REPORT.moves:
             unit.studies.move(study.id, "analysing", "report")
             return None  # signed already: what is newer waits for the physician, the machine changes nothing
-        is_news = content.findings or study.kind != "record" or report.status not in ("registered", "cancelled")
+        is_news = content.findings or report.status not in ("registered", "cancelled") or applied(unit, study, tasks)
         report = unit.reports.write(report, event, study.revision, content, at)
         unit.studies.move(study.id, "analysing", "report")
-        # that a record lacks something is for who wrote it and looks here, not for every destination
+        # that a record lacks something, or an image is of another part of the body, is for who looks here
         unit.deliveries.plan(report, (RECORD, *self.destinations) if is_news else (RECORD,), at)
         if study.kind != "record" or not _is_open(planned):
             unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
@@ -63,6 +63,14 @@ class ComposeReport:
             if task.state in ("refused", "failed")
         )
         return ReportContent(findings, not_analysed, conclusion(findings, not_analysed))
+
+
+def applied(unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> bool:
+    """Whether a model was asked about images that it is for."""
+    if study.kind == "record":
+        return False
+    instances = unit.studies.instances(study.id)
+    return any(unit.models.get(task.model_id).applies_to.accepts_any(instances) for task in tasks)
 
 
 def _is_open(tasks: Sequence[Task]) -> bool:

@@ -75,7 +75,7 @@ class RunTask:
             study = unit.studies.get(task.study_id)
             model = unit.models.get(task.model_id)
             cleared = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
-        instances = [one for one in cleared if model.applies_to.accepts(one)]
+        instances = model.applies_to.given(cleared)
         if study.kind == "record":
             digests, prediction = self._from_record(task, study)
         else:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from gateway.domain.model import ServedModel
 from gateway.domain.report import RECORD
-from gateway.domain.study import Evidence, Study
+from gateway.domain.study import Evidence, Instance, Study
 from gateway.ports import Database, UnitOfWork
 
 
@@ -40,10 +40,19 @@ class SettleStudies:
             if not unit.studies.settle(study, evidence):
                 return 0
             instances = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
-            models = [model for model in unit.models.running() if model.applies_to.accepts_any(instances)]
+            models = models_for(unit.models.running(), instances)
             plan(unit, study, models, self.now())
             unit.commit()
         return len(models)
+
+
+def models_for(running: Sequence[ServedModel], instances: Sequence[Instance]) -> list[ServedModel]:
+    """Those that apply; where none does, the active ones for such images, which refuse and say why.
+
+    A knee film is no chest film, and whoever sent it hears so. Of a modality that no model reads nothing is said.
+    """
+    fitting = [model for model in running if model.applies_to.accepts_any(instances)]
+    return fitting or [model for model in running if model.state == "active" and model.applies_to.given(instances)]
 
 
 def plan(unit: UnitOfWork, study: Study, models: Sequence[ServedModel], at: datetime) -> None:

@@ -186,6 +186,10 @@ class SqlDatabase:
             self._writer = postgresql_engine(self.url, pool_size)
             self._reader = _snapshots(self._writer)
 
+    @property
+    def one_writes(self) -> bool:
+        return isinstance(self._lock, WriteLock)
+
     def begin(self, actor: str) -> SqlUnitOfWork:
         return SqlUnitOfWork(self._writer, self._key, actor, self._now, self._lock, index=self._index, kept=self._kept)
 

@@ -33,6 +33,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from gateway.storage.array_literal import array_literal
+from gateway.storage.round_trip import begins_with
 
 Values = Mapping[str, Any]
 Statement = Select[*tuple[Any, ...]] | Insert | Update | Delete
@@ -132,6 +133,10 @@ class Compiled:
         """The driver's cursor after the execution; DBAPIError as SQLAlchemy would raise it."""
         return self._guarded(connection, "execute", self._parameters(values))
 
+    def send(self, connection: Connection, values: Values) -> None:
+        """The same where nothing that comes back is wanted: within `one_round_trip` it is not waited for."""
+        self._guarded(connection, "execute", self._parameters(values), kept=False)
+
     def run_many(self, connection: Connection, rows: Sequence[Values]) -> Any:
         """One execution for each row, or for all of them where the statement takes lists."""
         if self.takes_lists:
@@ -150,12 +155,16 @@ class Compiled:
             return [given[name] if convert is None else convert(given[name]) for name, convert in self.binds]
         return {name: given[name] if convert is None else convert(given[name]) for name, convert in self.binds}
 
-    def _guarded(self, connection: Connection, method: str, parameters: Any) -> Any:
+    def _guarded(self, connection: Connection, method: str, parameters: Any, *, kept: bool = True) -> Any:
         dialect: Any = connection.dialect
         driver: Any = connection.connection.driver_connection
-        cursor = driver.cursor() if self.by_position else _kept_cursor(connection, driver)
+        cursor = _kept_cursor(connection, driver) if kept and not self.by_position else driver.cursor()
         try:
-            getattr(cursor, method)(self.text, parameters)
+            if self.by_position or not begins_with(driver):
+                getattr(cursor, method)(self.text, parameters)
+            else:
+                with driver.pipeline():
+                    getattr(cursor, method)(self.text, parameters)
         except dialect.loaded_dbapi.Error as error:
             if dialect.is_disconnect(error, driver, cursor):
                 connection.invalidate(error)  # else the pool would hand it out again

@@ -109,7 +109,8 @@ class Transaction:
     def serialize(self, lock: int) -> None:
         """On PostgreSQL waits for `lock` until the transaction ends; SQLite has one writer anyway."""
         if self.is_postgresql:
-            self.row(_ADVISORY_LOCK, {"lock": lock})
+            with translated():
+                _ADVISORY_LOCK.on(self._connection).send(self._connection, {"lock": lock})
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

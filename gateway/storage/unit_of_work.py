@@ -36,6 +36,7 @@ from gateway.storage.reports import SqlReports
 from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
 from gateway.storage.reviews import SqlReviews
+from gateway.storage.round_trip import one_round_trip
 from gateway.storage.studies import SqlStudies
 from gateway.storage.subscriptions import SqlSubscriptions
 from gateway.storage.tasks import SqlTasks
@@ -123,8 +124,8 @@ class SqlUnitOfWork:
         """Durable when it returns. Unavailable where the database could not say so."""
         if self._lock is None:
             raise Fault("this unit of work only reads")
-        self.audit.chain()
-        with translated():
+        with translated(), one_round_trip(self._open):
+            self.audit.chain()
             self._open.commit()
         self._committed = True
 

@@ -94,6 +94,48 @@ def test_a_lost_connection_is_unavailable(postgres_url: str) -> None:
 
 
 @pytest.mark.peer("postgresql")
+def test_a_connection_lost_before_the_commit_is_unavailable(postgres_url: str) -> None:
+    """A commit on a connection that the server has ended is Unavailable, nothing of it stays, and the next goes on."""
+    database = SqlDatabase(postgres_url, AuditKey("test-1", b"k" * 32))
+    admin = create_engine(parse_url(postgres_url), isolation_level="AUTOCOMMIT")
+    with database.begin("tester") as unit:
+        unit.audit.head()
+        unit.audit.record("person:login", "gateway", "tester")
+        with admin.connect() as connection:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        with pytest.raises(Unavailable):
+            unit.commit()
+    with database.begin("tester") as unit:
+        unit.audit.record("person:login", "gateway", "tester")
+        unit.commit()
+    with database.read() as unit:
+        assert unit.audit.head()[0] == 1
+    admin.dispose()
+    database.close()
+
+
+def test_a_commit_tells_what_failed_on_its_way(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of rows that are sent together with the commit, one whose place is taken fails the commit, and with it all."""
+    with database.begin("tester") as unit:
+        unit.audit.record("person:login", "gateway", "tester")
+        unit.commit()
+    with database.begin("tester") as unit:
+        unit.identities.add_patient(patient_row())
+        unit.audit.record("person:login", "gateway", "tester")
+        monkeypatch.setattr(unit.audit, "head", lambda: (0, bytes(32)))
+        with pytest.raises(Conflict):
+            unit.commit()
+    with database.begin("tester") as unit:
+        assert unit.audit.head()[0] == 1
+        assert unit._transaction.first(select(tables.patient.c.pseudonym)) is None
+
+
+@pytest.mark.peer("postgresql")
 def test_an_idle_connection_that_was_lost_is_replaced(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the server has ended while nobody used it is found out before the next unit of work."""
     monkeypatch.setattr("gateway.storage.database._IDLE_SECONDS", 0.0)

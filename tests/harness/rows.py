@@ -74,7 +74,7 @@ def arrival(
         blob_key=BlobKey(instance_id),
         size=len(content),
         digest=hashlib.sha256(content).digest(),
-        header={"Rows": 512, "BodyPartExamined": "BREAST", "ViewPosition": None},
+        header=changes.pop("header", {"Rows": 512, "BodyPartExamined": "BREAST", "ViewPosition": None}),
         received_at=at,
         received_from="PACS@192.0.2.7",
         clearance=changes.pop("clearance", "cleared"),

@@ -27,6 +27,8 @@ from gateway.ports import UnitOfWork
 from gateway.privacy.resource_bodies import seal_body
 from gateway.privacy.vault import PatientRecord, Vault
 
+_ENTRIES = ("urn:uuid:", "urn:oid:")  # how entries of a Bundle name each other before they have an address
+
 
 @dataclass(frozen=True)
 class Target:
@@ -120,7 +122,7 @@ class PlanWrites:
         return made
 
     def _patched(self, unit: UnitOfWork, patch: Callable[[Resource], Resource], was: StoredVersion) -> Resource:
-        after = patch(parse_json(self.opened.unseen(unit, was)))
+        after = patch(self._body(unit, was))
         if after.get("resourceType") != was.type or after.get("id") != was.id:
             raise refused("business-rule", "a patch must leave type and id as they are")
         issues = [issue for issue in check(after, kind=was.type) if issue.severity in ("error", "fatal")]
@@ -146,16 +148,24 @@ class PlanWrites:
         for target, resource in zip(targets, resources, strict=True):
             for reference in references(resource) if resource is not None else ():
                 name = local_name(reference, self.base)
+                if resource is not None and target.asked.place and reference.startswith(_ENTRIES):
+                    raise _nowhere(target, resource, reference, "the reference leads to no entry of the Bundle")
                 if name is not None and resource is not None and name not in new:
                     wanted.setdefault(name, (target, resource, reference))
         found = unit.resources.named(list(wanted))
         for name, (target, resource, reference) in wanted.items():
-            if name not in made and (name not in found or found[name].is_deleted):
-                place = place_of(resource, reference)
-                path = f"{target.asked.place}.resource{place.removeprefix(target.asked.kind)}"
-                text = f"the reference leads to a {name[0]} that is not here"
-                raise refused("not-found", text, path if target.asked.place else place)
+            is_here = name in made or (name in found and not found[name].is_deleted)
+            if not is_here and not self._had(unit, target, reference):
+                raise _nowhere(target, resource, reference, f"the reference leads to a {name[0]} that is not here")
         return found
+
+    def _had(self, unit: UnitOfWork, target: Target, reference: str) -> bool:
+        """Whether the version before says the same: what was deleted meanwhile stops no later correction."""
+        was = target.was
+        return was is not None and not was.is_deleted and reference in references(self._body(unit, was))
+
+    def _body(self, unit: UnitOfWork, stored: StoredVersion) -> Resource:
+        return parse_json(self.opened.unseen(unit, stored))
 
     def _owners(
         self,
@@ -209,7 +219,7 @@ class PlanWrites:
         asked, was = target.asked, target.was
         if target.idle:
             return Step(asked, was, None, self.opened.unseen(unit, was) if was is not None and was.sealed else b"")
-        previous = parse_json(self.opened.unseen(unit, was)) if was is not None and not was.is_deleted else None
+        previous = self._body(unit, was) if was is not None and not was.is_deleted else None
         if was is not None and (resource is None or owner is None):
             gone = replace(was, version=was.version + 1, method="DELETE", at=_moment(at, was), sealed=b"")
             return Step(asked, was, gone, previous=previous)
@@ -251,6 +261,12 @@ def unchanged(plan: Plan, besides: str) -> Plan:
         return encode_json(without(step.resource)) == encode_json(without(step.previous))
 
     return replace(plan, steps=[replace(step, now=None) if same(step) else step for step in plan.steps])
+
+
+def _nowhere(target: Target, resource: Resource, reference: str, text: str) -> InvalidResource:
+    place, asked = place_of(resource, reference), target.asked
+    path = f"{asked.place}.resource{place.removeprefix(asked.kind)}" if asked.place else place
+    return refused("not-found", text, path)
 
 
 def _own_id(asked: Asked) -> str:

@@ -186,18 +186,23 @@ class GroupReads:
 
     def _together(self, batch: list[_Waiting]) -> list[Said | Exception]:
         """Whatever is raised is the batch's; what is returned is durable."""
-        with self._database.read() as unit:
-            unit.resources.foresee([one.about for one in batch if one.about is not None])
-            outcomes = [_outcome(one, unit) for one in batch]
-        if any(isinstance(one, Pending) for one in outcomes):
+        if self._database.one_writes:
+            with self._database.read() as unit:
+                outcomes = _outcomes(batch, unit)
+            if not any(isinstance(one, Pending) for one in outcomes):
+                return _following(outcomes, [None] * len(outcomes))
             with self._database.begin(self._actor) as unit:
-                written = [one.write(unit) if isinstance(one, Pending) else None for one in outcomes]
-                unit.commit()
-            return [
-                _following(one, result) if isinstance(one, Pending) else one
-                for one, result in zip(outcomes, written, strict=True)
-            ]
-        return [one for one in outcomes if not isinstance(one, Pending)]
+                written = _written(outcomes, unit)
+        else:  # one unit for both: the way to the server is long
+            with self._database.begin(self._actor) as unit:
+                outcomes = _outcomes(batch, unit)
+                written = _written(outcomes, unit)
+        return _following(outcomes, written)
+
+
+def _outcomes(batch: list[_Waiting], unit: UnitOfWork) -> list[Outcome | GatewayError]:
+    unit.resources.foresee([one.about for one in batch if one.about is not None])
+    return [_outcome(one, unit) for one in batch]
 
 
 def _outcome(waiting: _Waiting, unit: UnitOfWork) -> Outcome | GatewayError:
@@ -212,7 +217,21 @@ def _outcome(waiting: _Waiting, unit: UnitOfWork) -> Outcome | GatewayError:
         raise
 
 
-def _following(pending: Pending, written: object) -> Said | Exception:
+def _written(outcomes: Sequence[Outcome | GatewayError], unit: UnitOfWork) -> list[object]:
+    """Durable when it returns, where there is anything to write."""
+    written = [one.write(unit) if isinstance(one, Pending) else None for one in outcomes]
+    if any(isinstance(one, Pending) for one in outcomes):
+        unit.commit()
+    return written
+
+
+def _following(outcomes: Sequence[Outcome | GatewayError], written: Sequence[object]) -> list[Said | Exception]:
+    return [
+        _then(one, result) if isinstance(one, Pending) else one for one, result in zip(outcomes, written, strict=True)
+    ]
+
+
+def _then(pending: Pending, written: object) -> Said | Exception:
     try:
         return pending.then(written)
     except GatewayError as error:

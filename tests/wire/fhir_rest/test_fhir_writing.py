@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wire.fhir_rest.writing import MRN, Writer, observation, patient, writer
+from wire.fhir_rest.writing import MRN, Writer, entry, observation, patient, writer
 
 UUID = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-00112233445"
 
@@ -257,6 +258,73 @@ def test_validate_stores_nothing(ehr: Writer) -> None:
     }
     assert ehr.send("POST", "Patient/$validate", wrapped).json()["issue"][0]["severity"] == "error"
     assert ehr.send("GET", f"Patient?identifier={MRN}|validated").json().get("entry") is None
+
+
+def test_validate_ignores_nothing(ehr: Writer) -> None:
+    """A profile that is not held, an unknown mode or parameter is refused: silence would pass for a check."""
+    core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"
+    base = "http://hl7.org/fhir/StructureDefinition/Patient"
+    ask = patient("profiled")
+    assert ehr.send("POST", f"Patient/$validate?profile={core}", ask).status_code == 422
+    assert ehr.send("POST", f"Patient/$validate?profile={base}", ask).status_code == 200
+    assert ehr.send("POST", "Patient/$validate?mode=dance", ask).status_code == 400
+    assert ehr.send("POST", "Patient/$validate?depth=2", ask).status_code == 400
+    wrapped = [{"name": "resource", "resource": ask}, {"name": "profile", "valueUri": core}]
+    said = ehr.send("POST", "Patient/$validate", {"resourceType": "Parameters", "parameter": wrapped})
+    assert (said.status_code, said.json()["issue"][0]["expression"]) == (422, ["http.profile"])
+
+
+def test_validate_of_a_deletion_needs_no_resource(ehr: Writer) -> None:
+    """mode=delete says whether what stands at the address could go, and 404 where nothing does."""
+    own = ehr.create(patient("to-go"))
+    said = ehr.send("POST", f"Patient/{own['id']}/$validate?mode=delete")
+    assert (said.status_code, said.json()["issue"][0]["severity"]) == (200, "information")
+    assert ehr.send("POST", "Patient/never-there/$validate?mode=delete").status_code == 404
+    assert ehr.send("GET", f"Patient/{own['id']}").status_code == 200
+
+
+def test_an_empty_condition_is_refused(ehr: Writer) -> None:
+    """If-None-Exist without a criterion makes no second resource."""
+    assert ehr.send("POST", "Patient", patient("unconditional"), If_None_Exist="").status_code == 400
+    assert ehr.send("GET", f"Patient?identifier={MRN}|unconditional").json().get("entry") is None
+
+
+def test_a_link_to_no_entry_is_refused(ehr: Writer) -> None:
+    """A urn that no entry of the transaction has for its address is not stored."""
+    nobody = "urn:uuid:0b9c8b1e-0000-4c5d-8e6f-00000000dead"
+    said = ehr.transact(entry("POST", "Observation", observation(nobody)))
+    assert said.status_code == 422
+    assert said.json()["issue"][0]["expression"] == ["Bundle.entry[0].resource.subject"]
+
+
+def test_what_referred_to_something_deleted_can_be_corrected(ehr: Writer) -> None:
+    """An update that keeps a reference is taken though its target was deleted meanwhile; a new one to it is not."""
+    own = ehr.create(patient("deleted-first"))
+    kept = ehr.create(observation(f"Patient/{own['id']}"))
+    assert ehr.send("DELETE", f"Patient/{own['id']}").status_code == 204
+    said = ehr.send("PUT", f"Observation/{kept['id']}", kept | {"status": "entered-in-error"})
+    assert said.status_code == 200, said.text
+    assert ehr.send("POST", "Observation", observation(f"Patient/{own['id']}")).status_code == 422
+
+
+def test_a_binary_comes_and_goes_as_it_is(ehr: Writer) -> None:
+    """A picture is stored under its own media type, handed out so or as FHIR, and never to be run by a browser."""
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    made = ehr.http.request("POST", "/fhir/Binary", content=picture, headers={"Content-Type": "image/png"})
+    assert (made.status_code, made.json()["contentType"]) == (201, "image/png")
+    path = f"Binary/{made.json()['id']}"
+    assert base64.b64decode(ehr.send("GET", path).json()["data"]) == picture
+    for wanted in ("image/png", "text/plain, image/*;q=0.5"):
+        native = ehr.send("GET", path, Accept=wanted)
+        assert (native.content, native.headers["content-type"]) == (picture, "image/png")
+        assert native.headers["content-disposition"] == "attachment"
+        assert "sandbox" in native.headers["content-security-policy"]
+    assert ehr.send("GET", path, Accept="image/jpeg").status_code == 406
+    page = {"Content-Type": "text/html; charset=utf-8"}
+    assert ehr.http.request("PUT", f"/fhir/{path}", content=b"<p>new</p>", headers=page).status_code == 200
+    assert ehr.send("GET", path, Accept="text/html").content == b"<p>new</p>"
+    odd = ehr.http.request("POST", "/fhir/Binary", content=b"x", headers={"Content-Type": "nothing"})
+    assert odd.status_code == 415
 
 
 def test_everything_of_a_patient(ehr: Writer) -> None:

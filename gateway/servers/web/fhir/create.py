@@ -17,6 +17,8 @@ def create(request: FhirRequest) -> Asked:
     if any(name not in OF_THE_ANSWER for name, _ in request.fields):
         raise Refusal(400, "not-supported", "a create takes its condition from the header If-None-Exist")
     condition = request.headers.get("if-none-exist", "").strip()
+    if "if-none-exist" in request.headers and not condition:
+        raise Refusal(400, "required", "If-None-Exist is empty: a condition that says nothing would be ignored")
     return Asked(
         "POST",
         request.kind,

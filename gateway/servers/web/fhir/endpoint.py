@@ -21,8 +21,17 @@ from gateway.servers.web.body import query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate, remembered
+from gateway.servers.web.fhir.binary_content import SECURITY_CONTEXT, as_content
 from gateway.servers.web.fhir.capabilities import capabilities, definition, is_definition, smart_configuration
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, prefers_lenient, refused, wants_xml
+from gateway.servers.web.fhir.exchange import (
+    Answer,
+    FhirRequest,
+    accepted,
+    prefers_lenient,
+    refused,
+    wants_other,
+    wants_xml,
+)
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.interactions import INTERACTIONS, find
 from gateway.servers.web.fhir.job import JOB_FILE
@@ -39,7 +48,10 @@ PREFIX = "/fhir"
 BODIES = 64  # requests whose bodies are in memory at one time
 _SENT = {
     name.encode(): name
-    for name in ("if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "content-type")
+    for name in (
+        *("if-match", "if-none-match", "if-none-exist", "if-modified-since"),
+        *("prefer", "content-type", SECURITY_CONTEXT),
+    )
 }
 _OPEN = {
     "metadata": "capabilities",
@@ -93,6 +105,9 @@ class FhirEndpoint:
             if interaction.read_in is not None:
                 if client is None:
                     client = await threads.work(authenticate, self._services, request)
+                if asked.kind == "Binary" and wants_other(request, asked.fields):
+                    answer = await self._read(request, interaction, asked, client)
+                    return as_content(answer, accepted(request), head=request.method == "HEAD")
                 xml = wants_xml(request, asked.fields)  # 406 before anything is done
                 answer = await self._read(request, interaction, asked, client)
             else:
@@ -107,7 +122,8 @@ class FhirEndpoint:
         """One resource, together with what others read at this moment."""
         name_request(request, f"fhir.{interaction.name} {asked.kind}", f"client:{client.name}")
         services = self._services
-        about = (asked.kind, asked.id) if interaction.name == "read" else None
+        stored = interaction.name == "read" and asked.kind != "AuditEvent"
+        about = (asked.kind, asked.id) if stored else None
         said = await self._reads.read(lambda unit: interaction.perform_in(services, client, asked, unit), about)
         return await self._settled(await services.threads.work(said.run)) if isinstance(said, Again) else said
 

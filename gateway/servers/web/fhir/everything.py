@@ -66,7 +66,11 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
         found = _found(unit, client, patient.owner, asked)
         page = found[: asked.count]
         bodies = services.record.opened(unit, page, "read", actor_of(client))
-        beside = _beside(services, unit, client, bodies, {one.name for one in page})
+        beside = [
+            one
+            for one in _beside(services, unit, client, bodies, {one.name for one in page})
+            if asked.types is None or one.type in asked.types
+        ]
         others = services.record.opened(unit, beside, "read", actor_of(client))
         whose = patients_of(services, [patient])
         note_interaction(

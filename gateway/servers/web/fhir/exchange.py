@@ -168,7 +168,21 @@ def refused(error: GatewayError) -> Answer:
 def wants_xml(request: Request, fields: Fields) -> bool:
     """Whether the answer is XML; `_format` wins over Accept (R4 3.1.0.1.11). Refusal 406 for neither JSON nor XML."""
     named = [value for name, value in fields if name == "_format"]
-    return _as_xml(named[-1] if named else None, request.headers.get("accept", "*/*")[:1024])
+    return _as_xml(named[-1] if named else None, accepted(request))
+
+
+def accepted(request: Request) -> str:
+    """The media types of Accept."""
+    return request.headers.get("accept", "*/*")[:1024]
+
+
+def wants_other(request: Request, fields: Fields) -> bool:
+    """Whether neither JSON nor XML is accepted, which for a Binary means what it holds (R4 2.46)."""
+    try:
+        wants_xml(request, fields)
+    except Refusal:
+        return not any(name == "_format" for name, _ in fields)
+    return False
 
 
 @lru_cache(256)  # a client sends the same with every request

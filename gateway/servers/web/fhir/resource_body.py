@@ -7,6 +7,7 @@ from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.issue import InvalidResource, Issue
 from gateway.formats.fhir.wire.json_form import parse_json, refuse_deep
 from gateway.formats.fhir.wire.xml_form import parse_xml
+from gateway.servers.web.fhir.binary_content import of_content
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.refusal import Refusal
 
@@ -30,6 +31,8 @@ def parsed(request: FhirRequest) -> Resource:
         resource = parse_xml(request.body)
         refuse_deep(resource)
         return resource
+    if request.kind == "Binary" and request.media_type not in JSON_TYPES:
+        return of_content(request)
     if request.media_type not in JSON_TYPES:
         raise Refusal(415, "not-supported", "the body must be application/fhir+json or application/fhir+xml")
     return parse_json(request.body)

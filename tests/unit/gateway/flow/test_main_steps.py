@@ -68,6 +68,24 @@ def test_a_study_that_no_model_fits_stays_settled(ward: Ward) -> None:
     assert ward.tasks(study) == []
 
 
+def test_another_part_of_the_body_is_refused_with_a_reason(ward: Ward) -> None:
+    """A model for the modality is asked and refuses; its reason can be read here, and goes to no destination."""
+    ward.announce(model("chest", applies_to=AppliesTo(("DX",), ("CHEST",))))
+    ward.inference.failure = Unsupported("This model is for another part of the body.")
+    study = ward.push(modality="DX", header={"BodyPartExamined": "KNEE"})
+    assert ward.settle() == 1
+    assert ward.run(only_task(ward, study)) == "refused"
+    with ward.database.read() as unit:
+        report = unit.reports.get(report_id(study))
+        content = unit.reports.version(report.id, report.version).content
+        planned = {one.destination for one in unit.deliveries.of_report(report.id)}
+    assert content is not None
+    assert report.status == "cancelled"
+    assert "another part of the body" in content.conclusion
+    assert planned == {"record"}
+    assert ward.inference.seen == [b"pixels"]
+
+
 def test_no_study_settles_before_a_model_is_there(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
     """A study that is quiet before the first worker has announced its models waits for them."""
     early = Ward(sqlite_database, tmp_path / "blobs")
