@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,6 +23,7 @@ from gateway.domain.errors import Invalid
 from gateway.domain.report import RECORD
 
 _KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_ORIGIN = r"^(https://[a-z0-9.-]+|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?$"
 _SOCKET_PATH_LIMIT = 107  # sun_path holds 108 bytes with its terminating zero, unix(7)
 
 
@@ -173,6 +174,8 @@ class WebSettings(Section):
     """PEM certificates that sign those of key set addresses; empty means those of the system."""
     local_sign_in: bool = True
     """Let people sign in with a password kept here; with false only through the identity provider of section oidc."""
+    cross_origins: tuple[Annotated[str, Field(pattern=_ORIGIN)], ...] = Field((), max_length=50)
+    """Origins of browser apps on other sites that may call FHIR and the token endpoint (CORS); empty means none."""
     client_rate: float = Field(1000.0, gt=0)
     """Requests per second that one FHIR client may keep up; as many as come in five seconds may come at once."""
     address_rate: float = Field(2000.0, gt=0)

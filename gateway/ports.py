@@ -512,10 +512,6 @@ class Resources(Protocol):
         """
         ...
 
-    def keys_of_owner(self, owner: str, kind: str, limit: int) -> list[int]:
-        """Of one type in a patient's record, deleted ones included."""
-        ...
-
     def of_owner(self, owner: str, limit: int, after: int = 0, kind: str | None = None) -> list[StoredVersion]:
         """The current versions in one patient's record, oldest resource first."""
         ...
@@ -595,9 +591,12 @@ class ResourceIndex(Protocol):
         """Keys of the resources that refer to these."""
         ...
 
-    def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
+    def matching(
+        self, kind: str, criteria: Sequence[tuple[str, str]], limit: int, *, owner: str | None = None
+    ) -> list[int]:
         """Keys of the current resources of a type that match, newest first: for conditional interactions.
 
+        With `owner`, those in this patient's record alone, and `limit` counts no others.
         Invalid for a parameter that is not served: a condition is never ignored.
         """
         ...

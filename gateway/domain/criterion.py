@@ -112,7 +112,14 @@ class Among:
     keys: tuple[int, ...]
 
 
-Criterion = Wanted | Chained | Reverse | Among
+@dataclass(frozen=True)
+class InRecord:
+    """In the record of this patient (a pseudonym), or of the house: whose key seals it."""
+
+    owner: str
+
+
+Criterion = Wanted | Chained | Reverse | Among | InRecord
 
 
 def is_lossy(criterion: Criterion) -> bool:

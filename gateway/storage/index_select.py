@@ -14,6 +14,7 @@ from gateway.domain.criterion import (
     Among,
     Chained,
     Criterion,
+    InRecord,
     Prefix,
     Reverse,
     SpanWanted,
@@ -56,6 +57,9 @@ class IndexSelect:
         """Whether the resource of `row` (an alias of index_resource) fits."""
         if isinstance(criterion, Among):
             return row.c.key.in_(criterion.keys) if criterion.keys else false()
+        if isinstance(criterion, InRecord):
+            mine = vault_resource.alias()
+            return self._among(select(mine.c.key).where(mine.c.owner == criterion.owner), row)
         if isinstance(criterion, Chained):
             return self._among(self._chained(criterion), row)
         if isinstance(criterion, Reverse):

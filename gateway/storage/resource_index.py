@@ -11,7 +11,7 @@ from functools import cached_property
 
 from sqlalchemy import FromClause, Select, Table, delete, func, literal, select
 
-from gateway.domain.criterion import Criterion, Link, Order, Place, is_lossy
+from gateway.domain.criterion import Criterion, InRecord, Link, Order, Place, is_lossy
 from gateway.domain.errors import Fault, Invalid, Unsupported
 from gateway.domain.resource import Change
 from gateway.formats.fhir.search.read_criterion import criterion, printable
@@ -82,9 +82,13 @@ class SqlResourceIndex:
             has_one = select(vault_resource.c.key).where(vault_resource.c.key == table.c.key).exists()
             self._transaction.execute(delete(table).where(table.c.key > after, table.c.key <= until, ~has_one))
 
-    def matching(self, kind: str, criteria: Sequence[tuple[str, str]], limit: int) -> list[int]:
+    def matching(
+        self, kind: str, criteria: Sequence[tuple[str, str]], limit: int, *, owner: str | None = None
+    ) -> list[int]:
         """Keys of the current resources of a type that match, newest first: for conditional interactions."""
-        strict = [self._strict(kind, *each) for each in self._some(criteria)]
+        strict: list[Criterion] = [self._strict(kind, *each) for each in self._some(criteria)]
+        if owner is not None:
+            strict.append(InRecord(owner))
         question = token_question(kind, strict, limit, self._hashed)
         if question is not None:
             return [key for (key,) in self._transaction.rows(*question)]

@@ -149,10 +149,6 @@ class SqlResources:
             mine = mine.where(_resource.type == kind)
         return [_stored(row) for row in self._transaction.all(mine)]
 
-    def keys_of_owner(self, owner: str, kind: str, limit: int) -> list[int]:
-        mine = select(_resource.key).where(_resource.owner == owner, _resource.type == kind).limit(limit)
-        return [int(row[0]) for row in self._transaction.all(mine)]
-
     def following(self, after: int, until: int, limit: int) -> list[StoredVersion]:
         these = _CURRENT.where(_resource.key > after, _resource.key <= until).order_by(_resource.key).limit(limit)
         return [_stored(row) for row in self._transaction.all(these)]

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from harness.indexed import store
 from harness.resources import human
+from harness.rows import patient_row
 from sqlalchemy import select
 
+from gateway.domain.criterion import InRecord
 from gateway.domain.errors import Fault, Invalid
 from gateway.domain.resource import Change
 from gateway.formats.fhir.element import Resource
@@ -163,3 +165,25 @@ def test_a_process_without_the_key_cannot_search(sqlite_url: str) -> None:
     with database.begin("worker") as unit, pytest.raises(Fault):
         unit.resource_index.matching("Patient", [("active", "true")], 10)
     database.close()
+
+
+def test_one_record_is_searched(database: SqlDatabase) -> None:
+    """Resources of a type in one record are counted and paged by the query itself, without those of others."""
+    many = 600
+    with database.begin("tester") as unit:
+        store(unit, [WEIGHT | {"id": "other"}])
+        first = next(iter(unit.resources.of_keys([1])))
+        mine = patient_row("of-many")
+        unit.identities.add_patient(mine)
+        new = [replace(first, key=100 + one, id=f"w{one}", owner=mine.pseudonym) for one in range(many)]
+        assert unit.resources.write([(None, one) for one in new])
+        unit.resource_index.put([Change(one, WEIGHT | {"id": one.id}, None) for one in new])
+        own = InRecord(mine.pseudonym)
+        index, until = unit.resource_index, 10**9
+        assert index.count("Observation", [own], until=until, most=many * 2) == many
+        assert [each.key for each in index.page("Observation", [own], (), limit=2, until=until, after=None)] == [
+            new[-1].key,
+            new[-2].key,
+        ]
+        assert index.matching("Observation", [("code", "29463-7")], 1, owner=first.owner) == [first.key]
+        assert index.page("Patient", [own], (), limit=2, until=until, after=None) == []

@@ -56,16 +56,20 @@ class FileReport:
         """Busy, and tried again later, where other writers were first too often."""
         for _ in range(_TRIES):
             with self.database.read() as unit:
-                asked = self._asked(unit, document)
+                order = _order(unit, document)
+                asked = self._asked(unit, document, order)
                 plan = unchanged(self.record.plan(unit, asked, ours=True), besides="DiagnosticReport")
             with self.database.begin(ACTOR) as unit:
+                unit.studies.lock(document.study.id)
+                if _order(unit, document) != order:
+                    continue  # an order came or moved away; link_orders takes the same lock
                 written = self.record.write(unit, plan, ACTOR)
                 if written is not None:
                     unit.commit()
                     return f"DiagnosticReport/{document.report.id}/_history/{document.version.version}"
         raise Busy("other writers were first")
 
-    def _asked(self, unit: UnitOfWork, document: ReportDocument) -> list[Asked]:
+    def _asked(self, unit: UnitOfWork, document: ReportDocument, order: str | None) -> list[Asked]:
         """An update of every resource under its own id.
 
         The EHR's Patient stands in for the one made from images, and the report refers to the EHR's order.
@@ -75,7 +79,6 @@ class FileReport:
         known = self._patient_of_the_ehr(unit, own)
         resources = [each for each in rendered.resources if known is None or each["resourceType"] != "Patient"]
         links = {f"Patient/{own}": f"Patient/{known}"} if known is not None else {}
-        order = the_order(unit, own, document.identity.accession_number)
         return [
             Asked("PUT", each["resourceType"], each["id"], resource=_plain(_ordered(_led(each, links), order)))
             for each in resources
@@ -85,6 +88,10 @@ class FileReport:
         """The id of the oldest Patient that somebody else has written into this patient's record."""
         found = unit.resources.of_owner(own, limit=20, kind="Patient")
         return next((one.id for one in found if not one.is_deleted and not one.ours), None)
+
+
+def _order(unit: UnitOfWork, document: ReportDocument) -> str | None:
+    return the_order(unit, patient_id(document.study), document.identity.accession_number)
 
 
 def _ordered(resource: Resource, order: str | None) -> Resource:

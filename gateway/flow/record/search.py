@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.domain.criterion import Among, Chained, Criterion, Order, Place, Reverse, Wanted, is_lossy, types_of
+from gateway.domain.criterion import (
+    Among,
+    Chained,
+    Criterion,
+    InRecord,
+    Order,
+    Place,
+    Reverse,
+    Wanted,
+    is_lossy,
+    types_of,
+)
 from gateway.domain.errors import Forbidden, Unsupported
 from gateway.domain.resource import StoredVersion
 from gateway.formats.fhir.element import Resource
@@ -173,7 +184,7 @@ class _Search:
 
     def _settled(self, criterion: Criterion) -> Criterion:
         """A chain over a condition that the index cannot decide becomes the resources that it leads over."""
-        if isinstance(criterion, Wanted | Among) or not is_lossy(criterion):
+        if isinstance(criterion, Wanted | Among | InRecord) or not is_lossy(criterion):
             return criterion
         if isinstance(criterion, Chained):
             inner = tuple((kind, self._resolved(kind, each)) for kind, each in criterion.inner)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.formats.fhir.outcome import issue
 from gateway.servers.web.console.routes import console_routes
+from gateway.servers.web.cross_origin import CrossOrigin
 from gateway.servers.web.fhir.capabilities import openid_configuration, smart_configuration
 from gateway.servers.web.fhir.endpoint import PREFIX, FhirEndpoint
 from gateway.servers.web.fhir.exchange import Answer
@@ -55,7 +56,10 @@ def create_app(services: WebServices) -> ASGIApp:
         ],
         exception_handlers={404: _nothing_here, 405: _wrong_method, Exception: _crash},
     )
-    return RequestLog(FhirFirst(others, fhir), https=services.settings.base_url.startswith("https:"))
+    app: ASGIApp = FhirFirst(others, fhir)
+    if services.settings.web.cross_origins:
+        app = CrossOrigin(app, services.settings.web.cross_origins)
+    return RequestLog(app, https=services.settings.base_url.startswith("https:"))
 
 
 class FhirFirst:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +18,8 @@ from joserfc.jwk import KeySet
 from wire.access.place import Place
 from wire.access.test_apps import REDIRECT, Person, asked, client, token, told
 from wire.fhir_rest.hospital import SECRET
+
+from gateway.domain.resource import Change
 
 LAUNCH = "https://app.example/launch?tenant=1"
 NUMBERS = ("LAUNCH-1", "LAUNCH-2")
@@ -182,6 +185,30 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
         assert status(f"Patient/{mine}", "DELETE") == 403
         entry = {"request": {"method": "GET", "url": "Patient"}}
         assert status("", "POST", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]}) == 403
+
+
+def test_a_large_record_is_searched_as_a_whole(place: Place, physician: Person) -> None:
+    """More than 5000 resources of a type in the one record are counted and filtered like few."""
+    with place.http(auth=("launch-writer", SECRET)) as http:
+        sent = {"resourceType": "Patient", "identifier": [{"value": "LAUNCH-LARGE"}]}
+        patient = http.post("/fhir/Patient", json=sent).json()["id"]
+        about = {"resourceType": "Basic", "code": {"text": "note"}, "subject": {"reference": f"Patient/{patient}"}}
+        (written,) = [http.post("/fhir/Basic", json=about).json()["id"]]
+    with place.hospital.database.begin("test") as unit:
+        one = unit.resources.find("Basic", written)
+        assert one is not None
+        more = [replace(one, key=one.key - each, id=f"large-{each}") for each in range(1, 5101)]
+        assert unit.resources.write([(None, each) for each in more])
+        unit.resource_index.put([Change(each, about | {"id": each.id}, None) for each in more])
+        unit.commit()
+    with client(place, "launch-growth") as app:
+        verifier = generate_token(64)
+        back = told(pick(physician, asked(place, app, verifier, SCOPE)[0], "LAUNCH-LARGE", patient))
+        given = app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        assert http.get("/fhir/Basic?_summary=count").json()["total"] == 5101
+        one_of_them = http.get(f"/fhir/Basic?_id={written}").json()
+    assert [each["resource"]["id"] for each in one_of_them["entry"]] == [written]
 
 
 def moved(place: Place, first: str, then: str) -> str:

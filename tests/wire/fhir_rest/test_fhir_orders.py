@@ -16,6 +16,7 @@ from wire.fhir_rest.writing import Writer, patient, writer
 from gateway import wiring
 from gateway.domain.ids import ReportId
 from gateway.flow.record import link_orders
+from gateway.flow.record.plan import PlanWrites
 from gateway.flow.review import Decision
 from gateway.formats.fhir.render import render
 from gateway.formats.fhir.signed_content import content_digest, content_of
@@ -69,6 +70,15 @@ def test_the_order_of_another_patient_is_none(ehr: Writer, tmp_path: Path) -> No
     assert report["basedOn"][0]["identifier"]["value"] == "ACC-SHARED"
 
 
+def test_orders_of_others_take_no_place(ehr: Writer, tmp_path: Path) -> None:
+    """However many patients' orders share the number, the patient's own is found."""
+    mine = order(ehr, registered(ehr, "OF-MANY"), "ACC-OF-MANY")
+    for number in range(25):
+        order(ehr, registered(ehr, f"OTHER-{number}"), "ACC-OF-MANY")
+    report = reported(ehr, tmp_path / "study", "OF-MANY", "ACC-OF-MANY")
+    assert report["basedOn"][0]["reference"] == mine
+
+
 def filed(ehr: Writer, report: dict[str, Any]) -> dict[str, Any]:
     """The report as it stands once everything that waits is filed."""
     wiring.file_reports(ehr.hospital.settings, ehr.hospital.database)()
@@ -111,6 +121,62 @@ def test_an_order_corrected_to_the_right_patient_is_found(ehr: Writer, tmp_path:
     moved = ehr.send("PUT", mine, ehr.send("GET", mine).json() | {"subject": {"reference": subject}})
     assert moved.status_code == 200, moved.text
     assert filed(ehr, report)["basedOn"][0]["reference"] == mine
+
+
+def moved(ehr: Writer, name: str, subject: str, **changes: Any) -> None:
+    answer = ehr.send("PUT", name, ehr.send("GET", name).json() | {"subject": {"reference": subject}} | changes)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("has_number", [True, False])
+def test_an_order_that_moves_away_is_let_go(ehr: Writer, tmp_path: Path, has_number: bool) -> None:
+    """The report of the patient before gets one version without the reference; whether the order keeps its number."""
+    name = f"AWAY-{has_number}"
+    subject, other = registered(ehr, name), registered(ehr, f"{name}-OTHER")
+    mine = order(ehr, subject, f"ACC-{name}")
+    report = reported(ehr, tmp_path / "study", name, f"ACC-{name}")
+    assert report["basedOn"][0]["reference"] == mine
+    moved(ehr, mine, other, **({} if has_number else {"identifier": [{"value": "ANOTHER"}]}))
+    left = filed(ehr, report)
+    assert left["basedOn"] == [{"type": "ServiceRequest", "identifier": report["basedOn"][0]["identifier"]}]
+    assert int(left["meta"]["versionId"]) == int(report["meta"]["versionId"]) + 1
+    assert (left["status"], left["conclusion"]) == (report["status"], report["conclusion"])
+    assert "entry" not in ehr.send("GET", f"DiagnosticReport?based-on={mine}").json()
+    assert ehr.hospital.events("report:link")[0].subject_id == report["id"]
+    moved(ehr, mine, other, status="completed", identifier=[{"value": f"ACC-{name}"}])
+    assert filed(ehr, report)["meta"]["versionId"] == left["meta"]["versionId"]
+
+
+def test_the_order_that_is_left_is_referred_to(ehr: Writer, tmp_path: Path) -> None:
+    """Of two orders under one number one moves away: the report refers to the other, which is the only one now."""
+    subject = registered(ehr, "LEFT")
+    gone, stays = order(ehr, subject, "ACC-LEFT"), order(ehr, subject, "ACC-LEFT")
+    report = reported(ehr, tmp_path / "study", "LEFT", "ACC-LEFT")
+    moved(ehr, gone, registered(ehr, "LEFT-OTHER"))
+    linked = filed(ehr, report)
+    assert linked["basedOn"][0]["reference"] == stays
+    assert int(linked["meta"]["versionId"]) == int(report["meta"]["versionId"]) + 1
+
+
+def test_an_order_that_moves_while_its_report_is_filed_is_let_go(
+    ehr: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking the order up and writing the report the order moves: what is written does not refer to it."""
+    subject, other = registered(ehr, "RACE"), registered(ehr, "RACE-OTHER")
+    mine = order(ehr, subject, "ACC-RACE")
+    planned = PlanWrites.__call__
+
+    def overtaken(*asked: Any, **options: Any) -> Any:
+        plan = planned(*asked, **options)
+        if options.get("ours"):
+            monkeypatch.setattr(PlanWrites, "__call__", planned)
+            moved(ehr, mine, other)
+        return plan
+
+    monkeypatch.setattr(PlanWrites, "__call__", overtaken)
+    report = reported(ehr, tmp_path / "study", "RACE", "ACC-RACE")
+    assert "reference" not in filed(ehr, report)["basedOn"][0]
+    assert ehr.send("GET", mine).json()["subject"]["reference"] == other
 
 
 def test_studies_of_others_take_no_place(ehr: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.domain.access import Caller, Client
-from gateway.domain.criterion import Among, Chained, Reverse
+from gateway.domain.criterion import Chained, InRecord, Reverse
 from gateway.domain.errors import Forbidden, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.flow.record.open import lies_in
 from gateway.formats.fhir.search.query import SearchQuery
-from gateway.formats.fhir.wire.issue import refused
-from gateway.ports import UnitOfWork
 from gateway.servers.web.services import WebServices
 
 _READING: Final = frozenset({"read", "vread", "history-instance", "search-type", "everything"})
@@ -28,8 +26,6 @@ _OF_NOBODY: Final = frozenset(
 _OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | {"CapabilityStatement", "Group", "Questionnaire", "Subscription"}
 """Types that tell of nobody or of many: a search in one record would find none of them, or few. A Device may be the
 patient's own."""
-MOST_OWN: Final = 5000
-"""Resources of one type in a record that a search looks at."""
 
 
 def record_of(client: Client) -> str | None:
@@ -60,8 +56,8 @@ def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
         raise Missing("no such resource")
 
 
-def own_of(unit: UnitOfWork, client: Client, query: SearchQuery) -> tuple[Among, ...]:
-    """What a search is narrowed by: nothing, or the resources of that type in the one record.
+def own_of(client: Client, query: SearchQuery) -> tuple[InRecord, ...]:
+    """What a search is narrowed by: nothing, or that it is in the one record.
 
     Forbidden for a chain, whose answer would tell of what lies elsewhere, and for types that lie elsewhere.
     """
@@ -72,8 +68,4 @@ def own_of(unit: UnitOfWork, client: Client, query: SearchQuery) -> tuple[Among,
         raise Forbidden(f"a token with patient/ scopes searches one record, and {query.kind} is no part of it")
     if any(isinstance(each, Chained | Reverse) for each in query.criteria):
         raise Forbidden("a token with patient/ scopes searches without chains and _has")
-    found = unit.resources.keys_of_owner(own, query.kind, MOST_OWN + 1)
-    if len(found) > MOST_OWN:
-        text = f"the record has more than {MOST_OWN} of these; search with a user/ scope"
-        raise refused("too-costly", text, "")
-    return (Among(tuple(found)),)
+    return (InRecord(own),)

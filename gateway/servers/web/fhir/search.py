@@ -47,7 +47,7 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
             services.fhir_base,
             lambda stored: is_visible(services, client, stored),
         )
-        narrowed = replace(query, criteria=(*query.criteria, *own_of(noted, client, query)))
+        narrowed = replace(query, criteria=(*query.criteria, *own_of(client, query)))
         try:
             page = step(noted, narrowed, may_read=lambda kind: permits(client.scopes, kind, "r"), position=position)
         except Unsupported as error:
