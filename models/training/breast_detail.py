@@ -3,7 +3,7 @@
     python -m models.training.breast_detail --data DIR --out models/packs --seed 1
     python -m models.training.sign_pack --key KEY.pem models/packs/breast-ultrasound-detail-cnn
 
-`--data` as for `breast_ultrasound`, whose pack in this tree is the baseline. About three minutes on one core. The
+`--data` as for `breast_ultrasound`, whose pack in this tree is the baseline. About eight minutes on one core. The
 recipe was chosen by `choose_detail`, whose finding the evaluation repeats; `--choice` names a newer one.
 """
 
