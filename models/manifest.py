@@ -111,14 +111,27 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Excluded:
+    """A condition that was ever diagnosed, or a measurement of the last `days` (0: ever), with which no record is
+    scored. A code of ICD-9 or ICD-10 stands for those under it, every other one for itself alone."""
+
+    title: str
+    codes: tuple[Concept, ...]
+    days: int = 0
+
+
+@dataclass(frozen=True)
 class RecordInput:
-    """The graph's input tensor (batch, fields) of raw values with NaN for what is not known."""
+    """The graph's input tensor (batch, fields) of raw values with NaN for what is not known. Of the fields named in
+    `one_of` at least one must be known, because it shows that the patient is of the model's population."""
 
     kind: Literal["record"]
     tensor: str
     missing_max: float  # share of the fields that may be absent
     fields: tuple[Field, ...]
     by_rank: bool = False  # values are ranked within the record before anything else, so their unit is free
+    one_of: tuple[str, ...] = ()
+    excludes: tuple[Excluded, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -439,6 +452,9 @@ def _record(rule: RecordInput) -> Rules:
         *_fields(rule.fields, "fields"),
         (all(given) or not any(given), "input.fields: typical stands at every field or at none"),
         (0 <= rule.missing_max < 1, "input.missing_max lies in 0 to 1"),
+        (set(rule.one_of) <= {one.name for one in rule.fields}, "input.one_of must name fields"),
+        (all(0 < len(one.codes) <= MAX_FIELDS for one in rule.excludes), "input.excludes: an exclusion needs codes"),
+        (all(0 <= one.days <= 36500 for one in rule.excludes), "input.excludes: days lies in 0 to 36500"),
     )
 
 

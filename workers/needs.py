@@ -6,8 +6,8 @@ to these needs no new pack.
 
 from __future__ import annotations
 
-from gateway.domain.record import Needs, Sought, Wanted
-from models.manifest import AnyManifest, Field, PlanManifest, RecordManifest, RulesManifest, SeriesManifest
+from gateway.domain.record import Exclusion, Needs, Sought, Wanted
+from models.manifest import AnyManifest, Excluded, Field, PlanManifest, RecordManifest, RulesManifest, SeriesManifest
 from models.runtime.rules import RulesTable
 
 OWN = "urn:dxgate:input"
@@ -18,7 +18,13 @@ def needs_of(manifest: AnyManifest, tables: RulesTable | None) -> Needs | None:
     if isinstance(manifest, RecordManifest):
         fields = manifest.input.fields
         least = len(fields) - int(manifest.input.missing_max * len(fields))
-        return Needs("record", fields=_wanted(manifest.name, fields), measured_min=least)
+        return Needs(
+            "record",
+            fields=_wanted(manifest.name, fields),
+            measured_min=least,
+            one_of=manifest.input.one_of,
+            excludes=_excluded(manifest.input.excludes),
+        )
     if isinstance(manifest, SeriesManifest):
         rule = manifest.input
         return Needs(
@@ -34,6 +40,12 @@ def needs_of(manifest: AnyManifest, tables: RulesTable | None) -> Needs | None:
         drugs, sites = (tables.drugs, tables.sites) if tables else ((), ())
         return Needs("genotype", genes=manifest.input.genes, drugs=drugs, sites=sites)
     return None
+
+
+def _excluded(told: tuple[Excluded, ...]) -> tuple[Exclusion, ...]:
+    return tuple(
+        Exclusion(one.title, tuple(Sought(code.system, code.value) for code in one.codes), one.days) for one in told
+    )
 
 
 def _wanted(pack: str, fields: tuple[Field, ...]) -> tuple[Wanted, ...]:

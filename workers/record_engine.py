@@ -43,7 +43,9 @@ def predict(model: Answers, document: InputDocument) -> Prediction:
     if isinstance(model, SeriesPredictor):
         told = model.predict(_readings(document.values), _readings(document.statics), patient)
     else:
-        told = model.predict(_readings(document.values), patient)
+        if document.excluded:
+            raise Unsupported(f"Not scored where the record holds: {'; '.join(document.excluded)}.")
+        told = model.predict(_readings(document.values), patient, document.unread)
     if told.refusal is not None:
         raise Unsupported(told.text)
     return _scored(model, told)

@@ -46,6 +46,8 @@ def evaluate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         return 0
     test = found["test"]
     tell(f"{test['n']} cases, {test['positive']} positive; {found['refused']['n']} refused")
+    if found["few_cases"]:
+        tell(f"WARNING: {found['few_cases']}")
     for name, value in test.items():
         if isinstance(value, dict) and "ci95" in value:
             tell(f"  {name:<12} {value['value']:.3f}  (95 % CI {value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})")

@@ -53,8 +53,18 @@ class Site:
 
 
 @dataclass(frozen=True)
+class Exclusion:
+    """What a record may not hold where a model is asked: a condition, or a measurement of the last `days` (0: ever)."""
+
+    title: str
+    codes: tuple[Sought, ...]
+    days: int = 0
+
+
+@dataclass(frozen=True)
 class Needs:
-    """What a model on records asks. `measured_min` is the least number of `fields` that must be known at all."""
+    """What a model on records asks. `measured_min` is the least number of `fields` that must be known at all, and of
+    the fields named in `one_of` one at least; with anything of `excludes` on record the model is not asked."""
 
     kind: RecordKind
     fields: tuple[Wanted, ...] = ()
@@ -65,6 +75,8 @@ class Needs:
     window_minutes: int = 0
     span_minutes: int = 0
     measured_min: int = 1
+    one_of: tuple[str, ...] = ()
+    excludes: tuple[Exclusion, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,8 @@ class InputDocument:
     """The input of one model on one record, sealed under the patient's object key. Holds no identity.
 
     `drugs` are names of ingredients that the record lists, in lower case; `facts` are codes of a treatment plan;
-    `unread` are reasons why genomic data of the record say nothing.
+    `unread` are reasons why genomic data of the record say nothing, or, of a record of values, names of those that are
+    there in a unit that is not read. `excluded` says why the model is not for this record.
     """
 
     kind: RecordKind
@@ -116,6 +129,7 @@ class InputDocument:
     facts: tuple[str, ...] = ()
     calls: tuple[SiteCall, ...] = ()
     unread: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

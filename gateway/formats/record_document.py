@@ -14,7 +14,7 @@ from gateway.domain.record import InputDocument
 LIMIT = 8 * 1024 * 1024  # bytes
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder(InputDocument)
-_LATER = ("calls", "unread")  # fields that came later: left out where empty, so that older documents keep their bytes
+_LATER = ("calls", "unread", "excluded")  # came later: left out where empty, so that older documents keep their bytes
 
 
 def encode(document: InputDocument) -> bytes:

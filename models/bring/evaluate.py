@@ -48,6 +48,7 @@ def evaluate(folder: Path, data: Path, wish: Wish) -> dict[str, Any]:
         "data": {"sha256": cases.sha256, "scored": len(cases.prob), "groups": len(set(cases.group.tolist()))},
         "refused": {"n": cases.refused.total(), "by_reason": dict(sorted(cases.refused.items()))},
         "chosen_on_validation": chosen,
+        "few_cases": numbers.few_cases(truth),
         "test": numbers.summary(prob, truth, chosen["threshold"], group),
         "baselines": {"brier of always saying the share": round(float(truth.mean() * (1 - truth.mean())), 4)},
         "subgroups": numbers.by_subgroup(

@@ -24,6 +24,7 @@ SPOKEN = 4  # fields named in each direction
 Row = np.ndarray[tuple[int], np.dtype[np.float32]]
 QUIET = 0.05  # log-odds below which a field is not worth naming
 MAX_READINGS = 4096
+UNREAD = "on record, but in a unit that is not read"
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,18 @@ class RecordPredictor:
         self.session = session
         self.manifest: RecordManifest = session.manifest
 
-    def predict(self, readings: Iterable[Reading], patient: Patient | None = None) -> ValuePrediction:
-        """Score one record; raises `Fault` only where the model itself fails."""
+    def predict(
+        self, readings: Iterable[Reading], patient: Patient | None = None, unread: Sequence[str] = ()
+    ) -> ValuePrediction:
+        """Score one record; raises `Fault` only where the model itself fails.
+
+        `unread` are names of fields that are on record in a unit that nobody reads, which the explanation tells.
+        """
         refusal = patient_refusal(patient or Patient(), self.manifest.applies_to)
         row = refusal or values(self.manifest.input, readings)
+        aside = tuple(f"{one.title}: {UNREAD}" for one in self.manifest.input.fields if one.name in unread)
         if isinstance(row, Refusal):
-            return refused(self.session, row)
+            return refused(self.session, _with(row, aside))
         prob, parts = self.session.run({self.manifest.input.tensor: row[None]})
         fields = self.manifest.input.fields
         effects = parts[0] if parts.shape[1] else self._left_out(row, float(prob[0, self.manifest.positive_column]))
@@ -78,7 +85,7 @@ class RecordPredictor:
             Contribution(rule.name, rule.title, None if np.isnan(value) else float(part))
             for rule, value, part in zip(fields, row, effects, strict=True)
         )
-        return answered(self.session, [float(p) for p in prob[0]], told)
+        return answered(self.session, [float(p) for p in prob[0]], told, aside, frozenset(unread))
 
     def _left_out(self, row: Row, full: float) -> Row:
         """For a graph that is not linear: what each value did, against the same record without it."""
@@ -91,6 +98,10 @@ class RecordPredictor:
             without = prob[:, self.manifest.positive_column]
             effects[part] = [log_odds(full) - log_odds(float(p)) for p in without]
         return effects
+
+
+def _with(refusal: Refusal, aside: Sequence[str]) -> Refusal:
+    return Refusal(refusal.code, " ".join([refusal.text, *(f"{one}." for one in aside)]))
 
 
 def log_odds(probability: float) -> float:
@@ -123,13 +134,21 @@ def _too_little(rule: RecordInput, row: Row) -> Refusal | None:
     lacking = [one.title for one, gone in zip(rule.fields, absent, strict=True) if gone and one.required]
     if lacking:
         return Refusal("required", f"Not scored without: {', '.join(lacking)}.")
+    telling = [place for place, one in enumerate(rule.fields) if one.name in rule.one_of]
+    if telling and absent[telling].all():
+        named = ", ".join(rule.fields[place].title for place in telling)
+        return Refusal("required", f"Not scored without one of: {named}.")
     if float(absent.mean()) > rule.missing_max:
         return Refusal("too-little", f"More than {rule.missing_max:.0%} of the values are not known.")
     return None
 
 
 def answered(
-    session: ValueSession, prob: Sequence[float], told: tuple[Contribution, ...], set_aside: tuple[str, ...] = ()
+    session: ValueSession,
+    prob: Sequence[float],
+    told: tuple[Contribution, ...],
+    set_aside: tuple[str, ...] = (),
+    unread: frozenset[str] = frozenset(),
 ) -> ValuePrediction:
     """The decision and its words, for a record or a series."""
     manifest = session.manifest
@@ -141,9 +160,9 @@ def answered(
         possible=possible,
         decided=decided,
         text=sentence(manifest, decided, prob[manifest.positive_column]),
-        explanation=in_words(told, scale(manifest)),
+        explanation=in_words(told, scale(manifest), unread),
         contributions=told,
-        missing=tuple(one.title for one in told if one.log_odds is None),
+        missing=tuple(one.title for one in told if one.log_odds is None and one.name not in unread),
         set_aside=set_aside,
         refusal=None,
         model_name=manifest.name,
@@ -183,15 +202,17 @@ def scale(manifest: RecordManifest | SeriesManifest) -> str:
     return f"against the same {kind}"
 
 
-def in_words(told: Sequence[Contribution], against: str) -> str:
-    """Which fields raised and lowered the answer, strongest first, and which were not known."""
+def in_words(told: Sequence[Contribution], against: str, unread: frozenset[str] = frozenset()) -> str:
+    """Which fields raised and lowered the answer, strongest first, which could not be read, and which are not known."""
     known = [(one.title, one.log_odds) for one in told if one.log_odds is not None]
     up = sorted((item for item in known if item[1] >= QUIET), key=lambda item: -item[1])
     down = sorted((item for item in known if item[1] <= -QUIET), key=lambda item: item[1])
-    absent = [one.title for one in told if one.log_odds is None]
+    absent = [one.title for one in told if one.log_odds is None and one.name not in unread]
+    strange = [one.title for one in told if one.log_odds is None and one.name in unread]
     parts = [
         f"Raised by: {_listed(up)}." if up else "Nothing raised it noticeably.",
         f"Lowered by: {_listed(down)}." if down else "Nothing lowered it noticeably.",
+        f"{UNREAD.capitalize()}: {_some(strange)}." if strange else "",
         f"Not known: {_some(absent)}." if absent else "",
         f"Numbers are log-odds {against}; they say what the model used, not what causes the disease.",
     ]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from models.training.design import Term
+from models.training.exclusions import CORONARY
 from models.training.value_measure import Recipe, ValueSet, boosted, folds, plain
 from models.training.value_pack import (
     Study,
@@ -100,6 +101,7 @@ def made(folder: Path, seed: int) -> tuple[Subject, ValueSet, Study]:
         recipe=RECIPE,
         use="research and teaching only; Framingham teaching data, 1950s to 1970s",
         applies_to={"age_min_years": 32.0, "age_max_years": 70.0},
+        excludes=(CORONARY,),
     )
     return subject, data, study
 
@@ -108,8 +110,8 @@ def words(folder: Path) -> Words:
     """What the card and the facts say."""
     return Words(
         name="chd-risk",
-        version="1.0.0",
-        date="2026-11-23",
+        version="1.0.1",
+        date="2026-11-29",
         title="Coronary heart disease within ten years (research and teaching)",
         headline="Research and teaching only: one town, half a century ago, altered teaching data.",
         intended=(
@@ -118,7 +120,9 @@ def words(folder: Path) -> Words:
         ),
         out_of_scope=(
             "Not for treatment decisions: use the risk score of your guideline. Not for people who have coronary heart "
-            "disease, not under 32 or over 70 years, not for other populations without recalibration."
+            "disease, not under 32 or over 70 years, not for other populations without recalibration. A record in "
+            "which coronary heart disease, angina or an infarction was ever diagnosed (ICD-9, ICD-10 or the SNOMED CT "
+            "codes of the manifest) is not scored; one that tells of it by a procedure or a drug alone is not noticed."
         ),
         how="Logistic regression on thirteen values and the product of age and sex.",
         population="Men and women of 32 to 70 years without coronary heart disease, Framingham, Massachusetts.",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from models.training.design import Floats, Term
+from models.training.exclusions import BLOOD_SUGAR, DIABETES
 from models.training.value_measure import Recipe, ValueSet, boosted, folds, plain
 from models.training.value_pack import (
     Study,
@@ -154,6 +155,10 @@ def subject(folder: Path) -> Subject:
         recipe=RECIPE,
         use="research only; US adults, prevalent diabetes, HbA1c is not an input",
         applies_to={"age_min_years": 20.0, "age_max_years": 85.0},
+        excludes=(
+            BLOOD_SUGAR,
+            DIABETES,
+        ),
     )
 
 
@@ -161,8 +166,8 @@ def words(folder: Path) -> Words:
     """What the card and the facts say."""
     return Words(
         name="diabetes-risk",
-        version="1.0.0",
-        date="2026-11-23",
+        version="1.0.1",
+        date="2026-11-29",
         title="Diabetes now: who should have HbA1c measured (research)",
         headline="Research only. Screening of US adults; not a diagnosis, and no forecast.",
         intended=(
@@ -172,7 +177,10 @@ def words(folder: Path) -> Words:
         ),
         out_of_scope=(
             "Not for diagnosis or treatment; not where HbA1c or glucose is known already; not for children, pregnancy "
-            "or type 1 diabetes; not a forecast of future diabetes. A low probability does not rule diabetes out."
+            "or type 1 diabetes; not a forecast of future diabetes. A low probability does not rule diabetes out. "
+            "A record with HbA1c, fasting glucose or a glucose tolerance test of the last 365 days, or in which "
+            "diabetes was ever diagnosed, is not scored; casual glucose and drugs for diabetes are not noticed, and "
+            "are for the physician to see."
         ),
         how="Logistic regression on ten values with bends in age and body mass index.",
         population="Adults of 20 years and more, United States, civilian, not in institutions, 2017-2018.",

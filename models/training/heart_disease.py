@@ -44,7 +44,7 @@ FIELDS = (
     ),
     yes_no("sugar", "Fasting glucose above 120 mg/dL"),
     input_field("ecg", "Resting electrocardiogram", "1", 0, 2, answers=ECG),
-    input_field("peak_pulse", "Highest heart rate under exercise", "/min", 50, 220, "8867-4"),
+    input_field("peak_pulse", "Highest heart rate under exercise", "/min", 50, 220),
     yes_no("exercise_angina", "Angina under exercise"),
     input_field("depression", "ST depression under exercise against rest", "mm", -4, 8),
 )
@@ -121,6 +121,7 @@ def made(folder: Path, seed: int) -> tuple[Subject, ValueSet, Study]:
         recipe=RECIPE,
         use="research only; patients sent to angiography in the 1980s",
         applies_to={"age_min_years": 25.0, "age_max_years": 85.0},
+        one_of=("pain", "peak_pulse", "exercise_angina", "depression"),
     )
     return subject, data, study
 
@@ -134,8 +135,8 @@ def words(folder: Path) -> Words:
     """What the card and the facts say."""
     return Words(
         name="heart-disease",
-        version="1.0.0",
-        date="2026-11-23",
+        version="1.0.1",
+        date="2026-11-29",
         title="Coronary artery disease now, in patients sent to angiography (research)",
         headline="Research only: patients already chosen for angiography, four sites, the 1980s.",
         intended=(
@@ -145,7 +146,9 @@ def words(folder: Path) -> Words:
         ),
         out_of_scope=(
             "Not for screening, not for people without symptoms who were not referred, not for emergencies, not for "
-            "deciding on angiography or treatment."
+            "deciding on angiography or treatment. A record without the kind of chest pain and without any finding of "
+            "an exercise test is not scored: nothing in it says that the person was considered for angiography. That a "
+            "referral exists is not asked."
         ),
         how="Logistic regression on ten findings.",
         population="Adults referred to coronary angiography: Cleveland, Budapest, Long Beach, Zurich and Basel.",
@@ -156,7 +159,11 @@ def words(folder: Path) -> Words:
         ),
         test="UCI heart disease, each site scored by a model of the other three",
         split="Leave one site out; threshold and calibration by leaving out a site among the three as well.",
-        inputs="Values with UCUM units and coded answers (see the manifest), up to half missing; age and sex needed.",
+        inputs=(
+            "Values with UCUM units and coded answers (see the manifest), up to half missing; age and sex needed, and "
+            "one at least of kind of chest pain, highest heart rate, angina and ST depression under exercise. A heart "
+            "rate at rest is none of them."
+        ),
         limits=(
             "Sites differ widely: see the AUC by site, and the rate of disease by site, which no model of other sites "
             "can know; probabilities are therefore off where the rate differs. Only eight patients of Switzerland and "

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from models.training.design import Term
+from models.training.exclusions import DIABETES
 from models.training.incident_words import FILES, words
 from models.training.value_measure import Recipe, ValueSet, boosted, folds, plain
 from models.training.value_pack import (
@@ -151,6 +152,7 @@ def made(folder: Path, seed: int) -> tuple[Subject, ValueSet, Study]:
         recipe=RECIPE,
         use="research only; a liver cohort of one county, five-year onset of diabetes",
         applies_to={"age_min_years": 18.0, "age_max_years": 100.0},
+        excludes=(DIABETES,),
     )
     return subject, data, study
 

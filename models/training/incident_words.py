@@ -20,8 +20,8 @@ def words(folder: Path, told: dict[str, Any]) -> Words:
     )
     return Words(
         name="incident-diabetes",
-        version="1.0.0",
-        date="2026-11-23",
+        version="1.0.1",
+        date="2026-11-29",
         title="Diabetes within five years, from the record (research)",
         headline="Research only: a liver study's cohort of one county in Minnesota.",
         intended=(
@@ -31,7 +31,8 @@ def words(folder: Path, told: dict[str, Any]) -> Words:
         ),
         out_of_scope=(
             "Not for people who have diabetes, for children or pregnancy; not a diagnosis; not for withholding a test. "
-            "Use glucose or HbA1c where they are known."
+            "Use glucose or HbA1c where they are known. A record in which diabetes was ever diagnosed is not scored; "
+            "one that tells of it by a drug or a measurement alone is not noticed."
         ),
         how="Logistic regression on eleven values with bends in age and body mass index.",
         population="Adults of Olmsted County, Minnesota: people with fatty liver disease and matched neighbours.",

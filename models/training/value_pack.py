@@ -43,6 +43,8 @@ class Subject:
     recipe: Recipe
     use: str
     applies_to: dict[str, Any] = field(default_factory=dict)
+    one_of: tuple[str, ...] = ()  # fields of which one at least must be known
+    excludes: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -303,6 +305,8 @@ def manifest(subject: Subject, chosen: dict[str, Any], intercept: float, files: 
         "tensor": linear_graph.TENSOR,
         "missing_max": subject.missing_max,
         "by_rank": subject.recipe.by_rank,
+        **({"one_of": list(subject.one_of)} if subject.one_of else {}),
+        **({"excludes": list(subject.excludes)} if subject.excludes else {}),
         "fields": list(subject.fields),
     }
     return as_toml(told)

@@ -212,7 +212,7 @@ def test_a_plan_names_what_made_each_rule_speak(ward: Ward) -> None:
         one["detail"]["code"]["coding"][0]["code"]: [each["text"] for each in one["detail"]["reasonCode"]]
         for one in plan["activity"]
     }
-    assert {"obesity", "tobacco", "pressure-systolic", "diabetes-confirm", "diabetes-test"} <= set(because)
+    assert {"obesity", "tobacco", "pressure-systolic", "diabetes-test"} <= set(because)
     assert "finding diabetes-risk=diabetes" in because["diabetes-test"]
     assert "No medical review of these rules is known" in plan["note"][0]["text"]
     sources = {one["reference"] for one in plan["supportingInfo"]}

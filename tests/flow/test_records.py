@@ -49,7 +49,7 @@ def test_observations_become_a_risk_assessment(database: SqlDatabase, tmp_path: 
     chances = {one["outcome"]["coding"][0]["code"]: float(one["probabilityDecimal"]) for one in risk["prediction"]}
     assert chances["73211009"] > 0.3
     assert abs(sum(chances.values()) - 1) < 1e-3
-    assert risk["method"]["text"].startswith("diabetes-risk 1.0.0 on CPUExecutionProvider")
+    assert risk["method"]["text"].startswith("diabetes-risk 1.0.1 on CPUExecutionProvider")
     assert shown.report["extension"][0]["valueReference"]["reference"] == f"RiskAssessment/{risk['id']}"
     assert "imagingStudy" not in shown.report
     (provenance,) = shown.of_type("Provenance")
@@ -300,3 +300,32 @@ def test_a_report_without_sources_names_no_study(sqlite_database: SqlDatabase, t
         unit._transaction.execute(vault_record_basis.update(), {"resources": ()})
         unit.commit()
     assert "ImagingStudy" not in str(rendered(clinic, 1).of_type("Provenance"))
+
+
+def test_a_record_that_answers_the_question_is_not_asked(database: SqlDatabase, tmp_path: Path) -> None:
+    """With HbA1c of this year on record, who should have it measured is no question, and the report says why not."""
+    clinic = Clinic(database, tmp_path, ("diabetes-risk",))
+    clinic.write(person(), *LABS, quantity("a1c", "4548-4", 7.5, "%", YESTERDAY))
+    clinic.settle()
+    assert clinic.run() == {"diabetes-risk": "refused"}
+    assert "HbA1c, fasting glucose" in clinic.content().conclusion
+
+
+def test_a_model_of_the_referred_wants_a_sign_of_it(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """Pressure, lipids and a resting heart rate make nobody a patient for angiography; the other model answers."""
+    clinic = Clinic(sqlite_database, tmp_path, ("heart-disease", "diabetes-risk"))
+    clinic.write(person(), *LABS, quantity("pulse", "8867-4", 80, "/min", YESTERDAY))
+    clinic.settle()
+    assert clinic.run() == {"diabetes-risk": "done"}
+
+
+def test_a_unit_that_is_not_read_is_told(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """Cholesterol in kilograms is on record, and the report does not call it unknown."""
+    clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk",))
+    clinic.write(person(), *(one for one in LABS if one["id"] != "chol"), quantity("c", "2093-3", 250, "kg", YESTERDAY))
+    clinic.settle()
+    assert clinic.run() == {"diabetes-risk": "done"}
+    (finding,) = clinic.content().findings
+    assert "On record, but in a unit that is not read: Total cholesterol." in finding.answer.explanation
+    assert "Total cholesterol" not in finding.answer.explanation.split("Not known:")[1]
+    assert "Total cholesterol: on record, but in a unit that is not read" in str(rendered(clinic).resources)

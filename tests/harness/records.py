@@ -87,7 +87,7 @@ def risks(at: datetime) -> list[Resource]:
     """For diabetes-risk, chd-risk, incident-diabetes, heart-disease, lung-nodule, pgx-rules and treatment-plan."""
     named = (("30525-0", 61, "a"), ("39156-5", 36.0, "kg/m2"), ("8280-0", 1.12, "m"), ("29463-7", 112, "kg"),
              ("2085-9", 0.9, "mmol/L"), ("2093-3", 6.4, "mmol/L"), ("8867-4", 82, "/min"), ("2345-7", 6.1, "mmol/L"),
-             ("64218-1", 20, "/d"), ("4548-4", 6.9, "%"), ("33728-7", 1.9, "cm"))  # fmt: skip
+             ("64218-1", 20, "/d"), ("33728-7", 1.9, "cm"))  # fmt: skip
     values = [quantity(code, code, value, unit, at) for code, value, unit in named[1:]]
     pressure = [
         {"code": {"coding": [{"system": LOINC, "code": code}]}, **_number(value, "mm[Hg]")}

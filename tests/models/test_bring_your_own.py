@@ -369,3 +369,14 @@ def test_stays_that_cannot_be_used_are_named(
     with pytest.raises(Invalid, match=complaint):
         evaluate.evaluate(icu, data, Wish())
     assert (icu / "evaluation.json").read_bytes() == before
+
+
+def test_few_cases_are_said_and_have_width() -> None:
+    """Perfect separation of ten cases is told as too few, and its proportions keep the width of five in five."""
+    truth = np.array([True] * 5 + [False] * 5)
+    prob = np.where(truth, 0.9, 0.1)
+    found = numbers.summary(prob, truth, 0.5, np.arange(10).astype(str), draws=50)
+    assert found["sensitivity"]["ci95"] == [0.5655, 1.0]
+    assert found["accuracy"]["ci95"] == [0.7225, 1.0]
+    assert "5 positive and 5 negative" in numbers.few_cases(truth)
+    assert numbers.few_cases(np.repeat(truth, 6)) == ""

@@ -17,6 +17,7 @@ from gateway.flow.record.genome_files import OBSERVED, counts, holds_vcf
 Resource = Mapping[str, Any]
 PRESENT = frozenset({"active", "recurrence", "relapse"})
 TAKEN = frozenset({"active", "intended"})
+DOUBTFUL = frozenset({"refuted", "entered-in-error", "differential", "provisional", "unconfirmed"})
 FILES = frozenset({"DocumentReference", "Media"})  # read only where they hold a VCF and count
 READ = FILES | {
     "Patient", "Observation", "Condition", "MedicationStatement", "MedicationRequest", "FamilyMemberHistory",
@@ -79,17 +80,22 @@ def time_of(text: Any) -> datetime | None:
 def _observation(resource: Resource) -> Iterator[Entry]:
     if resource.get("status") not in OBSERVED:
         return
+    at = observed_at(resource)
+    for part in (resource, *(resource.get("component") or ())[:MOST_COMPONENTS]):
+        value, unit = _value(part)
+        if value is not None:
+            yield Entry(codes(part.get("code")), value, unit, at, _source(resource), resource)
+
+
+def observed_at(resource: Resource) -> datetime | None:
+    """When an Observation was made."""
     period = resource.get("effectivePeriod") or {}
-    at = time_of(
+    return time_of(
         resource.get("effectiveDateTime")
         or resource.get("effectiveInstant")
         or period.get("start")
         or resource.get("issued")
     )
-    for part in (resource, *(resource.get("component") or ())[:MOST_COMPONENTS]):
-        value, unit = _value(part)
-        if value is not None:
-            yield Entry(codes(part.get("code")), value, unit, at, _source(resource), resource)
 
 
 def _value(part: Resource) -> tuple[float | bool | tuple[str, ...] | None, str]:
@@ -111,7 +117,7 @@ def _condition(resource: Resource) -> Iterator[Entry]:
     clinical, verified = codes(resource.get("clinicalStatus")), codes(resource.get("verificationStatus"))
     if not {code for _, code in clinical} & PRESENT:
         return
-    if {code for _, code in verified} & {"refuted", "entered-in-error", "differential", "provisional", "unconfirmed"}:
+    if {code for _, code in verified} & DOUBTFUL:
         return
     at = time_of(resource.get("onsetDateTime") or resource.get("recordedDate"))
     yield Entry(codes(resource.get("code")), True, "", at, _source(resource), resource)

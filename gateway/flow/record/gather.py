@@ -16,6 +16,7 @@ from gateway.domain.record import InputDocument, Needs, Sought, Value, Wanted
 from gateway.domain.ucum import convert
 from gateway.flow.record.concept import LOINC, words
 from gateway.flow.record.entries import Entry, Resource, entries, is_read, patient_of, time_of
+from gateway.flow.record.exclusions import excluded
 from gateway.flow.record.genome_files import agreed, doubts, genome_files
 from gateway.flow.record.genotypes import genotypes, unusable
 from gateway.flow.record.variants import variants
@@ -74,7 +75,7 @@ def gather(resources: Sequence[Resource], needs: Needs, at: datetime, facts: Ite
         return _series(record, needs)
     if needs.kind == "plan":
         return _plan(record, needs, tuple(sorted(set(facts))))
-    return _single(record, needs)
+    return _single(record, needs, excluded(resources, needs.excludes, at))
 
 
 def age_years(patient: Resource, at: datetime) -> int | None:
@@ -90,10 +91,29 @@ def _sex(patient: Resource) -> str | None:
     return {"male": "M", "female": "F"}.get(str(patient.get("gender")))
 
 
-def _single(record: _Record, needs: Needs) -> Gathered:
+def _single(record: _Record, needs: Needs, barred: tuple[str, ...]) -> Gathered:
     values, basis = _latest(record, needs.fields)
-    document = InputDocument("record", record.age, record.sex, values=values)
-    return Gathered(document, basis, _missing(needs.fields, values, needs.measured_min))
+    unread = _in_no_unit(record, needs.fields, values)
+    document = InputDocument("record", record.age, record.sex, values=values, unread=unread, excluded=barred)
+    missing = (*_missing(needs.fields, values, needs.measured_min), *_none_of(needs, values))
+    return Gathered(document, basis, (*(f"a record without: {one}" for one in barred), *missing))
+
+
+def _none_of(needs: Needs, values: Sequence[Value]) -> tuple[str, ...]:
+    known = {value.name for value in values}
+    titles = [one.title for one in needs.fields if one.name in needs.one_of]
+    return (f"one of: {', '.join(titles)}",) if titles and not known & set(needs.one_of) else ()
+
+
+def _in_no_unit(record: _Record, wanted: Sequence[Wanted], values: Sequence[Value]) -> tuple[str, ...]:
+    """Names of the fields that no usable value was found for, though a number in another unit is on record."""
+    known = {value.name for value in values}
+    numbers = [one for one in record.found if isinstance(one.value, float) and not _is_old(one, record.at)]
+    return tuple(
+        one.name
+        for one in wanted
+        if one.name not in known and any(_fits(each, one) and _value(each, one, 0) is None for each in numbers)
+    )
 
 
 def _plan(record: _Record, needs: Needs, facts: tuple[str, ...]) -> Gathered:
