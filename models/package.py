@@ -95,18 +95,12 @@ def verify(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Package:
     content, external = _contents(folder)
     _check_present(folder, content, _announced(content))
     signer = _check_signature(folder, _digest_list(content, external), trusted)
-    manifest = parse(content["manifest.toml"])
-    _check_present(folder, content, _required(manifest))
+    manifest = _fitting(folder, content, external)
     if folder.name not in (manifest.name, f"{manifest.name}@{manifest.version}"):
-        raise Invalid(f"pack {folder.name} holds a manifest for {manifest.name} {manifest.version}")
-    digests = {name: one.sha256 for name, one in external.items()}
-    for name, digest in manifest.files.items():
-        if name in content:
-            digests[name] = hashlib.sha256(content[name]).hexdigest()
-        if digests.get(name) != digest:
-            raise Forbidden(f"pack {folder.name}: {name} is not the file that the manifest names")
-    _check_external(folder, content.get(GRAPH, b""), manifest, external)
-    card.check(content["card.xml"], manifest.version)
+        raise Invalid(
+            f"folder name: {folder.name} holds {manifest.name} {manifest.version}; the folder must bear the model's "
+            f"name, {manifest.name} or {manifest.name}@{manifest.version}"
+        )
     return Package(
         folder=folder,
         manifest=manifest,
@@ -116,6 +110,28 @@ def verify(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Package:
         signer=signer,
         external=MappingProxyType(external),
     )
+
+
+def check_fitting(folder: Path) -> None:
+    """Refuse, before it is signed, what `verify` would refuse afterwards: files that do not fit the manifest."""
+    content, external = _contents(folder)
+    _check_present(folder, content, _announced(content))
+    _fitting(folder, content, external)
+
+
+def _fitting(folder: Path, content: Mapping[str, bytes], external: Mapping[str, External]) -> AnyManifest:
+    """The manifest, where every file that it names is there and is that file, and the card is of its version."""
+    manifest = parse(content["manifest.toml"])
+    _check_present(folder, content, _required(manifest))
+    digests = {name: one.sha256 for name, one in external.items()}
+    for name, digest in manifest.files.items():
+        if name in content:
+            digests[name] = hashlib.sha256(content[name]).hexdigest()
+        if digests.get(name) != digest:
+            raise Forbidden(f"pack {folder.name}: {name} is not the file that the manifest names")
+    _check_external(folder, content.get(GRAPH, b""), manifest, external)
+    card.check(content["card.xml"], manifest.version)
+    return manifest
 
 
 def _announced(content: Mapping[str, bytes]) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ def sign(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from models.bring import keys
 
     folder = _folder(arguments)
+    package.check_fitting(folder)
     package.sign(folder, keys.load(Path(arguments.key), _passphrase(arguments)))
     tell(f"{folder} is signed")
     return 0

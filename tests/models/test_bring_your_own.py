@@ -302,7 +302,7 @@ def test_a_pack_lies_under_its_name_or_name_and_version(packed: Path, site: Path
     keys = trusted_keys(site / "build" / "trust")
     assert verify(packed, keys).manifest.version == "1.0.0"
     assert verify(packed.rename(packed.parent / "fna-cytology@1.0.0"), keys).signer
-    with pytest.raises(Invalid, match="holds a manifest for"):
+    with pytest.raises(Invalid, match="the folder must bear"):
         verify((packed.parent / "fna-cytology@1.0.0").rename(packed.parent / "fna-cytology@2.0.0"), keys)
 
 

@@ -8,7 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.domain.errors import Forbidden, Invalid
-from models.package import REQUIRED, sign, trusted_keys, verify
+from models.bring.checks import checks
+from models.package import REQUIRED, check_fitting, sign, trusted_keys, verify
 from models.registry import BUILT_IN, find
 from models.runtime.session import Session
 
@@ -99,3 +100,24 @@ def test_a_graph_of_another_version_is_refused(copied: Path) -> None:
     sign(copied, key)
     with pytest.raises(Forbidden, match="threshold"):
         Session(verify(copied, (key.public_key(),)))
+
+
+def test_what_does_not_fit_its_manifest_is_not_to_be_signed(copied: Path) -> None:
+    """A card that was changed after the digests were made is named before a key is used."""
+    check_fitting(copied)
+    with (copied / "card.xml").open("ab") as stream:
+        stream.write(b"\n")
+    with pytest.raises(Forbidden, match=r"card\.xml is not the file that the manifest names"):
+        check_fitting(copied)
+
+
+def test_a_pack_that_fails_says_why(copied: Path) -> None:
+    """A folder of another name fails by its name, a changed file by the signature, and nothing else is named."""
+    moved = copied.rename(copied.with_name("other"))
+    (found,) = checks(moved, KEYS)
+    assert not found.holds
+    assert "the folder must bear the model's name" in found.found
+    (moved / "facts.md").write_text("x", "utf-8")
+    (found,) = checks(moved, KEYS)
+    assert not found.holds
+    assert "folder must bear" not in found.found
