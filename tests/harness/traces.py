@@ -21,7 +21,7 @@ CODECS = (
     "cp1256", "iso8859_7", "cp1253", "iso2022_jp", "shift_jis", "euc_jp",
 )  # fmt: skip
 SHORTEST = 6
-_MOST_MEMORY = 1 << 30
+_MOST_MEMORY = 3 << 29
 _LARGE = 1 << 22
 _PIECE = 1 << 16
 
