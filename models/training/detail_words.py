@@ -116,7 +116,6 @@ def metrics(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def facts(evaluation: dict[str, Any], version: str) -> str:
     """One page for a physician, in the order of the DIHI Model Facts."""
     test, clean = evaluation["test"], evaluation["test_without_near_duplicates"]
-    half, conformal = evaluation["test_at_half"], evaluation["conformal"]["test"]
     named = ("auc", "sensitivity", "specificity", "precision", "accuracy", "f1", "auprc", "brier", "ece")
     rows = [("measure", f"official test (n {test['n']})", f"without near-duplicates (n {clean['n']})")]
     rows += [(name, with_interval(test[name]), with_interval(clean[name])) for name in named]
@@ -140,11 +139,7 @@ to 75 years), with the split of BreastMNIST, CC BY 4.0.
 
 {table(rows)}
 
-Missed at the threshold: {test["confusion"]["false_negative"]} of {test["positive"]} malignant test images.
-Inconclusive: {conformal["both"] + conformal["neither"]:.0%} of test images; the conformal set held the truth for
-{conformal["covered_positive"]:.0%} of malignant and {conformal["covered_negative"]:.0%} of other test images.
-Published for the same test part: ResNet-18, AUC .901, accuracy .863; this model at threshold .5, as the published one:
-accuracy {half["accuracy"]:.3f}, sensitivity {half["sensitivity"]:.3f}, specificity {half["specificity"]:.3f}.
+{breast_words.on_the_test(evaluation)}
 {_against(evaluation)}
 Grey-level statistics without a network: AUC {evaluation["baselines"]["grey_level_statistics_auc"]:.3f}.
 

@@ -12,7 +12,7 @@ _MOST = 50
 
 
 def parameters_of(resource: Resource, known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Values by name; `known` says which value[x] a parameter may have. Refusal (400) for anything else."""
+    """Values by name; `known` says which value[x], or `resource`, a parameter may have. Refusal (400) for all else."""
     if resource.get("resourceType") != "Parameters":
         raise Refusal(400, "structure", "the body is a Parameters resource", expression=("Parameters",))
     given = resource.get("parameter", [])
@@ -32,10 +32,10 @@ def parameters_of(resource: Resource, known: Mapping[str, tuple[str, ...]]) -> d
 
 
 def _value(each: Mapping[str, Any], kinds: tuple[str, ...], where: tuple[str, ...]) -> Any:
-    values = [name for name in each if name.startswith("value")]
+    values = [name for name in each if name.startswith("value") or name == "resource"]
     if len(values) != 1 or values[0] not in kinds:
         raise Refusal(400, "value", f"this parameter has one of {', '.join(kinds)}", expression=where)
     value = each[values[0]]
-    if not isinstance(value, bool if values[0] == "valueBoolean" else str):
+    if not isinstance(value, {"valueBoolean": bool, "resource": dict}.get(values[0], str)):
         raise Refusal(400, "value", "the value is of another kind than its name says", expression=where)
     return value

@@ -7,7 +7,6 @@ a finding would pass for one about that profile.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Missing
@@ -17,6 +16,7 @@ from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.issue import Issue, refused
 from gateway.servers.web.fhir.confine import see
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest
+from gateway.servers.web.fhir.parameters import parameters_of
 from gateway.servers.web.fhir.resource_body import parsed
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -24,6 +24,7 @@ from gateway.servers.web.services import WebServices
 _MODES = ("create", "update", "delete", "profile")
 _SERVED = frozenset({"mode", "profile", "_format", "_pretty"})
 _BASE = "http://hl7.org/fhir/StructureDefinition/"
+_PARAMETERS = {"resource": ("resource",), "mode": ("valueCode",), "profile": ("valueUri", "valueCanonical")}
 
 
 def validate(services: WebServices, client: Client, request: FhirRequest) -> Answer:
@@ -61,23 +62,11 @@ def _told(request: FhirRequest) -> tuple[Mapping[str, str], Resource | None]:
 
 
 def _of_parameters(told: dict[str, str], sent: Resource) -> tuple[Mapping[str, str], Resource | None]:
-    resource: Any = None
-    parts = sent.get("parameter", [])
-    for place, one in enumerate(parts if isinstance(parts, list) else []):
-        where = f"Parameters.parameter[{place}]"
-        name = one.get("name") if isinstance(one, dict) else None
-        if name == "resource" and resource is None and isinstance(one.get("resource"), dict):
-            resource = one["resource"]
-        elif name in ("mode", "profile") and name not in told:
-            values = [value for key, value in one.items() if key in ("valueCode", "valueUri", "valueCanonical")]
-            if len(values) != 1 or not isinstance(values[0], str):
-                raise refused("value", f"{name} has one value, a code or an address", where)
-            told[name] = values[0]
-        else:
-            raise refused("not-supported", "a parameter is one of resource, mode, profile, each once", where)
-    if resource is None and told.get("mode") != "delete":
-        raise refused("required", "the Parameters must hold one resource", "Parameters.parameter")
-    return told, resource
+    given = parameters_of(sent, _PARAMETERS)
+    resource = given.pop("resource", None)
+    for name in given.keys() & told.keys():
+        raise Refusal(400, "structure", f"the parameter {name} stands once", expression=(f"http.{name}",))
+    return told | given, resource
 
 
 def _deletable(services: WebServices, client: Client, request: FhirRequest) -> list[Issue]:
