@@ -18,7 +18,7 @@ from harness.distributed_gateway import WORKERS, DistributedGateway
 from harness.gateway_process import wait_for
 from harness.redis_server import PASSWORD, RedisServer
 from harness.reports import reported
-from harness.send import send_folder, store, store_until_accepted
+from harness.send import rejection, send_folder, store, store_until_accepted
 from harness.studies import PLANTED, Planted, planted_study, traces
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -172,7 +172,7 @@ def test_a_study_that_came_before_any_model_was_active_is_reported(fhir: SyncFHI
 def test_two_processes_share_the_dicom_port(site: Site) -> None:
     """Connections to the one port are answered by both processes."""
     wanted = {site.gateway.roles[name].pid for name in ("dicom-1", "dicom-2")}
-    associations = [_associate(site, "TESTPACS", "DXGATE") for _ in range(24)]
+    associations = [_associate(site) for _ in range(24)]
     try:
         assert all(association.is_established for association in associations)
         holding = {pid for pid in wanted if _connections(pid, site.gateway.dicom_port)}
@@ -185,7 +185,7 @@ def test_two_processes_share_the_dicom_port(site: Site) -> None:
 @pytest.mark.parametrize(("calling", "called"), [("STRANGER", "DXGATE"), ("TESTPACS", "OTHERSCP")])
 def test_an_association_that_is_not_ours_is_rejected_and_audited(site: Site, calling: str, called: str) -> None:
     """An unknown calling AE title and a called AE title that is not ours get A-ASSOCIATE-RJ and an audit row."""
-    assert _associate(site, calling, called).is_rejected
+    assert rejection(_entity(calling), site.gateway.dicom_port, called)
     assert [row for row in site.events("association:reject") if f"dicom:{calling}@127.0.0.1" == row.actor]
 
 
@@ -284,7 +284,7 @@ def test_without_the_database_nothing_is_acknowledged_and_nothing_is_lost(
     try:
         crash = lambda sent: control("stop", "-m", "immediate") if sent == 3 else None  # noqa: E731
         assert store(site.gateway.dicom_port, files, before_each=crash) == [0] * 3 + [OUT_OF_RESOURCES] * 5
-        assert _associate(site, "TESTPACS", "DXGATE").is_rejected
+        assert rejection(_entity("TESTPACS"), site.gateway.dicom_port, "DXGATE")
         assert httpx.get(f"{site.gateway.base_url}/readyz", timeout=10).status_code == 503
     finally:
         control("start")
@@ -298,10 +298,14 @@ def test_without_the_database_nothing_is_acknowledged_and_nothing_is_lost(
     assert report["status"] == "preliminary"
 
 
-def _associate(site: Site, calling: str, called: str) -> Association:
-    entity = AE(ae_title=calling)
+def _entity(title: str) -> AE:
+    entity = AE(ae_title=title)
     entity.add_requested_context(Verification)
-    return entity.associate("127.0.0.1", site.gateway.dicom_port, ae_title=called)
+    return entity
+
+
+def _associate(site: Site) -> Association:
+    return _entity("TESTPACS").associate("127.0.0.1", site.gateway.dicom_port, ae_title="DXGATE")
 
 
 def _connections(pid: int, port: int) -> int:

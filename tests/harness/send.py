@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pydicom
-from pynetdicom import AE
+from pynetdicom import AE, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 
 def send_folder(port: int, folder: Path, title: str = "TESTPACS") -> None:
@@ -47,6 +48,24 @@ def store(
     finally:
         association.release()
     return [int(answer.Status) if "Status" in answer else -1 for answer in answers]
+
+
+def rejection(entity: AE, port: int, called: str = "ANY-SCP") -> A_ASSOCIATE_RJ | None:
+    """The A-ASSOCIATE-RJ that answers a pynetdicom entity's request; None where it is another answer.
+
+    pynetdicom's own `is_rejected` says False where the rejection has come and the connection is closed before the
+    thread that asked looks whether it is open: it holds that for a failure to connect.
+    """
+    received: list[A_ASSOCIATE_RJ] = []
+
+    def note(event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            received.append(event.pdu)
+
+    association = entity.associate("127.0.0.1", port, ae_title=called, evt_handlers=[(evt.EVT_PDU_RECV, note)])
+    if association.is_established:
+        association.abort()
+    return received[0] if received else None
 
 
 def store_until_accepted(port: int, folder: Path, refused: list[int], seconds: float = 40) -> None:

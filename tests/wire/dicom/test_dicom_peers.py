@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from harness.send import rejection
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -82,7 +83,7 @@ def test_pynetdicom_is_shown_refusals(listen, house):
     assert (answer.Status, answer.ErrorComment) == (0x0124, "this sender may not store")
     association.release()
     house.rejection = CALLING_AE_NOT_RECOGNISED
-    assert ae.associate(LOOPBACK, listener.port).is_rejected
+    assert rejection(ae, listener.port)
 
 
 def test_pynetdicom_negotiates_roles(listen):
