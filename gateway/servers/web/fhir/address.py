@@ -9,7 +9,7 @@ from gateway.formats.fhir.search.references import ID
 from gateway.formats.fhir.wire.supported import SUPPORTED
 from gateway.servers.web.refusal import Refusal
 
-_NO_RECORDS = frozenset({"Parameters", "OperationOutcome", "CapabilityStatement"})
+_NO_RECORDS = frozenset({"Parameters", "OperationOutcome", "CapabilityStatement", "MessageHeader"})
 STORED = frozenset(SUPPORTED) - _NO_RECORDS
 """The types that can be written and read."""
 
