@@ -26,6 +26,7 @@ from gateway.storage.erasures import SqlErasures
 from gateway.storage.failures import translated
 from gateway.storage.identities import SqlIdentities
 from gateway.storage.key_rows import SqlKeyRows
+from gateway.storage.messages import SqlMessages
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
@@ -196,6 +197,10 @@ class SqlUnitOfWork:
     @cached_property
     def resource_index(self) -> SqlResourceIndex:
         return SqlResourceIndex(self._transaction, self._index)
+
+    @cached_property
+    def messages(self) -> SqlMessages:
+        return SqlMessages(self._transaction)
 
     @cached_property
     def reindexings(self) -> SqlReindexings:

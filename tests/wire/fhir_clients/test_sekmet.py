@@ -33,6 +33,7 @@ SCENARIOS = (
     "appointment_book_cancel",
     "subscription_roundtrip",
     "subscription_backport_roundtrip",
+    "messaging_adt_orders",
     "bulk_export_group",
 )
 OTHERS = tuple(Path(__file__).with_name(f"{name}.yaml") for name in ("fill_order", "answer_claim"))

@@ -47,8 +47,8 @@ def address_of_path(segments: list[str]) -> Address:
 
 
 def _bulk(kind: str, rest: list[str]) -> Address | None:
-    """Operations of bulk data, and the jobs that they begin."""
-    if kind in ("$export", "$import") and not rest:
+    """Operations of the whole system, and the jobs that bulk data begins."""
+    if kind in ("$export", "$import", "$process-message") and not rest:
         return Address(kind)
     if (kind, rest) == ("Patient", ["$export"]):
         return Address("Patient/$export", kind)
