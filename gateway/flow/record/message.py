@@ -42,6 +42,7 @@ class Filing:
         names = [_own_name(entry.get("resource", {})) for entry in message.entries]
         once = {name for name, count in Counter(names).items() if count == 1}
         named = {name: url for name, url in zip(names, urls, strict=True) if name in once} | {url: url for url in urls}
+        named.pop("", None)
         filing = cls(message, base, named, frozenset())
         told = [str(one.get("reference", "")) for one in message.header.get("focus", ())]
         return cls(message, base, named, frozenset(filing._absolute(one, header_url) for one in told))
@@ -82,8 +83,9 @@ class Filing:
         """With references that lead to entries, or to where the sender has what is no entry."""
         known = {one: self._absolute(one, url) for one in references(resource)}
         for one in known.values():
-            foreign = _RESTFUL.fullmatch(one)
-            is_there = one in self._named or one.startswith(f"{self.base}/")
+            whole = one.partition("/_history/")[0]
+            foreign = _RESTFUL.fullmatch(whole)
+            is_there = whole in self._named or whole.startswith(f"{self.base}/")
             if foreign is not None and foreign[2].startswith("Patient/") and not is_there:
                 raise refused("not-found", "a message carries the Patient that it is about", f"{place}.resource")
         return rewritten(resource, known, lambda one: one)
@@ -99,7 +101,7 @@ class Filing:
             return absolute
         if relative[1] in self._named:
             return self._named[relative[1]]
-        return absolute or reference
+        return f"{absolute}{relative[2] or ''}" if absolute else reference
 
 
 def _own_name(resource: Any) -> str:

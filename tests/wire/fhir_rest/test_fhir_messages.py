@@ -107,6 +107,17 @@ def test_a_later_message_finds_what_is_here(ehr: Writer) -> None:
     assert (own["id"], own["name"][0]["family"]) == (known["id"], "Married")
 
 
+def test_what_is_no_entry_stays_with_the_sender(ehr: Writer) -> None:
+    """A link to what the message does not carry becomes the address at the sender's; one to what is here leads here."""
+    clinic = ehr.create({"resourceType": "Organization", "name": "Clinic"})
+    here = f"{ehr.hospital.services.fhir_base}/Organization/{clinic['id']}"
+    sent = admission("m-7", serviceProvider={"reference": here}, partOf={"reference": "Encounter/v-0/_history/1"})
+    assert answered(ehr, sent)["response"]["code"] == "ok"
+    (visit,) = found(ehr, "Encounter", identifier="urn:visits|V\\,m-7")
+    assert visit["serviceProvider"]["reference"] == here
+    assert visit["partOf"]["reference"] == f"{ELSEWHERE}/Encounter/v-0/_history/1"
+
+
 def test_a_message_that_comes_again_is_applied_once(ehr: Writer) -> None:
     """The same bytes as answer and no second version, also in a new envelope; large and small letters are two ids."""
     sent = admission("m-3")
@@ -154,10 +165,14 @@ def test_the_same_message_at_once_is_applied_once(ehr: Writer) -> None:
             "Bundle.entry[2]",
         ),
         (lambda sent: sent["entry"].pop(1), "Bundle.entry[1].resource"),
+        (
+            lambda sent: sent["entry"][2]["resource"].update(subject={"reference": "Patient/p-0/_history/2"}),
+            "Bundle.entry[2].resource",
+        ),
         (lambda sent: sent["entry"][0]["resource"]["focus"].append({"reference": "Task/none"}), "Bundle.entry[0]"),
         (lambda sent: sent["entry"][1].pop("fullUrl"), "Bundle.entry[1]"),
     ],
-    ids=["link", "patient", "focus", "fullUrl"],
+    ids=["link", "patient", "version", "focus", "fullUrl"],
 )
 def test_what_cannot_be_filed_is_answered_so(ehr: Writer, spoil: Callable[[Resource], Any], place: str) -> None:
     """fatal-error, with the place in an OperationOutcome, and nothing is stored; mended it is taken."""
