@@ -14,6 +14,7 @@ from wire.fhir_rest.jobs import Kind
 from wire.fhir_rest.writing import Writer, observation, patient, writer
 
 from gateway.formats.fhir.wire.check import check
+from gateway.formats.fhir.wire.xml_form import encode_xml, parse_xml
 
 Resource = dict[str, Any]
 ELSEWHERE = "http://his.example/fhir"
@@ -134,6 +135,19 @@ def test_a_message_that_comes_again_is_applied_once(ehr: Writer) -> None:
     ]
     (changed,) = found(ehr, "Patient", identifier="m-3")
     assert changed["meta"]["versionId"] == "3"
+
+
+def test_a_message_in_xml_is_the_same_message(ehr: Writer) -> None:
+    """It is taken, answered in XML where that is asked for, and known again when it comes as JSON."""
+    sent = message("Patient/p-m-8", patient("m-8", id="p-m-8"))
+    xml = "application/fhir+xml"
+    answer = ehr.http.post(
+        "/fhir/$process-message", content=encode_xml(sent), headers={"Content-Type": xml, "Accept": xml}
+    )
+    assert answer.status_code == 200, answer.text
+    assert parse_xml(answer.content) == send(ehr, sent).json()
+    (own,) = found(ehr, "Patient", identifier="m-8")
+    assert own["meta"]["versionId"] == "1"
 
 
 def test_an_envelope_is_not_used_twice(ehr: Writer) -> None:
