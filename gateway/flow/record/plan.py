@@ -225,6 +225,7 @@ class PlanWrites:
             return Step(asked, was, gone, previous=previous)
         if resource is None or owner is None:
             raise Missing("there is no such resource")
+        self._check_stays(target, owner)
         version, key = (was.version + 1, was.key) if was is not None else (1, new_key)
         moment = _moment(at, was)
         resource["meta"] = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": instant(moment)}
@@ -232,6 +233,15 @@ class PlanWrites:
         sealed = seal_body(owner, asked.kind, target.id, version, body)
         now = StoredVersion(key, asked.kind, target.id, version, asked.method, moment, owner.pseudonym, sealed, ours)
         return Step(asked, was, now, body, resource, previous)
+
+    def _check_stays(self, target: Target, owner: PatientRecord) -> None:
+        """InvalidResource where it may not; a Patient has a rule of its own, and what was nobody's may become one's."""
+        asked, was = target.asked, target.was
+        if not asked.stays or asked.kind == "Patient" or was is None or was.is_deleted:
+            return
+        if was.owner not in (owner.pseudonym, self.vault.house().pseudonym):
+            text = f"a {asked.kind} of another patient's record bears this identifier"
+            raise refused("business-rule", text, f"{asked.place}.resource.identifier")
 
 
 def _new_keys(at: datetime, count: int) -> list[int]:

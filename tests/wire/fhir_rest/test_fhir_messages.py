@@ -162,6 +162,34 @@ def test_an_id_of_the_senders_is_not_taken_for_ours(ehr: Writer) -> None:
     assert not found(ehr, "Observation", subject="Patient/123")
 
 
+def test_an_identifier_of_another_patients_resource_moves_nothing(ehr: Writer) -> None:
+    """A focus that bears it is refused, and what has it stays as it is in that patient's record."""
+    bears = {"identifier": [{"system": "urn:results", "value": "7"}], "id": "o-12"}
+    one, other = (patient(f"m-{number}", id=f"p-{number}") for number in (12, 13))
+    first = message("Observation/o-12", observation("Patient/p-12", valueString="own", **bears), one)
+    second = message("Observation/o-12", observation("Patient/p-13", valueString="another's", **bears), other)
+    assert answered(ehr, first)["response"]["code"] == "ok"
+    before = found(ehr, "Observation", identifier="urn:results|7")
+    answer = send(ehr, second).json()["entry"]
+    assert answer[0]["resource"]["response"]["code"] == "fatal-error"
+    assert answer[1]["resource"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.identifier"]
+    assert found(ehr, "Observation", identifier="urn:results|7") == before
+    assert not found(ehr, "Patient", identifier="m-13")
+
+
+def test_the_same_address_of_two_senders_is_two_resources(ehr: Writer) -> None:
+    """What has no identifier is the sender's alone, even if another one's server calls itself the same."""
+    ehr.hospital.add_client("laboratory", "system/*.cruds")
+    sent = [message("Location/w-9", {"resourceType": "Location", "id": "w-9", "name": name}) for name in "AB"]
+    assert answered(ehr, sent[0])["response"]["code"] == "ok"
+    headers = {"Content-Type": "application/fhir+json"}
+    answer = httpx.post(
+        f"{ehr.http.base_url}/fhir/$process-message", json=sent[1], auth=("laboratory", SECRET), headers=headers
+    )
+    assert answer.json()["entry"][0]["resource"]["response"]["code"] == "ok"
+    assert len(found(ehr, "Location", name="A")) == len(found(ehr, "Location", name="B")) == 1
+
+
 def test_a_message_in_xml_is_the_same_message(ehr: Writer) -> None:
     """It is taken, answered in XML where that is asked for, and known again when it comes as JSON."""
     sent = message("Patient/p-m-8", patient("m-8", id="p-m-8"))
