@@ -11,6 +11,7 @@ import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -97,7 +98,6 @@ class _Wire:
         self._bad = psycopg.pq.ConnStatus.BAD
         self._loaders: Any = psycopg.adapt.Transformer(driver)
         self._names: dict[str, bytes] = {}
-        self._named = 0
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         written = [(question.text, self._written(question.values)) for question in questions]
@@ -133,7 +133,10 @@ class _Wire:
         return written, [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
 
     def _send(self, text: str, values: list[bytes | None], formats: list[int]) -> list[str | None]:
-        """The server is told a text once and knows it by a name from then on."""
+        """The server is told a text once and knows it by a name from then on, which no other text has.
+
+        So a connection that a pooler has exchanged may not know a name, but never means something else by it.
+        """
         name = self._names.get(text)
         if name is not None:
             self._libpq.send_query_prepared(name, values, formats, _BINARY)
@@ -141,8 +144,7 @@ class _Wire:
         if len(self._names) >= _MOST_NAMED or text is COMMIT.text:
             self._libpq.send_query_params(text.encode(), values, None, formats, _BINARY)
             return [None]
-        self._named += 1
-        name = self._names[text] = f"dxgate_{self._named}".encode()
+        name = self._names[text] = f"dxgate_{sha256(text.encode()).hexdigest()[:32]}".encode()
         self._libpq.send_prepare(name, text.encode())
         self._libpq.send_query_prepared(name, values, formats, _BINARY)
         return [text, None]

@@ -82,6 +82,17 @@ def test_a_server_that_forgot_is_left(connection: Connection) -> None:
     assert ask(connection, [COUNT])[0].fetchone() == (0,)
 
 
+def test_a_name_never_means_another_statement(connection: Connection) -> None:
+    """Where a pooler has exchanged the server's side for that of a process which began by something else."""
+    ask(connection, [COUNT, COMMIT])
+    first = connection.execute(text("SELECT name FROM pg_prepared_statements")).scalar_one()
+    connection.execute(text("DEALLOCATE ALL"))
+    connection.commit()
+    connection.info.pop("wire")
+    ask(connection, [Question("SELECT 13")])
+    assert first not in connection.execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()
+
+
 def test_a_statement_of_other_types_than_before_is_left(connection: Connection) -> None:
     """Where a migration has changed a column, the statement fails once, and the next connection knows it anew."""
     numbers = Question("SELECT number FROM kept")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,8 +14,10 @@ from wire.fhir_rest.hospital import SECRET
 from wire.fhir_rest.jobs import Kind
 from wire.fhir_rest.writing import Writer, observation, patient, writer
 
+from gateway.domain.message import RELIABLE
 from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.xml_form import encode_xml, parse_xml
+from gateway.storage.message_tables import vault_message
 
 Resource = dict[str, Any]
 ELSEWHERE = "http://his.example/fhir"
@@ -149,6 +152,18 @@ def test_a_message_that_changes_nothing_is_kept_too(ehr: Writer) -> None:
     assert ehr.send("DELETE", f"Patient/{known['id']}").status_code in (200, 204)
     assert send(ehr, sent).content == first.content
     assert not found(ehr, "Patient", identifier="m-10")
+
+
+def test_after_thirty_days_a_message_is_a_new_one(ehr: Writer) -> None:
+    """Also where none has come since then: it is applied again, and neither lost nor taken for a used envelope."""
+    sent = admission("m-14")
+    assert answered(ehr, sent)["response"]["code"] == "ok"
+    aged = vault_message.update().values(at=datetime.now(UTC) - RELIABLE - timedelta(minutes=1))
+    with ehr.hospital.database.outside_transactions() as connection:
+        connection.execute(aged)
+    assert answered(ehr, sent)["response"]["code"] == "ok"
+    (visit,) = found(ehr, "Encounter", identifier="urn:visits|V\\,m-14")
+    assert visit["meta"]["versionId"] == "2"
 
 
 def test_an_id_of_the_senders_is_not_taken_for_ours(ehr: Writer) -> None:

@@ -76,8 +76,8 @@ class _Processing:
         received = self._received()
         with self.services.database.read() as unit:
             before = unit.messages.find(received.client, received.message, received.bundle)
-        if before is None:
-            return None
+        if before is None or before.at < self.at - RELIABLE:
+            return None  # the next one that is kept takes what is too old away
         if before.message != received.message:
             text = "this Bundle.identifier has come with another message before: each message has its own"
             return self._failed(refused("duplicate", text, "Bundle.identifier"))
