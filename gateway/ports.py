@@ -560,7 +560,10 @@ class ResourceIndex(Protocol):
         ...
 
     def newest(self, kind: str) -> int:
-        """The greatest key of a type, 0 where there is none: what a search looks at, whatever is written later."""
+        """The greatest key of a type, or of all (`EVERY_TYPE`); 0 where there is none.
+
+        It is what a search looks at, whatever is written later.
+        """
         ...
 
     def page(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.domain.search_parameter import Parameter
 
@@ -119,7 +119,24 @@ class InRecord:
     owner: str
 
 
-Criterion = Wanted | Chained | Reverse | Among | InRecord
+@dataclass(frozen=True)
+class InCompartment:
+    """The Patient with this id, or what refers to him by one of these parameters (R4 2.2.3)."""
+
+    own_id: str
+    parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True)
+class OfTypes:
+    """Of one of these types, where all types are searched together."""
+
+    kinds: tuple[str, ...]
+
+
+Criterion = Wanted | Chained | Reverse | Among | InRecord | InCompartment | OfTypes
+EVERY_TYPE: Final = ""
+"""Stands for a type where all types are searched together."""
 
 
 def is_lossy(criterion: Criterion) -> bool:

@@ -49,6 +49,7 @@ class AskedRequest(msgspec.Struct, frozen=True):
     person: str = ""
     address: str = ""
     number: str = ""
+    compartment: str = ""
 
 
 class AskedImport(msgspec.Struct, frozen=True):

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.domain.criterion import (
+    EVERY_TYPE,
     Among,
     Chained,
     Criterion,
-    InRecord,
     Order,
     Place,
     Reverse,
-    Wanted,
     is_lossy,
     types_of,
 )
@@ -87,7 +86,8 @@ class SearchResources:
         self, unit: UnitOfWork, query: SearchQuery, *, may_read: MayRead, position: Position | None = None
     ) -> FoundPage:
         """Forbidden where the answer would tell of a type that the client may not read."""
-        for kind in sorted({kind for each in query.criteria for kind in types_of(query.kind, each)}):
+        looked_into = {kind for each in query.criteria for kind in types_of(query.kind, each)} - {EVERY_TYPE}
+        for kind in sorted(looked_into):
             if not may_read(kind):
                 raise Forbidden(f"this search looks into {kind}, and there is no scope for it")
         begin = position or Position(unit.resource_index.newest(query.kind))
@@ -130,7 +130,7 @@ class _Search:
         summary = self._query.summary
         for key in keys:
             stored, body = self._opened[key]
-            elements = self._query.elements if stored.type == self._query.kind else ()
+            elements = self._query.elements if self._query.kind in (EVERY_TYPE, stored.type) else ()
             in_part = summary != "false" or bool(elements)
             yield Shown(stored, body, subset(parse_json(body), summary, elements) if in_part else None)
 
@@ -184,7 +184,7 @@ class _Search:
 
     def _settled(self, criterion: Criterion) -> Criterion:
         """A chain over a condition that the index cannot decide becomes the resources that it leads over."""
-        if isinstance(criterion, Wanted | Among | InRecord) or not is_lossy(criterion):
+        if not is_lossy(criterion):
             return criterion
         if isinstance(criterion, Chained):
             inner = tuple((kind, self._resolved(kind, each)) for kind, each in criterion.inner)

@@ -175,6 +175,9 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
         assert ids("DiagnosticReport") == []
         assert status(f"DiagnosticReport/{place.report}") == 404
         assert mine in ids(f"Patient/{mine}/$everything")
+        assert mine in ids(f"Patient/{mine}/*")
+        assert len(ids(f"Patient/{mine}/Observation")) == 1
+        assert status(f"Patient/{hers}/*") == status(f"Patient/{hers}/Observation") == 404
         assert status(f"Patient/{mine}/_history") == 200
         assert status("Observation?subject:Patient.identifier=LAUNCH-2") == 403
         assert status("_history") == 403

@@ -80,7 +80,7 @@ def parameter_of(kind: str, code: str) -> Parameter:
     found = parameters(kind).get(code)
     if found is None:
         reason = f": {_ENTIRE[code]}" if code in _ENTIRE else ""
-        raise Unsupported(f"{kind} has no search parameter {printable(code)}{reason}")
+        raise Unsupported(f"{kind or 'a search in all types'} has no search parameter {printable(code)}{reason}")
     return found
 
 
@@ -106,7 +106,7 @@ def _reverse(kind: str, name: str, value: str, reading: Reading, depth: int) -> 
     if parameter.kind != "reference":
         raise Unsupported(f"{parameter.name} is no reference, so _has cannot follow it")
     if kind not in parameter.targets:
-        raise Unsupported(f"{parameter.name} never refers to a {kind}")
+        raise Unsupported(f"{parameter.name} never refers to {kind or 'all types'}")
     return Reverse(other, parameter, _criterion(other, rest, value, reading, depth - 1))
 
 

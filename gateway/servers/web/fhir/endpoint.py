@@ -157,7 +157,7 @@ class FhirEndpoint:
     async def _asked(self, request: Request, interaction: Interaction, address: Address) -> FhirRequest:
         """The request with parameters of query and form together (R4 3.1.1.3), or with its body."""
         fields, body = query_fields(request), b""
-        if address.shape == "[type]/_search":
+        if address.shape.endswith("/_search"):
             fields += await read_form(request, _MAX_FORM_BYTES)
         elif request.method in _WITH_BODY:
             body = await read_body(request, self._services.settings.web.max_resource_bytes)
@@ -173,6 +173,7 @@ class FhirEndpoint:
             by_post=request.method == "POST",
             headers=_sent(request),
             body=body,
+            compartment=address.compartment,
         )
 
     def _open_document(self, request: Request, segments: list[str]) -> Response:

@@ -56,7 +56,8 @@ class FhirRequest:
     """One request to a known address. `fields` are the parameters of the query and the form, in order.
 
     An entry of a Bundle is one as well: its `resource` is read already, `place` says which entry it is,
-    `is_checked` that the resource was judged with the Bundle.
+    `is_checked` that the resource was judged with the Bundle. `compartment` is the id of the Patient in whose
+    compartment is searched; `kind` is empty where that is for all types.
     """
 
     interaction: str
@@ -72,6 +73,7 @@ class FhirRequest:
     full_url: str = field(default="", repr=False)
     place: str = ""
     is_checked: bool = False
+    compartment: str = ""
 
     @property
     def media_type(self) -> str:

@@ -103,6 +103,8 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
         "DELETE": _DELETE,
     },
     "[type]/_search": {"POST": _SEARCH},
+    "Patient/[id]/[type]": {"GET": _SEARCH, "HEAD": _SEARCH_NOW},
+    "Patient/[id]/[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],
     "[type]/$validate": {"POST": _VALIDATE},
     "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
