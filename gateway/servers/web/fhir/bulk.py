@@ -15,7 +15,7 @@ from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.formats.fhir.subscription.wish import read_search
 from gateway.formats.fhir.wire.issue import refused
 from gateway.servers.web.body import Fields, field
-from gateway.servers.web.fhir.date_range import parse
+from gateway.servers.web.fhir.date_range import since as since_of
 from gateway.servers.web.fhir.exchange import FhirRequest, prefers_async
 from gateway.servers.web.fhir.job import NDJSON, begun
 from gateway.servers.web.fhir.pending import Outcome
@@ -77,12 +77,7 @@ def _export(services: WebServices, client: Client, request: FhirRequest, level: 
 
 
 def _since(told: str | None) -> str:
-    if told is None:
-        return ""
-    start = parse(told).start
-    if start is None:
-        raise Invalid("_since is an instant")
-    return start.isoformat()
+    return "" if told is None else since_of(told).isoformat()
 
 
 def _kinds(client: Client, fields: Fields) -> tuple[str, ...]:

@@ -114,6 +114,6 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "Subscription/[id]/$events": {"GET": Interaction("events", "r", events)},
     "$recall": {"GET": _RECALL, "HEAD": _RECALL, "POST": _RECALL},
     "DiagnosticReport/[id]/$sign": {"POST": _SIGN},
-    "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING},
+    "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING, "POST": _EVERYTHING},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }
