@@ -516,6 +516,10 @@ class Resources(Protocol):
         """The current versions in one patient's record, oldest resource first."""
         ...
 
+    def deleted(self, kind: str, since: datetime, until: datetime, limit: int, after: int = 0) -> list[StoredVersion]:
+        """What of a type was deleted in this time, `until` with it, and is still, oldest resource first."""
+        ...
+
     def following(self, after: int, until: int, limit: int) -> list[StoredVersion]:
         """The current versions, deletions too, with keys above `after` up to `until`, in the order of keys."""
         ...
