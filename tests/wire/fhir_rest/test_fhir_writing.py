@@ -319,7 +319,8 @@ def test_a_binary_comes_and_goes_as_it_is(ehr: Writer) -> None:
         assert (native.content, native.headers["content-type"]) == (picture, "image/png")
         assert native.headers["content-disposition"] == "attachment"
         assert "sandbox" in native.headers["content-security-policy"]
-    assert ehr.send("GET", path, Accept="image/jpeg").status_code == 406
+    for unwanted in ("image/jpeg", "image/png;q=0", "image/*, image/png;q=0", "image/*;q=0.0, text/plain"):
+        assert ehr.send("GET", path, Accept=unwanted).status_code == 406, unwanted
     page = {"Content-Type": "text/html; charset=utf-8"}
     assert ehr.http.request("PUT", f"/fhir/{path}", content=b"<p>new</p>", headers=page).status_code == 200
     assert ehr.send("GET", path, Accept="text/html").content == b"<p>new</p>"

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from gateway.formats.fhir.element import Resource, element
 from gateway.formats.fhir.wire.json_form import parse_json
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, accepts
 from gateway.servers.web.refusal import Refusal
 
 SECURITY_CONTEXT: Final = "x-security-context"
@@ -46,13 +46,8 @@ def as_content(answer: Answer, accepted: str, *, head: bool) -> Response:
         return answer.response(head=head)
     binary = parse_json(answer.body)
     kind = str(binary.get("contentType", "")).partition(";")[0].strip().lower()
-    if not _MEDIA_TYPE.fullmatch(kind) or not _fits(kind, accepted):
+    if not _MEDIA_TYPE.fullmatch(kind) or not accepts(kind, accepted):
         raise Refusal(406, "not-supported", "this Binary holds another media type; as FHIR it can be read")
     content = base64.b64decode(str(binary.get("data", "")))
     headers = {**answer.headers, **_AS_A_FILE, "Content-Length": str(len(content))}
     return Response(b"" if head else content, answer.status, headers, media_type=kind)
-
-
-def _fits(kind: str, accepted: str) -> bool:
-    ranges = {one.partition(";")[0].strip().lower() for one in accepted.split(",")}
-    return bool(ranges & {kind, f"{kind.partition('/')[0]}/*"})

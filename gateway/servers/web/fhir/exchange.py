@@ -6,7 +6,7 @@ Header rules of HL7 FHIR R4 3.1.0: content negotiation, Prefer, conditional read
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -211,14 +211,28 @@ def without_async(preferences: str) -> str:
     return _ASYNC.sub("", preferences[:1024]).strip(" ,")
 
 
+def accepts(kind: str, accepted: str) -> bool:
+    """Whether a media type is wanted: by its own range, else by that of its type; q=0 is a no (RFC 9110 12.5.1)."""
+    wanted: dict[str, float] = {}
+    for media_range in accepted.split(","):
+        named, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        wanted[named] = max(wanted.get(named, 0.0), _quality(parameters))
+    return wanted.get(kind, wanted.get(f"{kind.partition('/')[0]}/*", 0.0)) > 0
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    named = [value for name, _, value in (each.partition("=") for each in parameters) if name == "q"]
+    if not named:
+        return 1.0
+    return float(named[-1]) if _QUALITY.fullmatch(named[-1]) else 0.0
+
+
 def _rated(media_range: str, *, anything: bool) -> tuple[float, bool]:
     """How much a media range is wanted, and whether as JSON: of equals the one that needs no conversion."""
     kind, *parameters = (part.strip().lower() for part in media_range.split(";"))
-    quality = 1.0
+    quality = _quality(parameters)
     for parameter in parameters:
         name, _, value = parameter.partition("=")
-        if name == "q":
-            quality = float(value) if _QUALITY.fullmatch(value) else 0.0
         if name == "fhirversion" and value not in ("4.0", "4.0.1"):
             return 0.0, False
     if kind in _JSON or (anything and kind in _ANY):
