@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
@@ -832,6 +832,14 @@ class Access(Protocol):
 
     def drop_chain(self, chain: str) -> None:
         """Everything that came of one sign-in, and what was begun with it."""
+        ...
+
+    def id_token_key(self, own_id: str) -> bytes | None:
+        """The sealed RSA key of ID tokens."""
+        ...
+
+    def keep_id_token_key(self, own_id: str, sealed: bytes, former_for: timedelta) -> bytes:
+        """The one that is kept: this one, or what another process was first with. Former ones go after that time."""
         ...
 
     def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:

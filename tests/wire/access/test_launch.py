@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 from authlib.common.security import generate_token
+from authlib.jose import JsonWebKey, JsonWebToken
 from fhirclient.client import FHIRClient
 from fhirclient.models.diagnosticreport import DiagnosticReport
 from joserfc import jwt
@@ -139,6 +140,34 @@ def jwt_claims(place: Place, token_of: str) -> dict[str, Any]:
     with place.http() as http:
         keys = http.get("/auth/jwks").json()
     return dict(jwt.decode(token_of, KeySet.import_key_set(keys), algorithms=["ES256"]).claims)
+
+
+@pytest.mark.parametrize(("option", "algorithm"), [([], "RS256"), (["--id-token-alg", "ES256"], "ES256")])
+def test_authlib_verifies_an_id_token(
+    place: Place, physician: Person, patients: list[str], option: list[str], algorithm: str
+) -> None:
+    """An app added on the command line gets RS256, or what it is added with; the key is named, and serves for that."""
+    name = f"launch-{algorithm.lower()}"
+    scope = "openid launch/patient patient/*.rs"
+    made = place.command("client", "add", "fhir", name, "--scope", scope, "--redirect", REDIRECT, *option)
+    assert made.returncode == 0, made.stderr
+    with client(place, name) as app:
+        verifier = generate_token(64)
+        back = told(pick(physician, asked(place, app, verifier, scope)[0], NUMBERS[0], patients[0]))
+        given = app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
+    with place.http() as http:
+        discovered = http.get("/.well-known/openid-configuration").json()
+        keys = http.get("/auth/jwks").json()
+    assert discovered["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]
+    assert [(key["alg"], key["use"], key["kty"]) for key in keys["keys"]] == [
+        ("RS256", "sig", "RSA"),
+        ("ES256", "sig", "EC"),
+    ]
+    assert not {"d", "p", "q", "dp", "dq", "qi"} & {member for key in keys["keys"] for member in key}
+    claims = JsonWebToken([algorithm]).decode(given["id_token"], JsonWebKey.import_key_set(keys))
+    claims.validate()
+    (named,) = [key for key in keys["keys"] if key["kid"] == claims.header["kid"]]
+    assert (claims.header["alg"], named["alg"], claims["aud"]) == (algorithm, algorithm, name)
 
 
 def test_without_openid_there_is_no_id_token(place: Place, physician: Person, patients: list[str]) -> None:

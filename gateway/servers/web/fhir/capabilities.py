@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from gateway.flow.client_assertion import ALGORITHMS
-from gateway.flow.id_token import ALGORITHM
+from gateway.flow.id_token import ALGORITHMS as ID_TOKEN_ALGORITHMS
 from gateway.flow.scopes import SIGN_IN
 from gateway.formats.fhir.capability import Capabilities, capability_statement
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource
@@ -111,7 +111,7 @@ def openid_configuration(services: WebServices) -> Resource:
     also = ("response_types_supported", "grant_types_supported", "code_challenge_methods_supported")
     return {name: smart[name] for name in (*shared, *also)} | {
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
         "claims_supported": ["iss", "sub", "aud", "iat", "exp", "nonce", "fhirUser"],
         "token_endpoint_auth_methods_supported": [*smart["token_endpoint_auth_methods_supported"], "none"],
     }
