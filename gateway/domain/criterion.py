@@ -114,9 +114,16 @@ class Among:
 
 @dataclass(frozen=True)
 class InRecord:
-    """In the record of this patient (a pseudonym), or of the house: whose key seals it."""
+    """In the record of one of these patients (pseudonyms), or of the house: whose key seals it."""
 
-    owner: str
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """All of these at once: what a step of a chain asks, and where it may look."""
+
+    parts: tuple[Criterion, ...]
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ class OfTypes:
     kinds: tuple[str, ...]
 
 
-Criterion = Wanted | Chained | Reverse | Among | InRecord | InCompartment | OfTypes
+Criterion = Wanted | Chained | Reverse | Among | AllOf | InRecord | InCompartment | OfTypes
 EVERY_TYPE: Final = ""
 """Stands for a type where all types are searched together."""
 
@@ -145,6 +152,8 @@ def is_lossy(criterion: Criterion) -> bool:
         return _is_lossy(criterion)
     if isinstance(criterion, Chained):
         return any(is_lossy(inner) for _, inner in criterion.inner)
+    if isinstance(criterion, AllOf):
+        return any(is_lossy(part) for part in criterion.parts)
     return isinstance(criterion, Reverse) and is_lossy(criterion.inner)
 
 
@@ -162,6 +171,8 @@ def types_of(kind: str, criterion: Criterion) -> frozenset[str]:
         return frozenset({kind}).union(*(types_of(other, inner) for other, inner in criterion.inner))
     if isinstance(criterion, Reverse):
         return frozenset({kind}) | types_of(criterion.kind, criterion.inner)
+    if isinstance(criterion, AllOf):
+        return frozenset({kind}).union(*(types_of(kind, part) for part in criterion.parts))
     return frozenset({kind})
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import FromClause, Select, and_, exists, false, not_, or_, selec
 
 from gateway.domain.criterion import (
     EVERY_TYPE,
+    AllOf,
     Among,
     Chained,
     Criterion,
@@ -65,6 +66,8 @@ class IndexSelect:
             return self._among(self._chained(criterion), row)
         if isinstance(criterion, Reverse):
             return self._among(self._reverse(criterion), row)
+        if isinstance(criterion, AllOf):
+            return and_(*(self.condition(part, row) for part in criterion.parts))
         return self._within(criterion, row)
 
     def _within(self, criterion: Among | InRecord | InCompartment | OfTypes, row: FromClause) -> Fits:
@@ -76,7 +79,7 @@ class IndexSelect:
         if isinstance(criterion, InCompartment):
             return self._compartment(criterion, row)
         mine = vault_resource.alias()
-        return self._among(select(mine.c.key).where(mine.c.owner == criterion.owner), row)
+        return self._among(select(mine.c.key).where(mine.c.owner.in_(criterion.owners)), row)
 
     def _valued(self, wanted: Wanted, row: FromClause) -> Fits:
         if wanted.modifier == "missing":

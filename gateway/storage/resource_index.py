@@ -88,7 +88,7 @@ class SqlResourceIndex:
         """Keys of the current resources of a type that match, newest first: for conditional interactions."""
         strict: list[Criterion] = [self._strict(kind, *each) for each in self._some(criteria)]
         if owner is not None:
-            strict.append(InRecord(owner))
+            strict.append(InRecord((owner,)))
         question = token_question(kind, strict, limit, self._hashed)
         if question is not None:
             return [key for (key,) in self._transaction.rows(*question)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.domain.criterion import (
     EVERY_TYPE,
+    AllOf,
     Among,
     Chained,
     Criterion,
@@ -191,6 +192,8 @@ class _Search:
             return replace(criterion, inner=inner)
         if isinstance(criterion, Reverse):
             return replace(criterion, inner=self._resolved(criterion.kind, criterion.inner))
+        if isinstance(criterion, AllOf):
+            return AllOf(tuple(self._settled(part) for part in criterion.parts))
         return criterion
 
     def _resolved(self, kind: str, criterion: Criterion) -> Criterion:
@@ -199,11 +202,13 @@ class _Search:
 
     def _all(self, kind: str, criterion: Criterion) -> Iterator[int]:
         """Keys of all resources that fit, each opened and asked; also those newer than what is searched for."""
+        parts = criterion.parts if isinstance(criterion, AllOf) else (criterion,)
+        lossy = [part for part in parts if is_lossy(part)]
         after: Place | None = None
         looked_at = 0
         while True:
-            batch = self._next(kind, [criterion], after, 200, order=(), until=_ANY_KEY)
-            yield from (place.key for place in batch.places if self._fits(place.key, [criterion]))
+            batch = self._next(kind, parts, after, 200, order=(), until=_ANY_KEY)
+            yield from (place.key for place in batch.places if self._fits(place.key, lossy))
             if batch.is_last:
                 return
             after, looked_at = batch.places[-1], looked_at + len(batch.places)

@@ -23,7 +23,7 @@ from gateway.formats.fhir.search.query import SearchQuery, search_query
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.servers.web.body import Fields
 from gateway.servers.web.fhir.compartment import ALL, place_of, within
-from gateway.servers.web.fhir.confine import is_visible, own_of
+from gateway.servers.web.fhir.confine import confined, is_visible
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links
@@ -49,7 +49,7 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
             lambda stored: is_visible(services, client, stored),
         )
         inside = within(services, noted, client, request, query)
-        narrowed = replace(query, criteria=(*query.criteria, *inside.criteria, *own_of(client, query)))
+        narrowed = replace(query, criteria=(*confined(services, client, query), *inside.criteria))
         try:
             page = step(noted, narrowed, may_read=lambda kind: permits(client.scopes, kind, "r"), position=position)
         except Unsupported as error:
