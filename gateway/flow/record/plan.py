@@ -324,7 +324,8 @@ def _check_once(targets: Sequence[Target]) -> None:
     """R4 3.1.0.11.2: what a transaction changes, it changes once, and every condition makes one resource at most."""
     seen: set[Name | tuple[str, Criteria | None]] = set()
     for target in targets:
-        made: list[Name | tuple[str, Criteria | None]] = [target.name] if target.id and not target.idle else []
+        is_named = bool(target.id) and (not target.idle or target.asked.method == "DELETE")  # gone already or not
+        made: list[Name | tuple[str, Criteria | None]] = [target.name] if is_named else []
         if target.was is None and target.asked.criteria is not None:
             made.append((target.asked.kind, target.asked.criteria))
         if seen & set(made):

@@ -186,6 +186,8 @@ def _followed(keyword: str, value: str, *, reverse: bool, iterate: bool) -> Incl
     parameter = parameter_of(source, code)
     if parameter.kind != "reference":
         raise Unsupported(f"{parameter.name} is no reference, so {keyword} cannot follow it")
+    if not parameter.is_followed:
+        raise Unsupported(f"{parameter.name} refers by canonical URL, which {keyword} does not follow")
     if target and target not in parameter.targets:
         raise Unsupported(f"{parameter.name} never refers to such a type")
     return Include(Link(parameter, source, target or None), reverse, iterate)
@@ -230,12 +232,12 @@ _RESULT: dict[str, Callable[[SearchQuery, str, str], SearchQuery]] = {
 def include_values(kind: str) -> Iterator[str]:
     """What may stand as `_include` of a type, for the CapabilityStatement."""
     yield "*"
-    yield from (f"{kind}:{each.code}" for each in parameters(kind).values() if each.kind == "reference")
+    yield from (f"{kind}:{each.code}" for each in parameters(kind).values() if each.is_followed)
 
 
 def reverse_include_values(kind: str, kinds: Sequence[str]) -> Iterator[str]:
     """What may stand as `_revinclude` of a type, among references of these types."""
     for source in kinds:
         for each in parameters(source).values():
-            if each.kind == "reference" and kind in each.targets:
+            if each.is_followed and kind in each.targets:
                 yield f"{source}:{each.code}"

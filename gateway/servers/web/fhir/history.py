@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 from gateway.domain.access import Client
 from gateway.domain.errors import Missing
@@ -122,5 +123,5 @@ def _address(services: WebServices, request: FhirRequest) -> str:
 
 
 def _self_url(services: WebServices, request: FhirRequest) -> str:
-    query = "&".join(f"{name}={value}" for name, value in request.fields if name in _SERVED)
+    query = urlencode([(name, value) for name, value in request.fields if name in _SERVED])
     return f"{_address(services, request)}?{query}" if query else _address(services, request)

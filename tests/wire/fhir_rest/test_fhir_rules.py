@@ -1,0 +1,83 @@
+"""Rules of R4's text that an integrator meets in passing: reads in part, empty forms, transactions, canonical URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wire.fhir_rest.writing import Writer, entry, patient, writer
+
+
+@pytest.fixture(scope="module")
+def ehr(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Writer]:
+    with writer(tmp_path_factory.mktemp("rules") / "home", sqlite_template) as found:
+        yield found
+
+
+def test_one_resource_in_part(ehr: Writer) -> None:
+    """_summary and _elements shorten a read and a vread too, as R4 3.1.0.1.10 has it for every interaction."""
+    own_id = ehr.create(patient("in-part", gender="female", text={"status": "generated", "div": _DIV}))["id"]
+    for path in (f"Patient/{own_id}", f"Patient/{own_id}/_history/1"):
+        named = ehr.send("GET", f"{path}?_elements=gender")
+        assert set(named.json()) == {"resourceType", "id", "meta", "gender"}
+        assert named.json()["meta"]["tag"][-1]["code"] == "SUBSETTED"
+        assert named.headers["etag"] == 'W/"1"'
+        assert "name" not in ehr.send("GET", f"{path}?_summary=text").json()
+        assert "text" not in ehr.send("GET", f"{path}?_summary=data").json()
+        assert "tag" not in ehr.send("GET", f"{path}?_summary=false").json()["meta"]
+        assert "<gender" in ehr.send("GET", f"{path}?_elements=gender&_format=xml").text
+        for wrong in ("_summary=count", "_summary=x", "_elements=gender&_summary=true"):
+            assert ehr.send("GET", f"{path}?{wrong}").status_code == 400, wrong
+
+
+_DIV = '<div xmlns="http://www.w3.org/1999/xhtml">a person</div>'
+
+
+def test_a_search_by_post_needs_no_body(ehr: Writer) -> None:
+    """POST _search with everything in the address is a search; a body of no stated kind is refused."""
+    own_id = ehr.create(patient("no-body"))["id"]
+    found = ehr.http.post(f"/fhir/Patient/_search?_id={own_id}")
+    assert (found.status_code, found.json()["total"]) == (200, 1)
+    assert ehr.http.request("POST", "/fhir/Patient/_search", content=b"_id=x").status_code == 415
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_transaction_changes_a_resource_once(ehr: Writer, exists: bool) -> None:
+    """A DELETE and a PUT of one resource in a transaction overlap, whether or not there is anything to delete."""
+    own_id = f"overlap-{exists}".lower()
+    if exists:
+        assert ehr.send("PUT", f"Patient/{own_id}", patient(own_id, id=own_id)).status_code == 201
+    both = (entry("DELETE", f"Patient/{own_id}"), entry("PUT", f"Patient/{own_id}", patient(own_id, id=own_id)))
+    assert ehr.transact(*both).status_code == 400
+    assert ehr.send("GET", f"Patient/{own_id}").status_code == (200 if exists else 404)
+
+
+def test_the_link_of_a_history_is_an_address(ehr: Writer) -> None:
+    """The self link has its parameters escaped, so that asking it again asks the same."""
+    own_id = ehr.create(patient("escaped"))["id"]
+    asked = f"Patient/{own_id}/_history?_since=2020-01-01T00%3A00%3A00%2B02%3A00"
+    (link,) = ehr.send("GET", asked).json()["link"]
+    assert link["url"] == f"{ehr.hospital.services.fhir_base}/{asked}"
+
+
+def test_what_a_canonical_url_leads_to_is_not_followed(ehr: Writer) -> None:
+    """A chain, _has or _include over a canonical URL is refused, because it would find nothing; the URL is searched."""
+    form = {"resourceType": "Questionnaire", "url": "http://forms.example/pain", "version": "2", "status": "active"}
+    ehr.create(form)
+    subject = {"subject": {"reference": f"Patient/{ehr.create(patient('asked'))['id']}"}}
+    answered = {"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": f"{form['url']}|2"}
+    ehr.create(answered | subject)
+    for found in (form["url"], f"{form['url']}|2"):
+        searched = ehr.http.get("/fhir/QuestionnaireResponse", params={"questionnaire": found})
+        assert searched.json()["total"] == 1
+    for refused in (
+        "QuestionnaireResponse?questionnaire.url=http://forms.example/pain",
+        "QuestionnaireResponse?_include=QuestionnaireResponse:questionnaire",
+        "Questionnaire?_has:QuestionnaireResponse:questionnaire:status=completed",
+        "Questionnaire?_revinclude=QuestionnaireResponse:questionnaire",
+    ):
+        assert ehr.send("GET", refused).status_code == 400, refused
+    stated = {one["type"]: one for one in ehr.send("GET", "metadata").json()["rest"][0]["resource"]}
+    assert "QuestionnaireResponse:questionnaire" not in stated["QuestionnaireResponse"]["searchInclude"]
+    assert "QuestionnaireResponse:questionnaire" not in stated["Questionnaire"].get("searchRevInclude", [])
