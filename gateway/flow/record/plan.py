@@ -117,7 +117,7 @@ class PlanWrites:
                 with _placed(target.asked):
                     resource = self._patched(unit, target.asked.patch, target.was)
             if resource is not None and target.asked.place:
-                resource = rewritten(resource, known, find)
+                resource = rewritten(resource, known, find, target.asked.full_url)
             made.append(None if target.idle or resource is None else {**_first(resource), **resource, "id": target.id})
         return made
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wire.fhir_rest.writing import Writer, entry, patient, writer
+from wire.fhir_rest.writing import Writer, entry, observation, patient, writer
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,23 @@ def test_a_transaction_changes_a_resource_once(ehr: Writer, exists: bool) -> Non
     both = (entry("DELETE", f"Patient/{own_id}"), entry("PUT", f"Patient/{own_id}", patient(own_id, id=own_id)))
     assert ehr.transact(*both).status_code == 400
     assert ehr.send("GET", f"Patient/{own_id}").status_code == (200 if exists else 404)
+
+
+def test_a_relative_reference_means_the_server_of_its_own_entry(ehr: Writer) -> None:
+    """Entries of another server refer to each other by its ids: not to whom we happen to know by the same id."""
+    ehr.send("PUT", "Patient/common-id", patient("somebody-else", id="common-id"))
+    theirs = "https://other.example/fhir"
+    said = ehr.transact(
+        entry("POST", "Patient", patient("from-there"), f"{theirs}/Patient/common-id"),
+        entry("POST", "Observation", observation("Patient/common-id"), f"{theirs}/Observation/7"),
+        entry("POST", "Observation", observation("Patient/common-id/_history/3"), f"{theirs}/Observation/8"),
+        entry("POST", "Observation", observation("Patient/common-id"), "urn:uuid:3f2a0d2e-65a5-4c3e-9c1f-7d1f3b7c9a11"),
+    ).json()
+    base = f"{ehr.hospital.services.fhir_base}/"
+    paths = [one["response"]["location"].removeprefix(base).partition("/_history")[0] for one in said["entry"]]
+    subjects = [ehr.send("GET", path).json()["subject"]["reference"] for path in paths[1:]]
+    assert subjects == [paths[0], paths[0], "Patient/common-id"]
+    assert paths[0] != "Patient/common-id"
 
 
 def test_the_link_of_a_history_is_an_address(ehr: Writer) -> None:
