@@ -42,6 +42,13 @@ def test_a_search_by_post_needs_no_body(ehr: Writer) -> None:
     assert ehr.http.request("POST", "/fhir/Patient/_search", content=b"_id=x").status_code == 415
 
 
+@pytest.mark.parametrize(("version", "status"), [("4.0", 201), ('"4.0"', 201), ("3.0", 415), ("5.0", 415)])
+def test_a_body_of_another_version_of_fhir_is_refused(ehr: Writer, version: str, status: int) -> None:
+    """The media type's fhirVersion is believed: a resource of STU3 or R5 is not stored as R4."""
+    kind = f"application/fhir+json; fhirVersion={version}"
+    assert ehr.send("POST", "Patient", patient("versions"), Content_Type=kind).status_code == status
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_transaction_changes_a_resource_once(ehr: Writer, exists: bool) -> None:
     """A DELETE and a PUT of one resource in a transaction overlap, whether or not there is anything to delete."""

@@ -81,6 +81,12 @@ class FhirRequest:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
+    def fhir_version(self) -> str | None:
+        """Of the body, where its media type says one (R4 3.1.0.1.11)."""
+        parameters = (part.partition("=") for part in self.headers.get("content-type", "")[:1024].split(";")[1:])
+        return next((v.strip().strip('"') for name, _, v in parameters if name.strip().lower() == "fhirversion"), None)
+
+    @property
     def if_match(self) -> str | None:
         """The version id of If-Match; Invalid where it is not one ETag (R4 3.1.0.5)."""
         told = self.headers.get("if-match", "").strip()
