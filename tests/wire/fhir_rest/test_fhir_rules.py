@@ -49,6 +49,20 @@ def test_a_body_of_another_version_of_fhir_is_refused(ehr: Writer, version: str,
     assert ehr.send("POST", "Patient", patient("versions"), Content_Type=kind).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("sent", "back"),
+    [("text/plain; charset=ISO-8859-1", "text/plain; charset=iso-8859-1"), ("text/plain", "text/plain")],
+)
+def test_a_text_keeps_its_charset(ehr: Writer, sent: str, back: str) -> None:
+    """A Binary goes out under the charset that it came with, and under none where none was said."""
+    text = "Müller".encode("iso-8859-1")
+    made = ehr.http.request("POST", "/fhir/Binary", content=text, headers={"Content-Type": sent})
+    for wanted in ("text/plain", "text/*"):
+        native = ehr.send("GET", f"Binary/{made.json()['id']}", Accept=wanted)
+        assert (native.content, native.headers["content-type"]) == (text, back)
+    assert ehr.send("GET", "Binary", Accept="text/*").status_code == 406
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_transaction_changes_a_resource_once(ehr: Writer, exists: bool) -> None:
     """A DELETE and a PUT of one resource in a transaction overlap, whether or not there is anything to delete."""

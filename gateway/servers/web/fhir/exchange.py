@@ -37,7 +37,7 @@ XML_CONTENT_TYPE = f"{XML_MEDIA_TYPE}; charset=utf-8"
 _JSON = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 _XML = frozenset({"xml", "application/xml", "application/fhir+xml", "text/xml"})
 _QUALITY: Final = re.compile(r"0(\.[0-9]{1,3})?|1(\.0{1,3})?")
-_ANY = frozenset({"*/*", "application/*", "text/*"})
+_ANY = frozenset({"*/*", "application/*"})
 _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
 _RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|operationoutcome)")
 _ASYNC: Final = re.compile(r"(?<![\w-])respond-async(?![\w-])", re.IGNORECASE)
