@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import FromClause, Select, and_, exists, false, not_, or_, select
+from sqlalchemy import FromClause, Select, and_, exists, false, not_, or_, select, union_all
 
 from gateway.domain.criterion import (
     EVERY_TYPE,
@@ -126,10 +126,12 @@ class IndexSelect:
         )
 
     def _compartment(self, wanted: InCompartment, row: FromClause) -> Fits:
-        own, reference = self._fits.rows.own("Patient", wanted.own_id), tables.index_reference.alias()
+        """As one list of keys: with an OR beside it the databases would try every resource of the types."""
+        own = self._fits.rows.own("Patient", wanted.own_id)
+        reference, itself = tables.index_reference.alias(), tables.index_resource.alias()
         leading = reference.c.parameter.in_([each.number for each in wanted.parameters])
         found = select(reference.c.key).where(reference.c.target == own, leading)
-        return or_(row.c.own == own, self._among(found, row))
+        return row.c.key.in_(union_all(found, select(itself.c.key).where(itself.c.own == own)))
 
     def _ids(self, wanted: Wanted, row: FromClause) -> Fits:
         tokens = [each for each in wanted.values if isinstance(each, TokenWanted)]
