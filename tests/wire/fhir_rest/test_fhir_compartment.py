@@ -136,6 +136,32 @@ def test_what_is_not_there(ward: Ward, two: tuple[str, str]) -> None:
     assert stated["compartment"] == ["http://hl7.org/fhir/CompartmentDefinition/patient"]
 
 
+def test_all_types_of_the_system(ward: Ward, two: tuple[str, str]) -> None:
+    """GET [base] searches all types, by what they have in common; by POST, HEAD and in a batch as well."""
+    ehr = ward.ehr
+    begin = ehr.create({"resourceType": "Location", "name": "Room 1"})["meta"]["lastUpdated"]
+    ehr.create({"resourceType": "Organization", "name": "Ward 8"})
+    later = f"_lastUpdated=ge{begin}"
+    assert values(ehr.send("GET", f"?{later}&_sort=_lastUpdated").json()) == ["Location", "Organization"]
+    some = ehr.send("GET", f"?_type=Organization,Condition&{later}").json()
+    assert values(some) == ["Organization"]
+    assert some["link"][0]["url"].startswith(f"{ehr.hospital.services.fhir_base}?_type=Organization")
+    first = ehr.send("GET", f"?{later}&_count=1").json()
+    (following,) = [link["url"] for link in first["link"] if link["relation"] == "next"]
+    rest = ehr.http.get(f"/fhir?{following.partition('?')[2]}").json()
+    assert values(first) + values(rest) == ["Organization", "Location"]
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    posted = ehr.http.post("/fhir/_search", content=f"_type=Location&{later}".encode(), headers=form)
+    assert values(posted.json()) == ["Location"]
+    batch = ehr.transact({"request": {"method": "GET", "url": f"?_type=Location&{later}"}}, kind="batch").json()
+    assert values(batch["entry"][0]["resource"]) == ["Location"]
+    assert ehr.send("HEAD", f"?{later}").status_code == 200
+    for wrong in ("_type=AuditEvent", "_type=Nothing", "name=Ward"):
+        assert ehr.send("GET", f"?{wrong}").status_code == 400, wrong
+    (stated,) = ehr.send("GET", "metadata").json()["rest"]
+    assert "search-system" in [one["code"] for one in stated["interaction"]]
+
+
 def test_scopes_and_trail(ward: Ward, two: tuple[str, str]) -> None:
     """A type without a scope is refused where it is named and told of where all are searched; the patient is noted."""
     ward.ehr.hospital.add_client("conditions", "system/Condition.rs")
@@ -144,7 +170,9 @@ def test_scopes_and_trail(ward: Ward, two: tuple[str, str]) -> None:
         assert http.get(f"/fhir/Patient/{two[0]}/*?_type=Observation,Condition").status_code == 403
         whole = http.get(f"/fhir/Patient/{two[0]}/*").json()
         assert values(whole) == ["Condition"]
-        assert "Observation is left out: no scope for it" in told(whole)
+        (left_out,) = told(whole)
+        assert left_out.startswith("left out, no scope for them: ")
+        assert " Observation," in left_out
         nothing = http.get(f"/fhir/Patient/{two[1]}/Condition").json()
         assert nothing["total"] == 0
     empty, whole = ward.ehr.hospital.events("fhir:search")[:2]

@@ -26,6 +26,12 @@ def compartment_types() -> frozenset[str]:
     return frozenset(_table()) & frozenset(types()) - {_TRAIL}
 
 
+@cache
+def every_type() -> frozenset[str]:
+    """The types of the store; the audit trail lies outside of it."""
+    return frozenset(types()) - {_TRAIL}
+
+
 def in_compartment(own_id: str, kinds: Sequence[str]) -> tuple[OfTypes, InCompartment]:
     """Resources of these types in the compartment of the Patient with this id."""
     leading: list[Parameter] = [parameters(kind)[code] for kind in kinds for code in _table()[kind]]

@@ -31,8 +31,8 @@ class Address:
 
 def address_of_path(segments: list[str]) -> Address:
     """Missing where the path has no shape of the specification, or names a type that is not served."""
-    if segments in ([], ["_history"]):
-        return Address("[base]" if not segments else "_history")
+    if segments in ([], ["_history"], ["_search"]):
+        return Address({"": "[base]", "_search": "[base]/_search"}.get("".join(segments), "_history"))
     kind, *rest = segments
     bulk = _bulk(kind, rest)
     if bulk is not None:

@@ -69,6 +69,7 @@ _READ = Interaction("read", "r", _read, _read_in)
 _VREAD = Interaction("vread", "r", vread, vread_in)
 _SEARCH = Interaction("search-type", "s", _search)
 _SEARCH_NOW = Interaction("search-type", "s", _search_now)
+_SEARCH_ALL = Interaction("search-system", "s", search)
 _CREATE = Interaction("create", "c", asked=create)
 _UPDATE = Interaction("update", "u", asked=update)
 _PATCH = Interaction("patch", "u", asked=patch)
@@ -83,7 +84,12 @@ _RECALL = Interaction("recall", "s", recall)
 _SIGN = Interaction("sign", "u", sign, commits=True)
 
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
-    "[base]": {"POST": Interaction("transaction", None, _bundle)},
+    "[base]": {
+        "GET": _SEARCH_ALL,
+        "HEAD": _SEARCH_ALL,
+        "POST": Interaction("transaction", None, _bundle),
+    },
+    "[base]/_search": {"POST": _SEARCH_ALL},
     "_history": _HISTORY["system"],
     "$export": {"GET": Interaction("export", None, bulk.export_system)},
     "Patient/$export": {"GET": Interaction("export", None, bulk.export_patients)},

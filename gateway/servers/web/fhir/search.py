@@ -1,4 +1,5 @@
-"""search-type: GET [base]/[type]?... and POST [base]/[type]/_search, also in a compartment (R4 3.1.0.9, 3.1.1).
+"""search-type: GET [base]/[type]?... and POST [base]/[type]/_search, also in a compartment, and in all types together
+(search-system: GET [base]?..., R4 3.1.0.9, 3.1.1).
 
 Strict unless the client prefers leniency: an unknown parameter is an error. What was opened to be shown is in the
 audit trail before the answer leaves.
@@ -66,8 +67,8 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
             found=[each.stored.id for each in page.matches],
             count=page.total if query.only_count else len(page.matches),
         )
-    outcomes = [*left_out(query), *_outcomes(page), *map(_unread, inside.left_out)]
-    urls = _links(f"{services.fhir_base}/{place_of(request)}", request, links, query, page)
+    outcomes = [*left_out(query), *_outcomes(page), *_unread(inside.left_out)]
+    urls = _links(f"{services.fhir_base}/{place_of(request)}".rstrip("/"), request, links, query, page)
     answer = Answer(200, _bundle(services.fhir_base, urls, page, outcomes))
 
     def then(spent: Exception | None) -> Answer:
@@ -136,8 +137,10 @@ def _entries(base: str, shown: Sequence[Shown], mode: str) -> Iterator[Resource]
         yield {"fullUrl": f"{base}/{each.stored.type}/{each.stored.id}", "resource": resource, "search": {"mode": mode}}
 
 
-def _unread(kind: str) -> Resource:
-    return issue("forbidden", f"{kind} is left out: no scope for it", severity="warning")
+def _unread(kinds: Sequence[str]) -> Iterator[Resource]:
+    """In a search of all types."""
+    if kinds:
+        yield issue("forbidden", f"left out, no scope for them: {', '.join(kinds)}", severity="warning")
 
 
 def _outcomes(page: FoundPage) -> Iterator[Resource]:
