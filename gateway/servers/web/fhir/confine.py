@@ -24,7 +24,7 @@ _OF_NOBODY: Final = frozenset(
     | {"PractitionerRole", "Substance"}
 )
 """Types that a record refers to and that tell of no other patient."""
-_UNSEEN: Final = frozenset({"CapabilityStatement", "Group", "Questionnaire", "Subscription"})
+_UNSEEN: Final = frozenset({"CapabilityStatement", "Group", "Questionnaire", "Schedule", "Slot", "Subscription"})
 """Types that tell of nobody or of many, and are not read either."""
 _OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | _UNSEEN
 """Types that tell of nobody or of many: a search in one record would find none of them, or few. A Device may be the
