@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,23 @@ def test_a_transaction_changes_a_resource_once(ehr: Writer, exists: bool) -> Non
     both = (entry("DELETE", f"Patient/{own_id}"), entry("PUT", f"Patient/{own_id}", patient(own_id, id=own_id)))
     assert ehr.transact(*both).status_code == 400
     assert ehr.send("GET", f"Patient/{own_id}").status_code == (200 if exists else 404)
+
+
+def test_a_patch_that_fails_names_its_entry(ehr: Writer) -> None:
+    """In a transaction the outcome of a patch says which entry it stands in, and which operation of it is wrong."""
+    own_id = ehr.create(patient("patched"))["id"]
+    lost = base64.b64encode(b'[{"op": "remove", "path": "/active"}]').decode()
+    wrong = base64.b64encode(b'[{"op": "add", "path": "/gender", "value": "x"}]').decode()
+    of_path = [{"name": "operation", "part": [{"name": "type", "valueCode": "explode"}]}]
+    for patched, where in (
+        ({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": lost}, "Bundle.entry[1]"),
+        ({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": wrong}, "Bundle.entry[1]"),
+        ({"resourceType": "Parameters", "parameter": of_path}, "Bundle.entry[1].resource.parameter[0]"),
+    ):
+        fine = entry("POST", "Patient", patient("beside"))
+        refused = ehr.transact(fine, entry("PATCH", f"Patient/{own_id}", patched))
+        assert refused.status_code in (400, 422)
+        assert refused.json()["issue"][0]["expression"] == [where], refused.text
 
 
 def test_a_relative_reference_means_the_server_of_its_own_entry(ehr: Writer) -> None:
