@@ -83,6 +83,9 @@ class Filing:
         """With references that lead to entries, or to where the sender has what is no entry."""
         known = {one: self._absolute(one, url) for one in references(resource)}
         for one in known.values():
+            if _RELATIVE.fullmatch(one):  # by an id of the sender's, which here may be somebody else's
+                text = "the reference leads to no entry, and the fullUrl tells of no server that it would go by"
+                raise refused("not-found", text, f"{place}.resource")
             whole = one.partition("/_history/")[0]
             foreign = _RESTFUL.fullmatch(whole)
             is_there = whole in self._named or whole.startswith(f"{self.base}/")

@@ -18,6 +18,7 @@ from gateway.formats.fhir.wire.xml_form import encode_xml, parse_xml
 
 Resource = dict[str, Any]
 ELSEWHERE = "http://his.example/fhir"
+UNKNOWN = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,30 @@ def test_a_message_that_comes_again_is_applied_once(ehr: Writer) -> None:
     assert changed["meta"]["versionId"] == "3"
 
 
+def test_a_message_that_changes_nothing_is_kept_too(ehr: Writer) -> None:
+    """Where all that it brings is here already, it has its row in the trail, and comes again as the same message."""
+    known = ehr.create(patient("m-10"))
+    sent = message("Patient/p-m-10", patient("m-10", id="p-m-10"))
+    del sent["entry"][0]["resource"]["focus"]
+    first = send(ehr, sent)
+    notes = [one for one in ehr.hospital.events("fhir:operation") if one.details.get("operation") == "process-message"]
+    assert notes[0].details["count"] == 1
+    assert ehr.send("DELETE", f"Patient/{known['id']}").status_code in (200, 204)
+    assert send(ehr, sent).content == first.content
+    assert not found(ehr, "Patient", identifier="m-10")
+
+
+def test_an_id_of_the_senders_is_not_taken_for_ours(ehr: Writer) -> None:
+    """A relative reference without a server to go by is refused; it does not lead to whom the id means here."""
+    assert ehr.send("PUT", "Patient/123", patient("m-11", id="123")).status_code == 201
+    sent = message("Observation/o-11", observation("Patient/123", id="o-11", valueString="m-11"))
+    own_url = f"urn:uuid:{uuid.uuid4()}"
+    sent["entry"][1]["fullUrl"] = own_url
+    sent["entry"][0]["resource"]["focus"] = [{"reference": own_url}]
+    assert answered(ehr, sent)["response"]["code"] == "fatal-error"
+    assert not found(ehr, "Observation", subject="Patient/123")
+
+
 def test_a_message_in_xml_is_the_same_message(ehr: Writer) -> None:
     """It is taken, answered in XML where that is asked for, and known again when it comes as JSON."""
     sent = message("Patient/p-m-8", patient("m-8", id="p-m-8"))
@@ -212,11 +237,12 @@ def test_what_cannot_be_filed_is_answered_so(ehr: Writer, spoil: Callable[[Resou
         (lambda sent: sent.update(type="collection"), ""),
         (lambda sent: sent["entry"].pop(0), ""),
         (lambda sent: sent["entry"][0]["resource"].pop("id"), ""),
+        (lambda sent: sent["entry"][0]["resource"].update(source={"_endpoint": {"extension": [UNKNOWN]}}), ""),
         (lambda sent: sent["entry"][0]["resource"].update(response={"identifier": "x", "code": "ok"}), ""),
         (lambda sent: sent["entry"][1]["resource"].update(gender="none"), ""),
         (lambda sent: None, "?async=true"),
     ],
-    ids=["type", "header", "id", "response", "invalid", "async"],
+    ids=["type", "header", "id", "endpoint", "response", "invalid", "async"],
 )
 def test_what_is_no_message_is_refused(ehr: Writer, spoil: Callable[[Resource], Any], query: str) -> None:
     """400 or 422 with an OperationOutcome; nothing is stored."""
