@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, StatementError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gateway.domain.errors import Busy, Conflict, Fault, GatewayError, Invalid, Unavailable
@@ -62,6 +62,8 @@ def translated() -> Iterator[None]:
         yield
     except (DBAPIError, PoolTimeout, StatementError, sqlite3.Error, UnicodeError, OverflowError) as error:
         raise gateway_error(error) from None
+    except PendingRollbackError:  # a statement before has given the connection up, and with it the transaction
+        raise Unavailable("the connection to the database was given up") from None
 
 
 def gateway_error(error: Exception) -> GatewayError:

@@ -10,8 +10,10 @@ from conftest import PostgresCluster
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from gateway.domain.errors import Busy, Unavailable
 from gateway.storage import libpq
 from gateway.storage.database import parse_url, postgresql_engine
+from gateway.storage.failures import translated
 from gateway.storage.libpq import COMMIT, Question, ask
 
 pytestmark = pytest.mark.peer("postgresql")
@@ -150,6 +152,17 @@ def test_a_value_that_cannot_be_written(connection: Connection) -> None:
     assert "object" in str(refused.value.orig)
     ask(connection, [COMMIT])
     assert ask(connection, [COUNT])[0].fetchone() == (1,)
+
+
+def test_a_unit_ends_with_its_connection(connection: Connection) -> None:
+    """What comes after the statement by which a connection was given up hears that the database is out, no crash."""
+    ask(connection, [COUNT, COMMIT])
+    connection.execute(text("DEALLOCATE ALL"))
+    for error in (Busy, Unavailable):
+        with pytest.raises(error), translated():
+            ask(connection, [COUNT])
+    connection.rollback()
+    assert ask(connection, [COUNT])[0].fetchone() == (0,)
 
 
 def test_text_with_a_nul_is_refused_before_it_is_sent(connection: Connection) -> None:
