@@ -66,6 +66,7 @@ class PlanWrites:
         resources = self._resources(unit, targets)
         found = self._linked(unit, targets, resources)
         owners = self._owners(unit, targets, resources, found)
+        self._check_stay(unit, targets, owners)
         at = self.now()
         steps = [
             self._step(unit, target, resource, owners.get(target.name), (at, new_key), ours=ours)
@@ -102,7 +103,7 @@ class PlanWrites:
 
     def _resources(self, unit: UnitOfWork, targets: Sequence[Target]) -> list[Resource | None]:
         """What each write leaves, with its links to other entries led to where they are stored."""
-        known = {one.asked.full_url: f"{one.asked.kind}/{one.id}" for one in targets if one.asked.full_url and one.id}
+        known = _addresses(targets)
         meant: dict[str, str] = {}  # conditional references: many entries have the same
 
         def find(reference: str) -> str:
@@ -225,7 +226,6 @@ class PlanWrites:
             return Step(asked, was, gone, previous=previous)
         if resource is None or owner is None:
             raise Missing("there is no such resource")
-        self._check_stays(target, owner)
         version, key = (was.version + 1, was.key) if was is not None else (1, new_key)
         moment = _moment(at, was)
         resource["meta"] = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": instant(moment)}
@@ -234,14 +234,29 @@ class PlanWrites:
         now = StoredVersion(key, asked.kind, target.id, version, asked.method, moment, owner.pseudonym, sealed, ours)
         return Step(asked, was, now, body, resource, previous)
 
-    def _check_stays(self, target: Target, owner: PatientRecord) -> None:
-        """InvalidResource where it may not; a Patient has a rule of its own, and what was nobody's may become one's."""
-        asked, was = target.asked, target.was
-        if not asked.stays or asked.kind == "Patient" or was is None or was.is_deleted:
-            return
-        if was.owner not in (owner.pseudonym, self.vault.house().pseudonym):
-            text = f"a {asked.kind} of another patient's record bears this identifier"
-            raise refused("business-rule", text, f"{asked.place}.resource.identifier")
+    def _check_stay(self, unit: UnitOfWork, targets: Sequence[Target], owners: Mapping[Name, PatientRecord]) -> None:
+        """InvalidResource where what is found would be moved, or stand for what is said of another patient.
+
+        A Patient has a rule of its own, and what was nobody's may become somebody's.
+        """
+        bound = [one for one in targets if one.asked.stays and one.asked.kind != "Patient"]
+        known = _addresses(targets) if bound else {}
+        for target in bound:
+            asked, was = target.asked, target.was
+            if was is None or was.is_deleted:
+                continue
+            owner = owners.get(target.name)
+            if target.idle and asked.resource is not None:
+                meant = rewritten(asked.resource, known, lambda one: one)
+                owner = self.owner.of_subject(unit, meant, owners)
+            if owner is not None and was.owner not in (owner.pseudonym, self.vault.house().pseudonym):
+                text = f"a {asked.kind} of another patient's record bears this identifier"
+                raise refused("business-rule", text, f"{asked.place}.resource.identifier")
+
+
+def _addresses(targets: Sequence[Target]) -> dict[str, str]:
+    """From the fullUrl of each entry to where it is stored."""
+    return {one.asked.full_url: f"{one.asked.kind}/{one.id}" for one in targets if one.asked.full_url and one.id}
 
 
 def _new_keys(at: datetime, count: int) -> list[int]:

@@ -178,7 +178,7 @@ def test_an_id_of_the_senders_is_not_taken_for_ours(ehr: Writer) -> None:
 
 
 def test_an_identifier_of_another_patients_resource_moves_nothing(ehr: Writer) -> None:
-    """A focus that bears it is refused, and what has it stays as it is in that patient's record."""
+    """What bears it is refused, as focus and beside it; what has it stays as it is in that patient's record."""
     bears = {"identifier": [{"system": "urn:results", "value": "7"}], "id": "o-12"}
     one, other = (patient(f"m-{number}", id=f"p-{number}") for number in (12, 13))
     first = message("Observation/o-12", observation("Patient/p-12", valueString="own", **bears), one)
@@ -188,6 +188,19 @@ def test_an_identifier_of_another_patients_resource_moves_nothing(ehr: Writer) -
     answer = send(ehr, second).json()["entry"]
     assert answer[0]["resource"]["response"]["code"] == "fatal-error"
     assert answer[1]["resource"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.identifier"]
+    report = {
+        "resourceType": "DiagnosticReport",
+        "id": "r-12",
+        "status": "final",
+        "code": {"text": "Panel"},
+        "subject": {"reference": "Patient/p-13"},
+        "result": [{"reference": "Observation/o-12"}],
+    }
+    third = message(
+        "DiagnosticReport/r-12", report, observation("Patient/p-13", valueString="another's", **bears), other
+    )
+    answer = send(ehr, third).json()["entry"]
+    assert answer[1]["resource"]["issue"][0]["expression"] == ["Bundle.entry[2].resource.identifier"]
     assert found(ehr, "Observation", identifier="urn:results|7") == before
     assert not found(ehr, "Patient", identifier="m-13")
 
