@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 _MOST_NAMED = 512  # statements that the server keeps for one connection; what is beyond is parsed at each use
 _TEXT, _BINARY = 0, 1  # formats of libpq
+_IN_ERROR = 3  # psycopg.pq.TransactionStatus.INERROR
 _STALE = frozenset({"26000", "0A000"})  # no such prepared statement; its rows have become of other types
 
 
@@ -59,6 +60,12 @@ def ask(connection: Connection, questions: Sequence[Question]) -> list[Answer]:
         if wire is None:
             wire = connection.info["wire"] = _Wire(driver)
         return wire.ask(questions)
+
+
+def has_failed(connection: Connection) -> bool:
+    """Whether the server would answer a COMMIT by rolling back, and call that no error."""
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.pgconn.transaction_status == _IN_ERROR)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Fault
 from gateway.storage.failures import translated
-from gateway.storage.libpq import COMMIT, Question, ask
+from gateway.storage.libpq import COMMIT, Question, ask, has_failed
 from gateway.storage.prepared import Compiled, Prepared, Values
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -122,6 +122,8 @@ class Transaction:
                 questions = [each for insert, rows in last for each in self._writing(insert).questions(rows)]
                 if questions:
                     ask(connection, [*questions, COMMIT])
+                elif has_failed(connection):
+                    raise Fault("a statement of this unit of work has failed, so that nothing of it can be committed")
             else:
                 for insert, rows in last:
                     self._writing(insert).run_many(connection, rows)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from conftest import PostgresCluster
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from gateway.domain.errors import Busy, Unavailable
+from gateway.domain.errors import Busy, Fault, Unavailable
 from gateway.storage import libpq
 from gateway.storage.database import parse_url, postgresql_engine
 from gateway.storage.failures import translated
 from gateway.storage.libpq import COMMIT, Question, ask
+from gateway.storage.transaction import Transaction
 
 pytestmark = pytest.mark.peer("postgresql")
 INSERT = "INSERT INTO kept VALUES ($1::BIGINT, $2)"
@@ -151,6 +153,20 @@ def test_a_value_that_cannot_be_written(connection: Connection) -> None:
         ask(connection, [Question(INSERT, [object(), None])])
     assert "object" in str(refused.value.orig)
     ask(connection, [COMMIT])
+    assert ask(connection, [COUNT])[0].fetchone() == (1,)
+
+
+def test_a_failed_transaction_is_not_said_to_be_committed(connection: Connection) -> None:
+    """PostgreSQL answers such a COMMIT by ROLLBACK and no error, also where a unit has no audit entry to insert."""
+    transaction = Transaction(connection, "test", lambda: datetime.now(UTC), writes=True)
+    ask(connection, [Question(INSERT, [1, None])])
+    with pytest.raises(DBAPIError):
+        ask(connection, [Question("SELECT 1/0")])
+    with pytest.raises(Fault):
+        transaction.commit([])
+    connection.rollback()
+    ask(connection, [Question(INSERT, [1, None])])
+    transaction.commit([])
     assert ask(connection, [COUNT])[0].fetchone() == (1,)
 
 
