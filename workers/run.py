@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 from datetime import timedelta
+from functools import partial
 
 from celery.signals import worker_ready
 
@@ -26,6 +27,7 @@ from gateway.privacy.keyring import Purpose
 from gateway.readiness import mark_ready
 from models.runtime.decode_pool import DecodePool
 from workers.engine import POLICIES, Engine, Loaded, load_models
+from workers.in_service import InService, wanted_models
 from workers.lease import HoldLease, renew_pixel_task, renew_task
 from workers.pixel_search import load_pixel_search
 from workers.recycle import Recycle
@@ -38,10 +40,12 @@ def run(settings: Settings) -> None:
     """Blocks until SIGTERM."""
     name = f"worker:{socket.gethostname()}:{os.getpid()}"
     decode = DecodePool(_decoders(settings), settings.worker.decode_seconds)
-    loaded = load_models(settings, decode)
     database = wiring.database(settings)
+    loaded = load_models(settings, decode, wanted=wanted_models(database))
     announce(database, loaded, name)
-    task = run_task(settings, database, Engine(loaded.shelf, loaded.answers), name)
+    in_service = InService(database, name, loaded.shelf, loaded.records)
+    in_service()
+    task = run_task(settings, database, Engine(loaded.shelf, loaded.records), name)
     search = load_pixel_search(settings, POLICIES[settings.worker.device], decode)
     mask = mask_pixels(settings, database, search, name)
     recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
@@ -64,9 +68,9 @@ def run(settings: Settings) -> None:
 
     worker_ready.connect(ready, weak=False)
     stop = threading.Event()
-    if settings.models.reload_seconds:
-        reload = Reload(settings, database, name, decode, loaded, lambda again: announce(database, again, name))
-        threading.Thread(target=reload.run, args=(stop,), name="reload", daemon=True).start()
+    told = partial(announce, database, worker=name)
+    reload = Reload(settings, database, decode, loaded, told, in_service)
+    threading.Thread(target=reload.run, args=(stop,), name="reload", daemon=True).start()
     try:
         app.worker_main(_arguments(settings, name))
     finally:

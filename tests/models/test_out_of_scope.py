@@ -115,7 +115,7 @@ def test_a_real_film_of_the_chest_is_no_breast(image_pack: tuple[Package, Predic
 def test_an_empty_record_is_refused_with_a_reason(package: Package) -> None:
     """Nothing known: no pack on records, series, genotypes or plans answers, and each says what it lacks."""
     kind: RecordKind = package.manifest.kind  # type: ignore[assignment]
-    model = record_engine.predictor(load_pack(package, Policy.CPU_ONLY))  # type: ignore[arg-type]
+    model = record_engine.answering(load_pack(package, Policy.CPU_ONLY)).answers  # type: ignore[arg-type]
     with pytest.raises(Unsupported) as told:
         record_engine.predict(model, InputDocument(kind, 50, "F"))
     assert len(str(told.value)) > 20
@@ -125,7 +125,7 @@ def test_an_empty_record_is_refused_with_a_reason(package: Package) -> None:
 def test_another_kind_of_input_is_refused(package: Package) -> None:
     """A document that was gathered for another kind of model is not read."""
     other: RecordKind = "series" if package.manifest.kind == "record" else "record"
-    model = record_engine.predictor(load_pack(package, Policy.CPU_ONLY))  # type: ignore[arg-type]
+    model = record_engine.answering(load_pack(package, Policy.CPU_ONLY)).answers  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match="another kind"):
         record_engine.predict(model, InputDocument(other, 50, "F"))
 

@@ -22,6 +22,7 @@ from models.runtime import remote as remotes
 from models.runtime.decoding import decode_here
 from workers import engine as engines
 from workers.engine import Engine, Loaded, budget_mib, load_models
+from workers.in_service import InService, wanted_models
 from workers.recycle import Recycle, resident_mib
 from workers.reload import Reload
 from workers.run import announce
@@ -51,10 +52,12 @@ def study() -> list[bytes]:
 
 def reloading(workshop: Workshop, database: SqlDatabase) -> Reload:
     chosen = settings(workshop)
-    loaded = load_models(chosen)
+    loaded = load_models(chosen, wanted=wanted_models(database))
     announce(database, loaded, "worker:1")
+    in_service = InService(database, "worker:1", loaded.shelf, loaded.records)
+    in_service()
     return Reload(
-        chosen, database, "worker:1", decode_here, loaded, lambda again: announce(database, again, "worker:1")
+        chosen, database, decode_here, loaded, lambda again: announce(database, again, "worker:1"), in_service
     )
 
 
@@ -107,7 +110,7 @@ def test_a_version_that_a_person_promotes_is_loaded_before_its_first_study(
     with sqlite_database.begin("person:ada") as unit:
         assert unit.models.activate(old)
         unit.commit()
-    assert not reload()
+    reload.in_service()
     assert old in shelf.loaded()
     assert Engine(shelf).predict(old, study()).images  # type: ignore[arg-type]
     assert old in shelf.loaded(), "a version in service is not put away after each study"
