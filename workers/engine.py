@@ -119,7 +119,8 @@ def find_packages(settings: Settings) -> tuple[list[Package], list[tuple[str, st
 
 
 def device(settings: Settings, memory_mib: int = 0) -> Device:
-    return Device(POLICIES[settings.worker.device], settings.worker.device_number, memory_mib)
+    policy = POLICIES[settings.worker.device]
+    return Device(policy, settings.worker.device_number, memory_mib, arena=False)
 
 
 def budget_mib(settings: Settings) -> int:
