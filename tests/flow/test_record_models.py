@@ -23,7 +23,7 @@ from harness.planted_run import nothing_in
 from harness.profile_check import genomics_problems
 from harness.records import GENOME, LACKING, RISKS, STAY, TUMOUR, Person
 from harness.send import send_folder
-from harness.studies import PLANTED, planted_study
+from harness.studies import PLANTED, planted_study, suspicious
 from harness.traces import broker_memory, needles
 
 from gateway import config, wiring
@@ -222,7 +222,7 @@ def test_a_plan_names_what_made_each_rule_speak(ward: Ward) -> None:
 
 def test_a_plan_sees_what_was_found_in_an_image(ward: Ward, tmp_path: Path) -> None:
     """Of a patient with images and values, the finding of the ultrasound model makes a rule of the plan speak."""
-    planted_study(tmp_path / "in", PLANTED[0], 2)
+    planted_study(tmp_path / "in", PLANTED[0], 2, pixels=suspicious())
     send_folder(ward.gateway.dicom_port, tmp_path / "in")
 
     def of_images() -> list[Resource]:

@@ -22,6 +22,7 @@ from models.registry import BUILT_IN
 from models.registry import load as load_pack
 from models.runtime.guard import CODES, Refusal
 from models.runtime.predict import Predictor
+from models.runtime.preprocess import resize
 from models.runtime.providers import Policy
 from models.runtime.session import Session
 from workers import engine, record_engine
@@ -109,6 +110,29 @@ def test_a_real_film_of_the_chest_is_no_breast(image_pack: tuple[Package, Predic
     """The chest film of the demonstration is refused by every pack for something else, or for its patients' age."""
     _, predictor = image_pack
     assert refusal(predictor, chest).code in ("modality", "age", "age-missing", "sop-class")
+
+
+def test_an_image_of_few_pixels_stays_one_when_it_is_enlarged() -> None:
+    """The breast pack at 128 pixels refuses images of 28, as they are by their size and enlarged by their distance; its
+    own validation images pass."""
+    detail, plain = PACKAGES["breast-ultrasound-detail-cnn"], PACKAGES["breast-ultrasound-cnn"]
+    session = load_pack(detail, Policy.CPU_ONLY)
+    assert isinstance(session, Session)
+    predictor, header = Predictor(session), in_scope(detail)
+    small = _golden(plain)[:4]
+    told = predictor.predict(
+        [file(one, **header) for one in small] + [file(resize(one, 256), **header) for one in small]
+    )
+    assert [one.refusal.code for one in told.images if one.refusal] == ["geometry"] * 4 + ["unlike-training"] * 4
+    own = predictor.predict([file(one, **header) for one in _golden(detail)[:4]])
+    assert [one.refusal for one in own.images] == [None] * 4
+
+
+def _golden(package: Package) -> np.ndarray:
+    """Images (N, side, side) of the golden vectors; the first ones are of BUSI."""
+    with np.load(io.BytesIO(package.content["golden.npz"]), allow_pickle=False) as golden:
+        found: np.ndarray = golden["pixels"][..., 0].astype(np.uint8)
+    return found
 
 
 @pytest.mark.parametrize("package", OTHERS, ids=lambda package: package.manifest.name)

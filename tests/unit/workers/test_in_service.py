@@ -153,7 +153,7 @@ def test_a_draft_that_was_replaced_by_another_version_does_not_open_as_that_one(
     """A sound pack in its folder is not what a person has promoted."""
     workshop.breast()
     loaded, in_service, model_id = started(workshop, sqlite_database)
-    workshop.breast(version="1.0.1")
+    workshop.breast(version="2.0.1")
     decide(sqlite_database, model_id, "active")
     in_service()
     assert loaded.shelf.loaded() == frozenset()
