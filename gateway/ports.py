@@ -21,6 +21,7 @@ from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
 from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
+from gateway.domain.message import ReceivedMessage
 from gateway.domain.model import ServedModel
 from gateway.domain.prediction import Prediction
 from gateway.domain.recall import Recall
@@ -726,6 +727,22 @@ class Hook(Protocol):
         ...
 
 
+class Messages(Protocol):
+    """FHIR messages that were processed (R4 messaging), each once."""
+
+    def find(self, client: str, message: bytes, bundle: bytes | None) -> ReceivedMessage | None:
+        """The client's message of that MessageHeader.id, else the one that came with that Bundle.identifier."""
+        ...
+
+    def keep(self, received: ReceivedMessage) -> bool:
+        """False where it, or its Bundle.identifier, is there already."""
+        ...
+
+    def forget(self, before: datetime) -> None:
+        """Those that came before."""
+        ...
+
+
 class Reindexings(Protocol):
     """Passes over the search index, one at a time."""
 
@@ -907,6 +924,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     @property
     def bulk_jobs(self) -> BulkJobs: ...
     @property
+    def messages(self) -> Messages: ...
+    @property
     def reindexings(self) -> Reindexings: ...
     @property
     def access(self) -> Access: ...
@@ -1002,7 +1021,7 @@ class IdentityVault(Protocol):
         """Pseudonyms of the patients known by this identifier."""
         ...
 
-    def search_index(self, kind: Literal["accession", "study-uid", "condition"], value: str) -> bytes: ...
+    def search_index(self, kind: Literal["accession", "study-uid", "condition", "message"], value: str) -> bytes: ...
 
 
 class ContentSigner(Protocol):

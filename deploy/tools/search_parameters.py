@@ -20,15 +20,15 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "gateway" / "formats" / "fhir" / "search"
 TYPES = (
-    "AllergyIntolerance", "AuditEvent", "Basic", "Binary", "BodyStructure", "Bundle", "CarePlan", "CareTeam",
-    "Communication", "Composition", "Condition", "Consent", "Coverage", "DetectedIssue", "Device",
-    "DiagnosticReport", "DocumentReference", "Encounter", "Endpoint", "FamilyMemberHistory", "Flag", "Goal",
-    "Group", "ImagingStudy", "Immunization", "List", "Location", "Media", "Medication",
-    "MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement", "MolecularSequence",
-    "Observation",
-    "Organization", "Patient", "Practitioner", "PractitionerRole", "Procedure", "Provenance", "Questionnaire",
-    "QuestionnaireResponse", "RelatedPerson", "RequestGroup", "RiskAssessment", "ServiceRequest", "Specimen",
-    "Subscription", "Task",
+    "Account", "AllergyIntolerance", "Appointment", "AppointmentResponse", "AuditEvent", "Basic", "Binary",
+    "BodyStructure", "Bundle", "CarePlan", "CareTeam", "ChargeItem", "Claim", "ClaimResponse", "Communication",
+    "Composition", "Condition", "Consent", "Coverage", "DetectedIssue", "Device", "DiagnosticReport",
+    "DocumentReference", "Encounter", "Endpoint", "FamilyMemberHistory", "Flag", "Goal", "Group",
+    "HealthcareService", "ImagingStudy", "Immunization", "List", "Location", "Media", "Medication",
+    "MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement",
+    "MolecularSequence", "Observation", "Organization", "Patient", "Practitioner", "PractitionerRole", "Procedure",
+    "Provenance", "Questionnaire", "QuestionnaireResponse", "RelatedPerson", "RequestGroup", "RiskAssessment",
+    "Schedule", "ServiceRequest", "Slot", "Specimen", "Subscription", "Task",
 )  # fmt: skip
 FITTING = {  # data types that a kind of parameter can search (R4 3.1.1.4.4 and following)
     "token": "code Coding CodeableConcept Identifier ContactPoint boolean string id uri",
@@ -207,7 +207,7 @@ def summaries(definitions: Definitions) -> str:
             _, dot, name = element["path"].partition(".")
             if dot and "." not in name:
                 plain = name.removesuffix("[x]")
-                types = [each["code"] for each in element["type"]]
+                types = [each["code"] for each in element.get("type", ())]  # none: as another element
                 names = [plain + each[:1].upper() + each[1:] for each in types] if plain != name else [name]
                 found["summary"] += names if element.get("isSummary") else []
                 found["mandatory"] += names if element["min"] > 0 else []

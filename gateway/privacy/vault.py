@@ -228,7 +228,7 @@ class Vault:
         row = unit.identities.find_patient(self._index("patient", IdentityKey(issuer, patient_id).indexed()))
         return [row.pseudonym] if row else []
 
-    def search_index(self, kind: Literal["accession", "study-uid", "condition"], value: str) -> bytes:
+    def search_index(self, kind: Literal["accession", "study-uid", "condition", "message"], value: str) -> bytes:
         """By what a study is found again without storing the value in clear."""
         return self._index(kind, normal_form(value).encode())
 

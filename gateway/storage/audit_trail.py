@@ -87,8 +87,8 @@ class SqlAuditTrail:
     ) -> None:
         self._transaction.keep(AuditEntry(event, subject_id, actor, details))
 
-    def head(self) -> tuple[int, bytes]:
-        row = self._transaction.row(_HEAD, {})
+    def head(self, *, lock: int | None = None) -> tuple[int, bytes]:
+        row = self._transaction.row(_HEAD, {}, lock=lock)
         return (0, GENESIS) if row is None else (row[0], row[1])
 
     def rows(self, *, after_seq: int = 0, limit: int = 1000) -> Iterable[AuditRow]:
@@ -128,13 +128,12 @@ class SqlAuditTrail:
         row = self._transaction.first(select(func.count()).select_from(some))
         return 0 if row is None else int(row[0])
 
-    def chain(self) -> None:
-        """Writes the recorded entries; the last statement before a commit."""
+    def chained(self) -> list[tuple[Prepared, Sequence[Mapping[str, Any]]]]:
+        """The rows of what was recorded, to be inserted as the last thing before the commit."""
         entries = self._transaction.entries
         if not entries:
-            return
-        self._transaction.serialize(AUDIT_LOCK)
-        seq, code = self.head()
+            return []
+        seq, code = self.head(lock=AUDIT_LOCK)
         key = self._key()
         rows: list[Mapping[str, Any]] = []
         words: list[Mapping[str, Any]] = []
@@ -144,10 +143,8 @@ class SqlAuditTrail:
             code = row.code
             rows.append(vars(row))
             words += [{"word": word, "seq": seq} for word in words_of(entry)]
-        self._transaction.run_many(_INSERT, rows)
-        if words:
-            self._transaction.run_many(_INSERT_WORD, words)
         entries.clear()
+        return [(_INSERT, rows), (_INSERT_WORD, words)] if words else [(_INSERT, rows)]
 
 
 def _next(key: AuditKey, seq: int, at: datetime, entry: AuditEntry, previous: bytes) -> ChainedRow:

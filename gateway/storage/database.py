@@ -100,7 +100,12 @@ def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> 
     engine = create_engine(
         url,
         **(pool if pool_size else {"poolclass": NullPool}),
-        connect_args={"options": options, "connect_timeout": 5, "application_name": "dxgate"},
+        connect_args={
+            "options": options,
+            "connect_timeout": 5,
+            "application_name": "dxgate",
+            "prepare_threshold": None,  # psycopg would drop what libpq.py has prepared at every rollback
+        },
     )
     if pool_size:
         _ask_the_idle(engine)

@@ -1,4 +1,4 @@
-"""Statements that every arriving object runs, compiled once and handed straight to the driver.
+"""Statements that every arriving object runs, compiled once and handed straight to SQLite's driver or to libpq.
 
 SQLAlchemy builds a context, a cursor and a result for each execution: ten times what SQLite needs for the
 statement itself. Here its compiler and its types are used once per dialect, and the driver for each execution.
@@ -33,7 +33,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from gateway.storage.array_literal import array_literal
-from gateway.storage.round_trip import begins_with
+from gateway.storage.libpq import Question, ask
 
 Values = Mapping[str, Any]
 Statement = Select[*tuple[Any, ...]] | Insert | Update | Delete
@@ -53,9 +53,9 @@ class Prepared:
 
     def on(self, connection: Connection) -> Compiled:
         """As the connection's dialect writes it."""
-        dialect = connection.dialect
-        known = self._compiled.get(dialect.name)
+        known = self._compiled.get(connection.dialect.name)
         if known is None:
+            dialect = _numbering(connection.dialect)
             statement = self._statement(dialect) if callable(self._statement) else self._statement
             known = self._compiled[dialect.name] = _compile(statement, dialect, self._sets)
         return known
@@ -125,23 +125,40 @@ class Compiled:
     text: str
     binds: tuple[tuple[str, Convert], ...]
     fixed: Values
-    by_position: bool
     columns: tuple[Convert, ...]
     takes_lists: bool
 
-    def run(self, connection: Connection, values: Values) -> Any:
-        """The driver's cursor after the execution; DBAPIError as SQLAlchemy would raise it."""
-        return self._guarded(connection, "execute", self._parameters(values))
+    def run(self, connection: Connection, values: Values, before: Sequence[Question] = ()) -> Any:
+        """What the driver's cursor holds after the execution; DBAPIError as SQLAlchemy would raise it.
 
-    def send(self, connection: Connection, values: Values) -> None:
-        """The same where nothing that comes back is wanted: within `one_round_trip` it is not waited for."""
-        self._guarded(connection, "execute", self._parameters(values), kept=False)
+        `before` goes to PostgreSQL in the same round trip, and none of what comes back of it is wanted.
+        """
+        question = self.question(values)
+        if connection.dialect.name == "postgresql":
+            return ask(connection, [*before, question])[-1]
+        return _executed(connection, "execute", self.text, question.values)
 
-    def run_many(self, connection: Connection, rows: Sequence[Values]) -> Any:
+    def run_many(self, connection: Connection, rows: Sequence[Values]) -> int:
+        """The count of rows that all executions have written."""
+        if not rows:
+            return 0
+        questions = self.questions(rows)
+        if connection.dialect.name == "postgresql":
+            return sum(answer.rowcount for answer in ask(connection, questions))
+        return int(_executed(connection, "executemany", self.text, [each.values for each in questions]).rowcount)
+
+    def questions(self, rows: Sequence[Values]) -> list[Question]:
         """One execution for each row, or for all of them where the statement takes lists."""
         if self.takes_lists:
-            return self.run(connection, {name: [row[name] for row in rows] for name, _ in self.binds})
-        return self._guarded(connection, "executemany", [self._parameters(row) for row in rows])
+            return [self.question({name: [row[name] for row in rows] for name, _ in self.binds})]
+        return [self.question(row) for row in rows]
+
+    def question(self, values: Values) -> Question:
+        """The statement with its values as the driver takes them."""
+        given = {**self.fixed, **values}
+        return Question(
+            self.text, [given[name] if convert is None else convert(given[name]) for name, convert in self.binds]
+        )
 
     def row(self, raw: Sequence[Any]) -> tuple[Any, ...]:
         """A row of the driver's as values of the columns' types."""
@@ -149,52 +166,37 @@ class Compiled:
             value if convert is None else convert(value) for convert, value in zip(self.columns, raw, strict=True)
         )
 
-    def _parameters(self, values: Values) -> Any:
-        given = {**self.fixed, **values}
-        if self.by_position:
-            return [given[name] if convert is None else convert(given[name]) for name, convert in self.binds]
-        return {name: given[name] if convert is None else convert(given[name]) for name, convert in self.binds}
 
-    def _guarded(self, connection: Connection, method: str, parameters: Any, *, kept: bool = True) -> Any:
-        dialect: Any = connection.dialect
-        driver: Any = connection.connection.driver_connection
-        cursor = _kept_cursor(connection, driver) if kept and not self.by_position else driver.cursor()
-        try:
-            if self.by_position or not begins_with(driver):
-                getattr(cursor, method)(self.text, parameters)
-            else:
-                with driver.pipeline():
-                    getattr(cursor, method)(self.text, parameters)
-        except dialect.loaded_dbapi.Error as error:
-            if dialect.is_disconnect(error, driver, cursor):
-                connection.invalidate(error)  # else the pool would hand it out again
-            raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from None
-        return cursor
-
-
-def _kept_cursor(connection: Connection, driver: Any) -> Any:
-    """psycopg's cursor, made once for a connection: to make one takes a quarter of the time of a small statement.
-
-    SQLite's costs nothing, and one that is kept would hold its last query open.
-    """
-    known = connection.info.get("cursor")
-    if known is None:
-        known = connection.info["cursor"] = driver.cursor()
-    return known
+def _executed(connection: Connection, method: str, text: str, parameters: Any) -> Any:
+    dialect: Any = connection.dialect
+    driver: Any = connection.connection.driver_connection
+    cursor = driver.cursor()
+    try:
+        getattr(cursor, method)(text, parameters)
+    except dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from None
+    return cursor
 
 
 def _compile(statement: Statement, dialect: Dialect, sets: Sequence[str]) -> Compiled:
     compiled: Any = statement.compile(dialect=dialect, column_keys=list(sets) or None)
-    by_position = bool(compiled.positional)
     kinds = {name: bind.type for bind, name in compiled.bind_names.items()}
-    names = compiled.positiontup if by_position else list(kinds)
-    binds = tuple((name, _bind(kinds[name], dialect)) for name in names)
+    binds = tuple((name, _bind(kinds[name], dialect)) for name in compiled.positiontup)
     fixed = {name: value for name, value in compiled.params.items() if value is not None}
     columns: tuple[Convert, ...] = ()
     if isinstance(statement, Select):
         columns = tuple(_result(column.type, dialect) for column in statement.selected_columns)
     takes_lists = any(isinstance(kind, ARRAY) for kind in kinds.values())
-    return Compiled(str(compiled), binds, fixed, by_position, columns, takes_lists)
+    return Compiled(str(compiled), binds, fixed, columns, takes_lists)
+
+
+def _numbering(dialect: Dialect) -> Dialect:
+    """libpq has places for values, `$1`, and no names."""
+    if dialect.name != "postgresql":
+        return dialect
+    kind: type[Any] = type(dialect)
+    numbering: Dialect = kind(paramstyle="numeric_dollar")
+    return numbering
 
 
 def _bind(kind: TypeEngine[Any], dialect: Dialect) -> Convert:

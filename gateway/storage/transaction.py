@@ -6,7 +6,7 @@ of a unit of work is kept until the commit chains it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.audit import AuditEntry
 from gateway.domain.errors import Fault
 from gateway.storage.failures import translated
+from gateway.storage.libpq import COMMIT, Question, ask
 from gateway.storage.prepared import Compiled, Prepared, Values
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -68,13 +69,14 @@ class Transaction:
     def run_many(self, statement: Prepared, rows: Sequence[Values]) -> int:
         """Runs a prepared statement that writes, for all rows at once or for each; the count of rows of all."""
         with translated():
-            return int(self._writing(statement).run_many(self._connection, rows).rowcount)
+            return self._writing(statement).run_many(self._connection, rows)
 
-    def row(self, statement: Prepared, values: Values) -> tuple[Any, ...] | None:
-        """The first row of a prepared query."""
+    def row(self, statement: Prepared, values: Values, *, lock: int | None = None) -> tuple[Any, ...] | None:
+        """The first row of a prepared query; on PostgreSQL once `lock` is had, as by `serialize`."""
         with translated():
             compiled = statement.on(self._connection)
-            raw = compiled.run(self._connection, values).fetchone()
+            before = [_advisory(self._connection, lock)] if lock is not None and self.is_postgresql else []
+            raw = compiled.run(self._connection, values, before).fetchone()
             return None if raw is None else compiled.row(raw)
 
     def rows(self, statement: Prepared, values: Values) -> list[tuple[Any, ...]]:
@@ -110,7 +112,20 @@ class Transaction:
         """On PostgreSQL waits for `lock` until the transaction ends; SQLite has one writer anyway."""
         if self.is_postgresql:
             with translated():
-                _ADVISORY_LOCK.on(self._connection).send(self._connection, {"lock": lock})
+                ask(self._connection, [_advisory(self._connection, lock)])
+
+    def commit(self, last: Iterable[tuple[Prepared, Sequence[Values]]]) -> None:
+        """Durable when it returns. `last`: rows to insert, which on PostgreSQL take the same round trip."""
+        connection = self._connection
+        with translated():
+            if self.is_postgresql:
+                questions = [each for insert, rows in last for each in self._writing(insert).questions(rows)]
+                if questions:
+                    ask(connection, [*questions, COMMIT])
+            else:
+                for insert, rows in last:
+                    self._writing(insert).run_many(connection, rows)
+            connection.commit()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -136,3 +151,7 @@ MIGRATE_LOCK = 0x6478_0003
 JOB_LOCK = 0x6478_0005
 RESOURCE_LOCK = 0x6478_0004 << 32  # with 32 bits of what is locked: conditions of the FHIR store
 _ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))
+
+
+def _advisory(connection: Connection, lock: int) -> Question:
+    return _ADVISORY_LOCK.on(connection).question({"lock": lock})

@@ -1,6 +1,6 @@
 """One transaction over all repositories; leaving the block without `commit` rolls back.
 
-The audit entries that it gathers are chained as the last statement before the commit, so that a state and the row
+The audit entries that it gathers are chained as the last rows before the commit, so that a state and the row
 that tells of it are durable together or not at all.
 """
 
@@ -26,6 +26,7 @@ from gateway.storage.erasures import SqlErasures
 from gateway.storage.failures import translated
 from gateway.storage.identities import SqlIdentities
 from gateway.storage.key_rows import SqlKeyRows
+from gateway.storage.messages import SqlMessages
 from gateway.storage.models import SqlModels
 from gateway.storage.pixel_tasks import SqlPixelTasks
 from gateway.storage.quotas import SqlQuotas
@@ -36,7 +37,6 @@ from gateway.storage.reports import SqlReports
 from gateway.storage.resource_index import IndexSettings, SqlResourceIndex
 from gateway.storage.resources import SqlResources
 from gateway.storage.reviews import SqlReviews
-from gateway.storage.round_trip import one_round_trip
 from gateway.storage.studies import SqlStudies
 from gateway.storage.subscriptions import SqlSubscriptions
 from gateway.storage.tasks import SqlTasks
@@ -124,9 +124,7 @@ class SqlUnitOfWork:
         """Durable when it returns. Unavailable where the database could not say so."""
         if self._lock is None:
             raise Fault("this unit of work only reads")
-        with translated(), one_round_trip(self._open):
-            self.audit.chain()
-            self._open.commit()
+        self._transaction.commit(self.audit.chained())
         self._committed = True
 
     def savepoint(self) -> AbstractContextManager[None]:
@@ -196,6 +194,10 @@ class SqlUnitOfWork:
     @cached_property
     def resource_index(self) -> SqlResourceIndex:
         return SqlResourceIndex(self._transaction, self._index)
+
+    @cached_property
+    def messages(self) -> SqlMessages:
+        return SqlMessages(self._transaction)
 
     @cached_property
     def reindexings(self) -> SqlReindexings:

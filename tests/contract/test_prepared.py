@@ -127,7 +127,7 @@ def test_a_commit_tells_what_failed_on_its_way(database: SqlDatabase, monkeypatc
     with database.begin("tester") as unit:
         unit.identities.add_patient(patient_row())
         unit.audit.record("person:login", "gateway", "tester")
-        monkeypatch.setattr(unit.audit, "head", lambda: (0, bytes(32)))
+        monkeypatch.setattr(unit.audit, "head", lambda **_lock: (0, bytes(32)))
         with pytest.raises(Conflict):
             unit.commit()
     with database.begin("tester") as unit:

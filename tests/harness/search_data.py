@@ -1,4 +1,4 @@
-"""Made-up resources of ten types for tests of search: every kind of value, many equal and nearly equal ones."""
+"""Made-up resources of thirteen types for tests of search: every kind of value, many equal and nearly equal ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Ward:
     def resources(self, count: int) -> list[Resource]:
         makers = (
             self._patient, self._observation, self._observation, self._condition, self._report, self._organization,
-            self._encounter, self._questionnaire, self._sequence, self._risk, self._document,
+            self._encounter, self._questionnaire, self._sequence, self._risk, self._document, self._appointment,
+            self._slot, self._charge,
         )  # fmt: skip
         return [makers[number % len(makers)](f"r{number}") for number in range(count)]
 
@@ -231,4 +232,52 @@ class Ward:
                     "target": {"reference": f"DocumentReference/r{self._random.randrange(3)}"},
                 }
             ],
+        }
+
+    def _appointment(self, own_id: str) -> Resource:
+        start = self._one("2024-02-29T23:30:00-01:00", "2024-03-01T00:30:00.250+01:00", "2026-01-01T10:20:00Z")
+        return {
+            **self._base("Appointment", own_id),
+            "status": self._one("booked", "cancelled"),
+            "start": start,
+            "end": "2026-01-01T11:00:00Z",
+            "participant": [
+                {"actor": self._reference("Patient"), "status": self._one("accepted", "tentative")},
+                {"actor": self._reference("Practitioner"), "status": "accepted"},
+            ],
+            **self._maybe(
+                identifier=[self._identifier()],
+                serviceType=[self._code()],
+                slot=[self._reference("Slot")],
+                basedOn=[self._reference("ServiceRequest")],
+            ),
+        }
+
+    def _slot(self, own_id: str) -> Resource:
+        start = self._one("2024-02-29T23:30:00-01:00", "2024-03-01T00:30:00.250+01:00", "2026-01-01T10:20:00Z")
+        return {
+            **self._base("Slot", own_id),
+            "schedule": self._reference("Schedule"),
+            "status": self._one("free", "busy"),
+            "start": start,
+            "end": "2026-01-01T11:00:00Z",
+            **self._maybe(specialty=[self._code()], appointmentType=self._code()),
+        }
+
+    def _charge(self, own_id: str) -> Resource:
+        price = {"value": self._one(5, Decimal("72.50"), 120), "currency": self._one("SEK", "EUR")}
+        return {
+            **self._base("ChargeItem", own_id),
+            "status": "billable",
+            "code": self._code(),
+            "subject": self._reference("Patient"),
+            "priceOverride": price,
+            **self._one({}, {"occurrenceDateTime": self._one(*DATES)}, {"occurrencePeriod": self._period()}),
+            **self._maybe(
+                account=[self._reference("Account")],
+                factorOverride=self._one(Decimal("0.5"), Decimal("1.5")),
+                quantity=self._quantity(),
+                enteredDate=self._one(*DATES),
+                definitionCanonical=["http://a.example/q/1"],
+            ),
         }

@@ -19,6 +19,7 @@ from fhirpathpy.models import models
 
 from gateway.domain.search_parameter import Parameter
 
+CURRENCIES = "urn:iso:std:iso:4217"  # what Money.currency is bound to
 BASE = "https://gateway.example/fhir"
 _UNITS = {  # canonical unit and factor of the units that the made-up resources use
     "kg": ("g", Fraction(1000)), "g": ("g", Fraction(1)), "mg": ("g", Fraction(1, 1000)),
@@ -237,6 +238,8 @@ def _number(value: Fraction, wanted: str, factor: Fraction = Fraction(1), own: R
 
 def _quantity(node: Any, wanted: str) -> bool:
     named = node.get("low", node) if "low" in node or "high" in node else node
+    if "currency" in node:
+        named = {"system": CURRENCIES, "code": node["currency"]}
     own = _quantity_range(node)
     words = wanted.split("|")
     if len(words) == 1:

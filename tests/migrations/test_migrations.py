@@ -21,6 +21,7 @@ from gateway.domain.access import Client, Grant, Person
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.ids import BlobKey, ClientId, PersonId
+from gateway.domain.message import ReceivedMessage
 from gateway.domain.recall import Recall
 from gateway.domain.record import RecordInput
 from gateway.domain.reindex import Reindexing
@@ -82,6 +83,7 @@ def _fill(url: str) -> None:
         unit.resource_index.put(
             [Change(*each, None) for each in zip((stored, device), indexed_everywhere(), strict=True)]
         )
+        assert unit.messages.keep(ReceivedMessage("ehr", b"m", b"b", AT))
         unit.reindexings.begin(Reindexing("r", AT, 7))
         unit.bulk_jobs.add(BulkJob("j", "export", "ehr", "accepted", 0, 0, b"s", AT, AT, None, AT, None))
         unit.bulk_jobs.add_answers("j", {0: b"sealed"})

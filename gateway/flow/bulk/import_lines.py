@@ -33,7 +33,7 @@ from gateway.ports import BulkSource, Database
 LINES_AT_ONCE: Final = 100
 MOST_LINE_BYTES: Final = 8 << 20
 _NOT_IMPORTED: Final = frozenset(
-    {"AuditEvent", "Subscription", "Bundle", "Parameters", "OperationOutcome", "CapabilityStatement"}
+    {"AuditEvent", "Subscription", "Bundle", "Parameters", "OperationOutcome", "CapabilityStatement", "MessageHeader"}
 )
 _AGAIN: Final = frozenset({Category.UNAVAILABLE, Category.BUSY, Category.FAULT})
 _ISSUES: Final = 20

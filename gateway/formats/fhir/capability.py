@@ -15,6 +15,7 @@ from gateway.formats.fhir.audit_search import SERVED, TRAIL, trail_parameters
 from gateway.formats.fhir.coding import AI_GUIDE, US_CORE, profile
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.genomic_codes import GENOTYPE, GUIDE, GUIDE_VERSION, REPORT, THERAPEUTIC_IMPLICATION
+from gateway.formats.fhir.message import OPERATION, messaging
 from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_address
 from gateway.formats.fhir.operations import definition, topics
 from gateway.formats.fhir.search.parameters import parameters
@@ -80,6 +81,7 @@ def capability_statement(able: Capabilities) -> Resource:
             f"{GUIDE}/ImplementationGuide/hl7.fhir.uv.genomics-reporting|{GUIDE_VERSION}",
         ],
         rest=[rest],
+        messaging=[messaging(able.base_url)] if OPERATION in able.operations.get("", ()) else [],
     )
 
 

@@ -18,6 +18,7 @@ _ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
     ("Group", "export"): f"{_BULK}/group-export",
     ("", "export"): f"{_BULK}/export",
     ("", "import"): f"{_BULK}/import",
+    ("", "process-message"): f"{_R4}/MessageHeader-process-message",
 }
 
 

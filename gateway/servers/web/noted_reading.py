@@ -20,6 +20,7 @@ from gateway.ports import (
     Erasures,
     Identities,
     KeyRows,
+    Messages,
     Models,
     PixelTasks,
     Quotas,
@@ -163,6 +164,10 @@ class NotedReading:
     @property
     def bulk_jobs(self) -> BulkJobs:
         return self._unit.bulk_jobs
+
+    @property
+    def messages(self) -> Messages:
+        return self._unit.messages
 
     @property
     def reindexings(self) -> Reindexings:

@@ -174,7 +174,7 @@ def test_operations_that_we_lack_are_501(ward: Ward, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["Appointment", "Appointment/1", "Medication/1", "patient", "Patient/x/y", "Patient/nobody", "a/b/c/d/e"]
+    "path", ["Invoice", "Invoice/1", "Medication/1", "patient", "Patient/x/y", "Patient/nobody", "a/b/c/d/e"]
 )
 def test_what_is_not_there_is_404(ward: Ward, path: str) -> None:
     """Unknown types, shapes and ids are 404 with an OperationOutcome."""

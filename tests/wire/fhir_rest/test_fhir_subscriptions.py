@@ -169,6 +169,26 @@ def test_filters_choose_among_a_topics_events(ward: Ward) -> None:
     assert [one.rpartition("/")[2] for one in foci] == [wanted["id"]]
 
 
+def test_a_topic_of_a_change_tells_of_the_change_alone(ward: Ward) -> None:
+    """encounter-complete: of no admission and no later version, but of the discharge and of what comes finished."""
+    asked = ward.backport("/complete") | {"criteria": ward.topic("encounter-complete")}
+    ward.subscribed(asked)
+    visit = {"resourceType": "Encounter", "status": "in-progress", "class": {"code": "IMP"}}
+    subject = {"reference": f"Patient/{ward.ehr.create(patient('complete'))['id']}"}
+    made = ward.ehr.create(visit | {"subject": subject})
+    for changes in ({"status": "in-progress"}, {"status": "finished"}, {"status": "finished", "language": "sv"}):
+        changed = made | changes
+        assert ward.ehr.send("PUT", f"Encounter/{made['id']}", changed).status_code == 200
+    past = ward.ehr.create(visit | {"subject": subject, "status": "finished"})
+    ward.ehr.send("DELETE", f"Encounter/{past['id']}")
+    ward.pump()
+    told = [one.resource["entry"][1] for one in ward.receiver.at("/complete")[1:]]
+    assert [(one["fullUrl"].rpartition("/")[2], one["request"]["method"]) for one in told] == [
+        (made["id"], "PUT"),
+        (past["id"], "POST"),
+    ]
+
+
 def test_nothing_is_lost_while_an_endpoint_is_out(ward: Ward) -> None:
     """Events wait in order; after three failures the resource says error and why; later all comes and it is active."""
     own_id = ward.subscribed(ward.backport("/outage"))

@@ -30,6 +30,7 @@ PLAIN = (Token, Reference, Span, Amount, Text, Uri)
 LONGEST = 4096  # characters of a text or URI that are looked at
 _MAX_SAMPLES = 5000
 _INFINITE = float("inf")
+_CURRENCIES = "urn:iso:std:iso:4217"
 _HUMAN_NAME = ("family", "given", "prefix", "suffix", "text")
 _ADDRESS = ("line", "city", "district", "state", "postalCode", "country", "text")
 
@@ -189,8 +190,9 @@ def _samples(node: Mapping[str, Any]) -> Iterator[Amount]:
 
 
 def _amount(node: Mapping[str, Any], low: float, high: float) -> Amount:
-    code = _text(node.get("code")) or _text(node.get("currency"))
-    return Amount(low, high, _text(node.get("system")), code, _text(node.get("unit")))
+    if currency := _text(node.get("currency")):  # Money: its code is one of ISO 4217 by definition
+        return Amount(low, high, _CURRENCIES, currency, currency)
+    return Amount(low, high, _text(node.get("system")), _text(node.get("code")), _text(node.get("unit")))
 
 
 def _uri(node: Any, _place: Place, _base: Base) -> Iterator[Value]:

@@ -16,16 +16,22 @@ _CANONICAL: Final = re.compile(
     r"(?:https?://|urn:)[^?#\s]{1,400}/SubscriptionTopic/([a-z][a-z-]{1,60})(?:\|[\w.-]{1,32})?"
 )
 ALL: Final[frozenset[Interaction]] = frozenset({"create", "update", "delete"})
+WRITTEN: Final[frozenset[Interaction]] = frozenset({"create", "update"})
 
 
 @dataclass(frozen=True)
 class Topic:
-    """Which writes to which type are told of."""
+    """Which writes to which type are told of.
+
+    With `becomes`, a search, only those after which the resource fits it and before which it did not, as R5 has it in
+    SubscriptionTopic.resourceTrigger.queryCriteria (test-passes for what is new).
+    """
 
     name: str
     kind: str
     interactions: frozenset[Interaction]
     documentation: str
+    becomes: str = ""
 
     def canonical(self, base: str) -> str:
         """Under this server's own address."""
@@ -35,6 +41,12 @@ class Topic:
 TOPICS: Final = (
     Topic("report-changed", "DiagnosticReport", ALL, "A report was made, or has a new version, or is deleted."),
     Topic("study-received", "ImagingStudy", frozenset({"create"}), "An imaging study has come into the record."),
+    Topic("order-changed", "ServiceRequest", ALL, "An order was placed, or has a new version, or is deleted."),
+    Topic("encounter-changed", "Encounter", ALL, "An encounter was made, or has a new version, or is deleted."),
+    Topic("encounter-start", "Encounter", WRITTEN, "An encounter is in progress now.", "status=in-progress"),
+    Topic("encounter-complete", "Encounter", WRITTEN, "An encounter is finished now.", "status=finished"),
+    Topic("appointment-changed", "Appointment", ALL, "An appointment was made, or changed, or is deleted."),
+    Topic("appointment-booked", "Appointment", WRITTEN, "An appointment is booked now.", "status=booked"),
 )
 
 

@@ -20,7 +20,7 @@ from gateway.formats.fhir.search.confirms import confirms
 from gateway.formats.fhir.search.parameters import types
 from gateway.formats.fhir.search.query import search_query
 from gateway.formats.fhir.search.read_wanted import Reading
-from gateway.formats.fhir.subscription.topics import BACKPORT, Interaction, is_canonical, topic_of
+from gateway.formats.fhir.subscription.topics import BACKPORT, WRITTEN, Interaction, is_canonical, topic_of
 from gateway.formats.fhir.wire.issue import refused
 
 Content = Literal["empty", "id-only", "full-resource"]
@@ -37,18 +37,25 @@ _LONGEST_URL: Final = 1024
 
 @dataclass(frozen=True)
 class Interest:
-    """Writes to `kind` by one of `interactions`, where the resource fits all criteria."""
+    """Writes to `kind` by one of `interactions`, where the resource fits all criteria, and since then all `newly`."""
 
     kind: str
     interactions: frozenset[Interaction]
     criteria: tuple[Criterion, ...]
+    newly: tuple[Criterion, ...] = ()
 
     def meets(self, change: Change, base: str) -> bool:
         """A deleted resource is judged as it was."""
         if change.stored.type != self.kind or _interaction(change) not in self.interactions:
             return False
         resource = change.resource if change.resource is not None else change.previous
-        return resource is not None and confirms(resource, self.criteria, base)
+        return resource is not None and confirms(resource, self.criteria, base) and self._is_new(change, base)
+
+    def _is_new(self, change: Change, base: str) -> bool:
+        if not self.newly:
+            return True
+        before = change.previous is not None and confirms(change.previous, self.newly, base)
+        return not before and change.resource is not None and confirms(change.resource, self.newly, base)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def _interaction(change: Change) -> Interaction:
 
 def _of_search(criteria: str, reading: Reading) -> Interest:
     kind, found = read_search(criteria, reading, "Subscription.criteria")
-    return Interest(kind, frozenset({"create", "update"}), found)
+    return Interest(kind, WRITTEN, found)
 
 
 def _of_topic(resource: Mapping[str, Any], canonical: str, reading: Reading) -> Interest:
@@ -117,7 +124,8 @@ def _of_topic(resource: Mapping[str, Any], canonical: str, reading: Reading) -> 
         if kind != topic.kind:
             raise refused("not-supported", f"this topic is filtered by parameters of {topic.kind} only", place)
         wanted += found
-    return Interest(topic.kind, topic.interactions, tuple(wanted))
+    newly = read_search(f"{topic.kind}?{topic.becomes}", reading, place)[1] if topic.becomes else ()
+    return Interest(topic.kind, topic.interactions, tuple(wanted), newly)
 
 
 def read_search(text: str, reading: Reading, place: str) -> tuple[str, tuple[Criterion, ...]]:

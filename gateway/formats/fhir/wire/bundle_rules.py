@@ -1,4 +1,4 @@
-"""The rules of Bundle, bdl-1 to bdl-11, by its type (FHIR R4 2.36.3).
+"""The rules of Bundle, bdl-1 to bdl-12, by its type (FHIR R4 2.36.3).
 
 What a transaction's entries ask for is judged where they are carried out.
 """
@@ -31,6 +31,8 @@ def bundle(node: dict[str, Any]) -> Iterable[Found]:
                 yield f"entry[{index}]{'.' if below else ''}{below}", text
     if kind == "document":
         yield from _document(node, entries)
+    if kind == "message" and not _starts_with("MessageHeader", entries):
+        yield "entry", "a message starts with its MessageHeader (bdl-12)"
 
 
 def _entry(entry: dict[str, Any], kind: Any) -> Iterator[Found]:
@@ -66,7 +68,11 @@ def _document(node: dict[str, Any], entries: list[Any]) -> Iterator[Found]:
         yield "identifier", "a document has an identifier with system and value (bdl-9)"
     if "timestamp" not in node:
         yield "timestamp", "a document has a timestamp (bdl-10)"
+    if not _starts_with("Composition", entries):
+        yield "entry", "a document starts with its Composition (bdl-11)"
+
+
+def _starts_with(kind: str, entries: list[Any]) -> bool:
     first = entries[0] if entries and type(entries[0]) is dict else {}
     resource = first.get("resource")
-    if type(resource) is not dict or resource.get("resourceType") != "Composition":
-        yield "entry", "a document starts with its Composition (bdl-11)"
+    return type(resource) is dict and resource.get("resourceType") == kind

@@ -223,6 +223,17 @@ def list_rules(node: Node) -> Iterable[Found]:
             yield f"entry[{index}].date", "only a working list dates its entries (lst-3)"
 
 
+def appointment(node: Node) -> Iterable[Found]:
+    """app-2, app-3, app-4; the last says `no-show` where the code is `noshow`, which is what is meant."""
+    status = node.get("status")
+    if _has(node, "start") != _has(node, "end"):
+        yield "end" if _has(node, "start") else "start", "an appointment has both start and end, or neither (app-2)"
+    if not _has(node, "start") and status not in ("proposed", "cancelled", "waitlist"):
+        yield "start", "only what is proposed, cancelled or waits has no start (app-3)"
+    if "cancelationReason" in node and status not in ("cancelled", "noshow"):
+        yield "cancelationReason", "only what was cancelled or missed has a reason for it (app-4)"
+
+
 def group(node: Node) -> Iterable[Found]:
     """grp-1."""
     if "member" in node and node.get("actual") is False:
@@ -243,6 +254,9 @@ _QUANTITY: Final = (needs("code", "system", "qty-3"),)
 _BY_TYPE: Final[Mapping[str, tuple[Invariant, ...]]] = {
     "Age": _QUANTITY,
     "AllergyIntolerance": (allergy,),
+    "Appointment": (appointment,),
+    "Appointment.participant": (any_of("type actor", "app-1"),),
+    "AppointmentResponse": (any_of("participantType actor", "apr-1"),),
     "Attachment": (needs("data", "contentType", "att-1"),),
     "AuditEvent.entity": (excludes("name", "query", "sev-1"),),
     "Bundle": (bundle,),

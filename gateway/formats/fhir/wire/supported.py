@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Final
 
 _TYPES: Final = """
-AllergyIntolerance AuditEvent Basic Binary BodyStructure Bundle CapabilityStatement CarePlan CareTeam Communication
-Composition Condition Consent Coverage DetectedIssue Device DiagnosticReport DocumentReference Encounter Endpoint
-FamilyMemberHistory Flag Goal Group ImagingStudy Immunization List Location Media Medication MedicationAdministration
-MedicationDispense MedicationRequest MedicationStatement MolecularSequence Observation OperationOutcome Organization
+Account AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic Binary BodyStructure Bundle
+CapabilityStatement CarePlan CareTeam ChargeItem Claim ClaimResponse Communication Composition Condition Consent
+Coverage DetectedIssue Device DiagnosticReport DocumentReference Encounter Endpoint FamilyMemberHistory Flag Goal Group
+HealthcareService ImagingStudy Immunization List Location Media Medication MedicationAdministration MedicationDispense
+MedicationRequest MedicationStatement MessageHeader MolecularSequence Observation OperationOutcome Organization
 Parameters Patient Practitioner PractitionerRole Procedure Provenance Questionnaire QuestionnaireResponse RelatedPerson
-RequestGroup RiskAssessment ServiceRequest Specimen Subscription Task
+RequestGroup RiskAssessment Schedule ServiceRequest Slot Specimen Subscription Task
 """
 SUPPORTED: Final[tuple[str, ...]] = tuple(_TYPES.split())
 
 # Accepted inside `contained` alone: an ingredient of a Medication, the answers of a Questionnaire, a request answered.
-CONTAINED: Final = ("CommunicationRequest", "DeviceRequest", "HealthcareService", "Substance", "ValueSet")
+CONTAINED: Final = ("CommunicationRequest", "DeviceRequest", "Substance", "ValueSet")

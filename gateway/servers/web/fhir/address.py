@@ -9,7 +9,7 @@ from gateway.formats.fhir.search.references import ID
 from gateway.formats.fhir.wire.supported import SUPPORTED
 from gateway.servers.web.refusal import Refusal
 
-_NO_RECORDS = frozenset({"Parameters", "OperationOutcome", "CapabilityStatement"})
+_NO_RECORDS = frozenset({"Parameters", "OperationOutcome", "CapabilityStatement", "MessageHeader"})
 STORED = frozenset(SUPPORTED) - _NO_RECORDS
 """The types that can be written and read."""
 
@@ -47,8 +47,8 @@ def address_of_path(segments: list[str]) -> Address:
 
 
 def _bulk(kind: str, rest: list[str]) -> Address | None:
-    """Operations of bulk data, and the jobs that they begin."""
-    if kind in ("$export", "$import") and not rest:
+    """Operations of the whole system, and the jobs that bulk data begins."""
+    if kind in ("$export", "$import", "$process-message") and not rest:
         return Address(kind)
     if (kind, rest) == ("Patient", ["$export"]):
         return Address("Patient/$export", kind)

@@ -84,7 +84,7 @@ def bundle(
     if sent["type"] == "batch":
         return _batch(services, client, request, entries, find, course=course)
     checked(sent, "Bundle")
-    asked = [_entry(services, request, one, place, find, is_checked=True) for place, one in enumerate(entries)]
+    asked = [entry_of(services, request, one, place, find, is_checked=True) for place, one in enumerate(entries)]
     return _transaction(services, client, request, asked, course)
 
 
@@ -157,7 +157,7 @@ def _batch(
     asked: dict[int, Entry] = {}
     for place, one in enumerate(entries):
         try:
-            asked[place] = _entry(services, request, one, place, find, is_checked=False)
+            asked[place] = entry_of(services, request, one, place, find, is_checked=False)
         except GatewayError as error:
             said[place] = _failed(error, course)
     for place in sorted(asked, key=lambda place: (_ORDER[asked[place].method], place)):
@@ -278,7 +278,7 @@ def _status(status: int) -> str:
     return f"{status} {_REASONS[status]}" if status in _REASONS else str(status)
 
 
-def _entry(
+def entry_of(
     services: WebServices, request: FhirRequest, told: Any, place: int, find: Find, *, is_checked: bool
 ) -> Entry:
     """InvalidResource, with the place, where an entry has no request that can be carried out."""

@@ -23,7 +23,9 @@ _OF_NOBODY: Final = frozenset(
     | {"PractitionerRole", "Substance"}
 )
 """Types that a record refers to and that tell of no other patient."""
-_OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | {"CapabilityStatement", "Group", "Questionnaire", "Subscription"}
+_OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | frozenset(
+    {"CapabilityStatement", "Group", "Questionnaire", "Schedule", "Slot", "Subscription"}
+)
 """Types that tell of nobody or of many: a search in one record would find none of them, or few. A Device may be the
 patient's own."""
 

@@ -58,6 +58,7 @@ _OPEN = {
     ".well-known": "smart-configuration",
     "OperationDefinition": "operation-definition",
 }
+_OF_MANY = frozenset({"[base]", "$process-message"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -111,7 +112,7 @@ class FhirEndpoint:
                 xml = wants_xml(request, asked.fields)  # 406 before anything is done
                 answer = await self._read(request, interaction, asked, client)
             else:
-                run = threads.bundle if address.shape == "[base]" else threads.work
+                run = threads.bundle if address.shape in _OF_MANY else threads.work
                 answer = await self._settled(await run(self._run, request, interaction, asked, client))
                 xml = interaction.name != JOB_FILE and wants_xml(request, asked.fields)
             if xml:

@@ -17,6 +17,7 @@ from gateway.servers.web.fhir.history import history
 from gateway.servers.web.fhir.interaction import Interaction
 from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
+from gateway.servers.web.fhir.process_message import process_message
 from gateway.servers.web.fhir.read import read, read_in
 from gateway.servers.web.fhir.recall import recall
 from gateway.servers.web.fhir.respond_later import bundle_later, search_later
@@ -42,6 +43,10 @@ def _bundle(services: WebServices, client: Client, request: FhirRequest) -> Outc
     if prefers_async(request):
         return bundle_later(services, client, request)
     return bundle(services, client, request, find)
+
+
+def _message(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
+    return process_message(services, client, request, find)
 
 
 def _read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
@@ -89,6 +94,7 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "Patient/$export": {"GET": Interaction("export", None, bulk.export_patients)},
     "Group/[id]/$export": {"GET": Interaction("export", None, bulk.export_group)},
     "$import": {"POST": Interaction("import", None, bulk.import_lines)},
+    "$process-message": {"POST": Interaction("process-message", None, _message)},
     "$job/[id]": {
         "GET": Interaction("job-status", None, job.job_status),
         "DELETE": Interaction("job-cancel", None, job.job_cancel),

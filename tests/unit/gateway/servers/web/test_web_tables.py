@@ -36,7 +36,7 @@ def test_the_statement_follows_the_table_of_interactions(tmp_path: Path, sqlite_
     assert claimed.interactions["AuditEvent"] == ("read", "search-type")
     assert claimed.operations["Patient"] == ["everything", "export", "validate"]
     assert claimed.operations["Subscription"] == ["events", "status", "validate"]
-    assert claimed.operations[""] == ["export", "import", "recall"]
+    assert claimed.operations[""] == ["export", "import", "process-message", "recall"]
     assert {"batch", "transaction", "history-system"} <= set(claimed.system)
 
 

@@ -78,6 +78,27 @@ SEARCHSET = {
     "total": 1,
     "entry": [{"fullUrl": "http://e.org/Patient/p1", "resource": PATIENT, "search": {"mode": "match"}}],
 }
+MESSAGE = {
+    "resourceType": "Bundle",
+    "type": "message",
+    "entry": [
+        {
+            "resource": {
+                "resourceType": "MessageHeader",
+                "eventUri": "http://e.org/admit",
+                "source": {"endpoint": "http://e.org/in"},
+            }
+        },
+        {"fullUrl": "http://e.org/Patient/p1", "resource": PATIENT},
+    ],
+}
+APPOINTMENT = {
+    "resourceType": "Appointment",
+    "status": "booked",
+    "start": "2026-12-01T09:00:00Z",
+    "end": "2026-12-01T09:30:00Z",
+    "participant": [{"actor": {"reference": "Patient/p1"}, "status": "accepted"}],
+}
 QUESTIONNAIRE = {
     "resourceType": "Questionnaire",
     "status": "draft",
@@ -90,6 +111,8 @@ GOOD = {
     "condition": CONDITION,
     "transaction": TRANSACTION,
     "searchset": SEARCHSET,
+    "message": MESSAGE,
+    "appointment": APPOINTMENT,
     "questionnaire": QUESTIONNAIRE,
 }
 Edit = Callable[[dict[str, Any]], object]
@@ -215,6 +238,11 @@ FAULTS: dict[str, tuple[dict[str, Any], Edit, str]] = {
     "request in a searchset": (SEARCHSET, put("entry.0.request", {"method": "GET", "url": "x"}), "Bundle.entry[0].request"),
     "fullUrl of a version": (SEARCHSET, put("entry.0.fullUrl", "http://e.org/Patient/1/_history/1"), "Bundle.entry[0].fullUrl"),
     "entry of nothing": (SEARCHSET, put("entry.0", {"fullUrl": "http://e.org/Patient/1"}), "Bundle.entry[0]"),
+    "message without header": (MESSAGE, put("entry.0.resource", PATIENT), "Bundle.entry"),
+    "message without event": (MESSAGE, cut("entry.0.resource.eventUri"), "Bundle.entry[0].resource.event"),
+    "appointment without end": (APPOINTMENT, cut("end"), "Appointment.end"),
+    "appointment of nobody": (APPOINTMENT, cut("participant.0.actor"), "Appointment.participant[0]"),
+    "cancelled for a reason but booked": (APPOINTMENT, put("cancelationReason", {"text": "x"}), "Appointment.cancelationReason"),
     "a linkId twice": (QUESTIONNAIRE, put("item.0.item.0.linkId", "1"), "Questionnaire.item[0].item[0].linkId"),
     "group without items": (QUESTIONNAIRE, cut("item.0.item"), "Questionnaire.item[0].item"),
 }  # fmt: skip

@@ -1,0 +1,104 @@
+"""Statements handed to libpq itself, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from gateway.storage import libpq
+from gateway.storage.database import parse_url, postgresql_engine
+from gateway.storage.libpq import COMMIT, Question, ask
+
+pytestmark = pytest.mark.peer("postgresql")
+INSERT = "INSERT INTO kept VALUES ($1::BIGINT, $2)"
+COUNT = Question("SELECT count(*) FROM kept")
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[Connection]:
+    engine = postgresql_engine(parse_url(postgres_url), 2)
+    with engine.connect() as opened:
+        opened.execute(text("CREATE TABLE kept (number BIGINT PRIMARY KEY, body BYTEA)"))
+        opened.commit()
+        yield opened
+    engine.dispose()
+
+
+def test_each_question_has_its_answer(connection: Connection) -> None:
+    """Rows and counts of several statements come back in their order, and the transaction is begun and ended."""
+    many = [Question(INSERT, [number, bytes([number])]) for number in range(3)]
+    *inserted, found, none, _ = ask(
+        connection,
+        [*many, Question("SELECT body FROM kept WHERE number > $1", [0]), Question("SELECT 1 LIMIT 0"), COMMIT],
+    )
+    assert [each.rowcount for each in inserted] == [1, 1, 1]
+    assert found.fetchall() == [(b"\1",), (b"\2",)]
+    assert (none.fetchone(), none.rowcount) == (None, 0)
+    connection.rollback()
+    assert ask(connection, [COUNT])[0].fetchone() == (3,)
+
+
+def test_the_first_failure_is_raised_and_ends_all(connection: Connection) -> None:
+    """What comes after a statement that fails is not carried out, the commit neither; the connection goes on."""
+    taken = Question(INSERT, [1, None])
+    with pytest.raises(IntegrityError):
+        ask(connection, [taken, taken, Question("DROP TABLE kept"), COMMIT])
+    connection.rollback()
+    assert ask(connection, [COUNT])[0].fetchone() == (0,)
+
+
+def test_what_could_not_be_prepared_is_prepared_later(connection: Connection) -> None:
+    """A text that comes after a failure is not held for known to the server."""
+    later = Question("SELECT number FROM kept WHERE body = $1", [b"x"])
+    with pytest.raises(DBAPIError):
+        ask(connection, [Question("SELECT nothing FROM nowhere"), later])
+    connection.rollback()
+    assert ask(connection, [later, later])[1].rows == []
+
+
+def test_names_outlive_a_rollback_through_sqlalchemy(connection: Connection) -> None:
+    """SQLAlchemy's statements and savepoints beside ours, rolled back or not, leave known what was prepared."""
+    for number in range(12):
+        with connection.begin_nested() as savepoint:
+            ask(connection, [Question(INSERT, [number, None])])
+            connection.execute(text("SELECT number FROM kept WHERE number = :number"), {"number": number})
+            savepoint.rollback()
+        connection.rollback()
+    assert ask(connection, [COUNT])[0].fetchone() == (0,)
+
+
+def test_a_server_that_forgot_is_left(connection: Connection) -> None:
+    """Where a pooler has dropped what was prepared, the statement fails once, and the next connection knows it anew."""
+    ask(connection, [COUNT, COMMIT])
+    connection.execute(text("DEALLOCATE ALL"))
+    with pytest.raises(DBAPIError):
+        ask(connection, [COUNT])
+    connection.rollback()
+    assert ask(connection, [COUNT])[0].fetchone() == (0,)
+
+
+def test_text_with_a_nul_is_refused_before_it_is_sent(connection: Connection) -> None:
+    """libpq would cut the text there; nothing is sent, and the transaction goes on."""
+    ask(connection, [Question(INSERT, [1, None])])
+    with pytest.raises(DataError):
+        ask(connection, [Question("SELECT $1::TEXT", ["a\0b"])])
+    ask(connection, [COMMIT])
+    assert ask(connection, [COUNT])[0].fetchone() == (1,)
+
+
+def test_large_values_go_both_ways_at_once(connection: Connection) -> None:
+    """Neither side waits for the other where both send more than the network holds."""
+    body = bytes(range(256)) * 16 * 1024
+    echo = Question("SELECT $1::BYTEA", [body])
+    assert [answer.fetchone() for answer in ask(connection, [echo] * 5)] == [(body,)] * 5
+
+
+def test_more_statements_than_names(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the number that the server keeps for us, statements are asked without a name."""
+    monkeypatch.setattr(libpq, "_MOST_NAMED", 3)
+    questions = [Question(f"SELECT $1::INTEGER + {number}", [1]) for number in range(9)]
+    assert [answer.fetchone() for answer in ask(connection, questions)] == [(1 + number,) for number in range(9)]
+    assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar() == 3
