@@ -43,7 +43,7 @@ def held_back() -> Mapping[tuple[str, str], HeldBack]:
 
 @cache
 def in_place_of() -> Mapping[str, str]:
-    """By the name of a pack that of the one whose question it answers as well, and better."""
+    """By the name of a pack that of the one whose question it answers as well, and whose place it takes."""
     told: list[dict[str, str]] = tomllib.loads(RULES.read_text("utf-8")).get("in_place_of", [])
     if any(set(one) != {"name", "former"} for one in told):
         raise Fault("promotion.toml: each rule of this kind has name and former")
