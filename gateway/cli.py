@@ -170,6 +170,12 @@ def _access(commands: Group) -> None:
         help="an app in which people sign in: where it gets its code",
     )
     fhir.add_argument("--launch", metavar="URL", help="where such an app is opened from a report in the console")
+    fhir.add_argument(
+        "--id-token-alg",
+        choices=("RS256", "ES256"),
+        default="RS256",
+        help="how ID tokens for such an app are signed (id_token_signed_response_alg)",
+    )
     dicom = _command(add, "dicom", "access:add_dicom_client", "add a DICOM peer by its AE title")
     dicom.add_argument("name", metavar="AE", help="AE title")
     dicom.add_argument("--from", dest="networks", action="append", required=True, metavar="CIDR", help="its network")

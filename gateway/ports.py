@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
@@ -525,6 +525,10 @@ class Resources(Protocol):
         """The current versions in one patient's record, oldest resource first."""
         ...
 
+    def deleted(self, kind: str, since: datetime, until: datetime, limit: int, after: int = 0) -> list[StoredVersion]:
+        """What of a type was deleted in this time, `until` with it, and is still, oldest resource first."""
+        ...
+
     def following(self, after: int, until: int, limit: int) -> list[StoredVersion]:
         """The current versions, deletions too, with keys above `after` up to `until`, in the order of keys."""
         ...
@@ -569,7 +573,10 @@ class ResourceIndex(Protocol):
         ...
 
     def newest(self, kind: str) -> int:
-        """The greatest key of a type, 0 where there is none: what a search looks at, whatever is written later."""
+        """The greatest key of a type, or of all (`EVERY_TYPE`); 0 where there is none.
+
+        It is what a search looks at, whatever is written later.
+        """
         ...
 
     def page(
@@ -850,6 +857,14 @@ class Access(Protocol):
 
     def drop_chain(self, chain: str) -> None:
         """Everything that came of one sign-in, and what was begun with it."""
+        ...
+
+    def id_token_key(self, own_id: str) -> bytes | None:
+        """The sealed RSA key of ID tokens."""
+        ...
+
+    def keep_id_token_key(self, own_id: str, sealed: bytes, former_for: timedelta) -> bytes:
+        """The one that is kept: this one, or what another process was first with. Former ones go after that time."""
         ...
 
     def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:

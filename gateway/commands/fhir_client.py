@@ -60,6 +60,7 @@ def add_fhir_client(loaded: LoadedSettings, arguments: argparse.Namespace) -> in
         created_at=datetime.now(UTC),
         redirects=redirects,
         launch=_launch(arguments.launch, redirects) if arguments.launch else None,
+        id_token_alg=arguments.id_token_alg,
     )
     client = given.of(bare)
     add_client(wiring.database(loaded.settings), client)

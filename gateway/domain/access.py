@@ -22,7 +22,7 @@ class Client:
 
     `jwks` is a JSON Web Key Set as text, `jwks_url` an address of one; `certificates` are rules of the form
     `sha256:<digits>`, `subject:<RFC 4514>` or `dns:<name>`; `redirects` are addresses of an app in which people
-    sign in, `launch` is where it is opened from the console.
+    sign in, `launch` is where it is opened from the console, `id_token_alg` how the ID tokens for it are signed.
     """
 
     id: ClientId
@@ -38,6 +38,7 @@ class Client:
     certificates: tuple[str, ...] = ()
     redirects: tuple[str, ...] = ()
     launch: str | None = None
+    id_token_alg: str | None = None
 
     @property
     def credentials(self) -> tuple[str, ...]:

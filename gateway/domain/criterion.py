@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.domain.search_parameter import Parameter
 
@@ -114,12 +114,36 @@ class Among:
 
 @dataclass(frozen=True)
 class InRecord:
-    """In the record of this patient (a pseudonym), or of the house: whose key seals it."""
+    """In the record of one of these patients (pseudonyms), or of the house: whose key seals it."""
 
-    owner: str
+    owners: tuple[str, ...]
 
 
-Criterion = Wanted | Chained | Reverse | Among | InRecord
+@dataclass(frozen=True)
+class AllOf:
+    """All of these at once: what a step of a chain asks, and where it may look."""
+
+    parts: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True)
+class InCompartment:
+    """The Patient with this id, or what refers to him by one of these parameters (R4 2.2.3)."""
+
+    own_id: str
+    parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True)
+class OfTypes:
+    """Of one of these types, where all types are searched together."""
+
+    kinds: tuple[str, ...]
+
+
+Criterion = Wanted | Chained | Reverse | Among | AllOf | InRecord | InCompartment | OfTypes
+EVERY_TYPE: Final = ""
+"""Stands for a type where all types are searched together."""
 
 
 def is_lossy(criterion: Criterion) -> bool:
@@ -128,6 +152,8 @@ def is_lossy(criterion: Criterion) -> bool:
         return _is_lossy(criterion)
     if isinstance(criterion, Chained):
         return any(is_lossy(inner) for _, inner in criterion.inner)
+    if isinstance(criterion, AllOf):
+        return any(is_lossy(part) for part in criterion.parts)
     return isinstance(criterion, Reverse) and is_lossy(criterion.inner)
 
 
@@ -145,6 +171,8 @@ def types_of(kind: str, criterion: Criterion) -> frozenset[str]:
         return frozenset({kind}).union(*(types_of(other, inner) for other, inner in criterion.inner))
     if isinstance(criterion, Reverse):
         return frozenset({kind}) | types_of(criterion.kind, criterion.inner)
+    if isinstance(criterion, AllOf):
+        return frozenset({kind}).union(*(types_of(kind, part) for part in criterion.parts))
     return frozenset({kind})
 
 

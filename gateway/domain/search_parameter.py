@@ -78,6 +78,11 @@ class Parameter:
         return self.code == "phonetic"
 
     @cached_property
+    def is_followed(self) -> bool:
+        """Whether it is a reference that leads to a resource by type and id; by a canonical URL nothing is followed."""
+        return self.kind == "reference" and self.data != {"canonical"}
+
+    @cached_property
     def data(self) -> frozenset[str]:
         return frozenset(place.data for place in self.places)
 

@@ -6,15 +6,17 @@ A grant is known by the hash of its token alone, so that a copy of the database 
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, select, update
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
 from gateway.storage.bulk_tables import vault_bulk_job
+from gateway.storage.id_token_tables import vault_id_token_key
 from gateway.storage.tables import access_grant, client, person, used_assertion
 from gateway.storage.transaction import Transaction
 
+_ID_TOKEN_KEY = vault_id_token_key
 _CLIENT = select(*(client.c[field.name] for field in fields(Client)))
 _PERSON = select(*(person.c[field.name] for field in fields(Person)))
 _CREDENTIALS = ("secret_hash", "jwks", "jwks_url", "certificates")
@@ -116,6 +118,19 @@ class SqlAccess:
         going_on = (vault_bulk_job.c.state == "accepted") & vault_bulk_job.c.revoked_at.is_(None)
         changes = {"revoked_at": self._transaction.now()}
         self._transaction.execute(update(vault_bulk_job).where(mine, going_on).values(changes))
+
+    def id_token_key(self, own_id: str) -> bytes | None:
+        row = self._transaction.first(select(_ID_TOKEN_KEY.c.sealed).where(_ID_TOKEN_KEY.c.id == own_id))
+        return None if row is None else bytes(row[0])
+
+    def keep_id_token_key(self, own_id: str, sealed: bytes, former_for: timedelta) -> bytes:
+        now = self._transaction.now()
+        former = (_ID_TOKEN_KEY.c.id != own_id) & (_ID_TOKEN_KEY.c.created_at < now - former_for)
+        self._transaction.execute(delete(_ID_TOKEN_KEY).where(former))
+        if self._transaction.insert_new(_ID_TOKEN_KEY, {"id": own_id, "sealed": sealed, "created_at": now}):
+            self._transaction.record("key:create", own_id, purpose="id-token")
+            return sealed
+        return self.id_token_key(own_id) or sealed
 
     def use_assertion(self, digest: bytes, expires_at: datetime) -> bool:
         """False where it was used before, by this process or another; those that have expired are forgotten."""

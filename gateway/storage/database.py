@@ -104,6 +104,7 @@ def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> 
             "options": options,
             "connect_timeout": 5,
             "application_name": "dxgate",
+            "client_encoding": "utf8",  # as libpq.py writes text, whatever encoding the database has
             "prepare_threshold": None,  # psycopg would drop what libpq.py has prepared at every rollback
         },
     )

@@ -44,6 +44,7 @@ _SQLSTATE: tuple[tuple[str, type[GatewayError]], ...] = (
     ("40", Busy),  # serialization failure, deadlock: the same write will succeed later
     ("08", Unavailable),  # connection exception
     ("25006", Unavailable),  # read-only transaction: a standby
+    ("26", Busy),  # no such prepared statement: the next connection prepares it anew
     ("28", Unavailable),  # authorisation
     ("3D", Unavailable),  # no such database
     ("53", Unavailable),  # disk full, out of memory, too many connections

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import FromClause, Select, and_, exists, false, not_, or_, select
+from sqlalchemy import FromClause, Select, and_, exists, false, not_, or_, select, union_all
 
 from gateway.domain.criterion import (
+    EVERY_TYPE,
+    AllOf,
     Among,
     Chained,
     Criterion,
+    InCompartment,
     InRecord,
+    OfTypes,
     Prefix,
     Reverse,
     SpanWanted,
@@ -55,19 +59,27 @@ class IndexSelect:
 
     def condition(self, criterion: Criterion, row: FromClause) -> Fits:
         """Whether the resource of `row` (an alias of index_resource) fits."""
-        if isinstance(criterion, Among):
-            return row.c.key.in_(criterion.keys) if criterion.keys else false()
-        if isinstance(criterion, InRecord):
-            mine = vault_resource.alias()
-            return self._among(select(mine.c.key).where(mine.c.owner == criterion.owner), row)
+        if isinstance(criterion, Wanted):
+            own = _OWN.get(criterion.parameter.code, IndexSelect._valued)
+            return own(self, criterion, row)
         if isinstance(criterion, Chained):
             return self._among(self._chained(criterion), row)
         if isinstance(criterion, Reverse):
             return self._among(self._reverse(criterion), row)
-        own = _OWN.get(criterion.parameter.code)
-        if own is not None:
-            return own(self, criterion, row)
-        return self._valued(criterion, row)
+        if isinstance(criterion, AllOf):
+            return and_(*(self.condition(part, row) for part in criterion.parts))
+        return self._within(criterion, row)
+
+    def _within(self, criterion: Among | InRecord | InCompartment | OfTypes, row: FromClause) -> Fits:
+        """What narrows a search without being asked for by a parameter."""
+        if isinstance(criterion, Among):
+            return row.c.key.in_(criterion.keys) if criterion.keys else false()
+        if isinstance(criterion, OfTypes):
+            return row.c.type.in_([type_number(kind) for kind in criterion.kinds])
+        if isinstance(criterion, InCompartment):
+            return self._compartment(criterion, row)
+        mine = vault_resource.alias()
+        return self._among(select(mine.c.key).where(mine.c.owner.in_(criterion.owners)), row)
 
     def _valued(self, wanted: Wanted, row: FromClause) -> Fits:
         if wanted.modifier == "missing":
@@ -113,13 +125,23 @@ class IndexSelect:
             self.condition(reverse.inner, source),
         )
 
+    def _compartment(self, wanted: InCompartment, row: FromClause) -> Fits:
+        """As one list of keys: with an OR beside it the databases would try every resource of the types."""
+        own = self._fits.rows.own("Patient", wanted.own_id)
+        reference, itself = tables.index_reference.alias(), tables.index_resource.alias()
+        leading = reference.c.parameter.in_([each.number for each in wanted.parameters])
+        found = select(reference.c.key).where(reference.c.target == own, leading)
+        return row.c.key.in_(union_all(found, select(itself.c.key).where(itself.c.own == own)))
+
     def _ids(self, wanted: Wanted, row: FromClause) -> Fits:
         tokens = [each for each in wanted.values if isinstance(each, TokenWanted)]
         if wanted.modifier not in ("", "not") or any(each.system is not None for each in tokens):
             raise Unsupported("_id is searched by id alone")
         resource = vault_resource.alias()
         named = resource.c.id.in_([each.code for each in tokens])
-        found = select(resource.c.key).where(resource.c.type == wanted.parameter.on, named)
+        found = select(resource.c.key).where(named)
+        if wanted.parameter.on != EVERY_TYPE:
+            found = found.where(resource.c.type == wanted.parameter.on)
         among = self._among(found, row)
         return not_(among) if wanted.modifier == "not" else among
 

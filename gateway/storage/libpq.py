@@ -11,6 +11,7 @@ import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 _MOST_NAMED = 512  # statements that the server keeps for one connection; what is beyond is parsed at each use
 _TEXT, _BINARY = 0, 1  # formats of libpq
-_NO_SUCH_STATEMENT = "26000"
+_STALE = frozenset({"26000", "0A000"})  # no such prepared statement; its rows have become of other types
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,16 @@ def ask(connection: Connection, questions: Sequence[Question]) -> list[Answer]:
 def _guarded(connection: Connection) -> Iterator[Any]:
     """A connection that is lost or was left amid an exchange is given up, so that nobody gets it again.
 
-    So is one that has forgotten what was prepared: somebody else, such as a pooler, has told the server to.
+    So is one whose prepared statements hold no more: somebody else, such as a pooler, has told the server to forget
+    them, or a migration has changed the types of their columns.
     """
     dialect: Any = connection.dialect
     driver: Any = connection.connection.driver_connection
     try:
         yield driver
     except dialect.loaded_dbapi.Error as error:
-        forgotten = getattr(error, "sqlstate", None) == _NO_SUCH_STATEMENT
-        if forgotten or driver.pgconn.pipeline_status or dialect.is_disconnect(error, driver, None):
+        is_stale = getattr(error, "sqlstate", None) in _STALE
+        if is_stale or driver.pgconn.pipeline_status or dialect.is_disconnect(error, driver, None):
             connection.invalidate(error)
         raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error) from None
     except BaseException:
@@ -96,7 +98,6 @@ class _Wire:
         self._bad = psycopg.pq.ConnStatus.BAD
         self._loaders: Any = psycopg.adapt.Transformer(driver)
         self._names: dict[str, bytes] = {}
-        self._named = 0
 
     def ask(self, questions: Sequence[Question]) -> list[Answer]:
         written = [(question.text, self._written(question.values)) for question in questions]
@@ -124,13 +125,18 @@ class _Wire:
     def _written(self, values: Sequence[Any]) -> tuple[list[bytes | None], list[int]]:
         """As the server reads them; of what type they are the statement says."""
         try:
-            written = [None if value is None else _WRITTEN[type(value)](value) for value in values]
+            written = [None if value is None else _writer(type(value))(value) for value in values]
         except _Unwritable:
             raise self._errors.DataError("text holds U+0000") from None
+        except LookupError as kind:
+            raise self._errors.ProgrammingError(f"values of the type {kind} cannot be written") from None
         return written, [_BINARY if isinstance(value, bytes) else _TEXT for value in values]
 
     def _send(self, text: str, values: list[bytes | None], formats: list[int]) -> list[str | None]:
-        """The server is told a text once and knows it by a name from then on."""
+        """The server is told a text once and knows it by a name from then on, which no other text has.
+
+        So a connection that a pooler has exchanged may not know a name, but never means something else by it.
+        """
         name = self._names.get(text)
         if name is not None:
             self._libpq.send_query_prepared(name, values, formats, _BINARY)
@@ -138,8 +144,7 @@ class _Wire:
         if len(self._names) >= _MOST_NAMED or text is COMMIT.text:
             self._libpq.send_query_params(text.encode(), values, None, formats, _BINARY)
             return [None]
-        self._named += 1
-        name = self._names[text] = f"dxgate_{self._named}".encode()
+        name = self._names[text] = f"dxgate_{sha256(text.encode()).hexdigest()[:32]}".encode()
         self._libpq.send_prepare(name, text.encode())
         self._libpq.send_query_prepared(name, values, formats, _BINARY)
         return [text, None]
@@ -193,14 +198,20 @@ def _text(value: str) -> bytes:
     return value.encode()
 
 
-def _number(value: float) -> bytes:
-    return repr(value).encode()
+def _writer(kind: type) -> Callable[[Any], bytes]:
+    """A str that is of a class of its own is written as the str that it is, and so with the others."""
+    known = _WRITTEN.get(kind)
+    if known is None:
+        known = next((_WRITTEN[base] for base in kind.__mro__ if base in _WRITTEN), None)
+    if known is None:
+        raise LookupError(kind.__name__)
+    return known
 
 
 _WRITTEN: Mapping[type, Callable[[Any], bytes]] = {
     str: _text,
     bytes: bytes,
     bool: lambda value: b"t" if value else b"f",
-    int: _number,
-    float: _number,
+    int: lambda value: int.__repr__(value).encode(),
+    float: lambda value: float.__repr__(value).encode(),
 }

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlalchemy import FromClause, Select, Table, delete, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, delete, func, literal, select
 
-from gateway.domain.criterion import Criterion, InRecord, Link, Order, Place, is_lossy
+from gateway.domain.criterion import EVERY_TYPE, Criterion, InRecord, Link, Order, Place, is_lossy
 from gateway.domain.errors import Fault, Invalid, Unsupported
 from gateway.domain.resource import Change
 from gateway.formats.fhir.search.read_criterion import criterion, printable
@@ -88,16 +88,17 @@ class SqlResourceIndex:
         """Keys of the current resources of a type that match, newest first: for conditional interactions."""
         strict: list[Criterion] = [self._strict(kind, *each) for each in self._some(criteria)]
         if owner is not None:
-            strict.append(InRecord(owner))
+            strict.append(InRecord((owner,)))
         question = token_question(kind, strict, limit, self._hashed)
         if question is not None:
             return [key for (key,) in self._transaction.rows(*question)]
         return [place.key for place in self.page(kind, strict, (), limit=limit, until=_ANY, after=None)]
 
     def newest(self, kind: str) -> int:
-        """The greatest key of a type; 0 where there is none."""
+        """The greatest key of a type, or of all; 0 where there is none."""
         row = tables.index_resource
-        found = self._transaction.first(select(func.max(row.c.key)).where(row.c.type == type_number(kind)))
+        greatest = select(func.max(row.c.key))
+        found = self._transaction.first(greatest if kind == EVERY_TYPE else greatest.where(_is_of(row, kind)))
         return 0 if found is None or found[0] is None else int(found[0])
 
     def page(
@@ -148,7 +149,8 @@ class SqlResourceIndex:
     def _keys(self, kind: str, criteria: Sequence[Criterion], until: int) -> Select[tuple[int]]:
         row = tables.index_resource.alias("found")
         fits = [self._select.condition(each, row) for each in criteria]
-        return select(row.c.key).where(row.c.type == type_number(kind), row.c.key <= until, *fits)
+        found = select(row.c.key).where(row.c.key <= until, *fits)
+        return found if kind == EVERY_TYPE else found.where(_is_of(row, kind))
 
     def _some(self, criteria: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
         if not 0 < len(criteria) <= MAX_CRITERIA:
@@ -163,3 +165,8 @@ class SqlResourceIndex:
         if is_lossy(found):
             raise Invalid(f"a condition takes {printable(name)} with the modifier :exact only")
         return found
+
+
+def _is_of(row: FromClause, kind: str) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = row.c.type == type_number(kind)
+    return found

@@ -149,6 +149,11 @@ class SqlResources:
             mine = mine.where(_resource.type == kind)
         return [_stored(row) for row in self._transaction.all(mine)]
 
+    def deleted(self, kind: str, since: datetime, until: datetime, limit: int, after: int = 0) -> list[StoredVersion]:
+        then = and_(_version.at >= since, _version.at <= until)
+        gone = _CURRENT.where(_resource.type == kind, _version.method == "DELETE", then, _resource.key > after)
+        return [_stored(row) for row in self._transaction.all(gone.order_by(_resource.key).limit(limit))]
+
     def following(self, after: int, until: int, limit: int) -> list[StoredVersion]:
         these = _CURRENT.where(_resource.key > after, _resource.key <= until).order_by(_resource.key).limit(limit)
         return [_stored(row) for row in self._transaction.all(these)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.storage import (
     bulk_tables,
     fhir_tables,
+    id_token_tables,
     index_tables,
     message_tables,
     record_tables,
@@ -17,6 +18,7 @@ from gateway.storage.tables import metadata
 __all__ = [
     "bulk_tables",
     "fhir_tables",
+    "id_token_tables",
     "index_tables",
     "message_tables",
     "metadata",

@@ -399,6 +399,7 @@ client = Table(
     must(Texts, "certificates"),
     must(Texts, "redirects"),
     Column("launch", Text),
+    Column("id_token_alg", Text),
     one_of("kind", get_args(ClientKind)),
     UniqueConstraint("kind", "name"),
 )

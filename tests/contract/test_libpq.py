@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from conftest import PostgresCluster
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
@@ -78,6 +80,76 @@ def test_a_server_that_forgot_is_left(connection: Connection) -> None:
         ask(connection, [COUNT])
     connection.rollback()
     assert ask(connection, [COUNT])[0].fetchone() == (0,)
+
+
+def test_a_name_never_means_another_statement(connection: Connection) -> None:
+    """Where a pooler has exchanged the server's side for that of a process which began by something else."""
+    ask(connection, [COUNT, COMMIT])
+    first = connection.execute(text("SELECT name FROM pg_prepared_statements")).scalar_one()
+    connection.execute(text("DEALLOCATE ALL"))
+    connection.commit()
+    connection.info.pop("wire")
+    ask(connection, [Question("SELECT 13")])
+    assert first not in connection.execute(text("SELECT name FROM pg_prepared_statements")).scalars().all()
+
+
+def test_a_statement_of_other_types_than_before_is_left(connection: Connection) -> None:
+    """Where a migration has changed a column, the statement fails once, and the next connection knows it anew."""
+    numbers = Question("SELECT number FROM kept")
+    ask(connection, [Question(INSERT, [1, None]), numbers, COMMIT])
+    connection.rollback()
+    connection.execute(text("ALTER TABLE kept ALTER COLUMN number TYPE TEXT"))
+    connection.commit()
+    with pytest.raises(DBAPIError):
+        ask(connection, [numbers])
+    connection.rollback()
+    assert ask(connection, [numbers])[0].fetchone() == ("1",)
+
+
+def test_a_database_of_another_encoding(postgres_cluster: PostgresCluster) -> None:
+    """Text comes back as it went, and is stored as what it says, where the database is not in UTF-8."""
+    url = postgres_cluster.create()
+    engine = postgresql_engine(parse_url(url), 1)
+    name = f"latin_{os.urandom(4).hex()}"
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
+        admin.execute(text(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0"))
+    latin = postgresql_engine(parse_url(url).set(database=name), 1)
+    try:
+        with latin.connect() as opened:
+            asked = Question("SELECT $1::TEXT, length($1::TEXT)", ["Müßig"])
+            assert ask(opened, [asked])[0].fetchone() == ("Müßig", 5)
+            assert opened.execute(text("SELECT length('ü')")).scalar() == 1
+    finally:
+        latin.dispose()
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
+            admin.execute(text(f"DROP DATABASE {name}"))
+        engine.dispose()
+        postgres_cluster.drop(url)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (type("Word", (str,), {"__repr__": lambda self: "no"})("a"), "TEXT"),
+        (type("Number", (int,), {"__repr__": lambda self: "no"})(7), "BIGINT"),
+        (type("Part", (float,), {"__repr__": lambda self: "no"})(0.5), "FLOAT8"),
+        (type("Body", (bytes,), {})(b"\0b"), "BYTEA"),
+    ],
+    ids=["str", "int", "float", "bytes"],
+)
+def test_values_of_a_class_of_their_own(connection: Connection, value: object, kind: str) -> None:
+    """They are written as what they are: a DICOM UID is such a str."""
+    assert ask(connection, [Question(f"SELECT $1::{kind}", [value])])[0].fetchone() == (value,)
+
+
+def test_a_value_that_cannot_be_written(connection: Connection) -> None:
+    """It is the driver's error, without the value, and the transaction goes on."""
+    ask(connection, [Question(INSERT, [1, None])])
+    with pytest.raises(DBAPIError) as refused:
+        ask(connection, [Question(INSERT, [object(), None])])
+    assert "object" in str(refused.value.orig)
+    ask(connection, [COMMIT])
+    assert ask(connection, [COUNT])[0].fetchone() == (1,)
 
 
 def test_text_with_a_nul_is_refused_before_it_is_sent(connection: Connection) -> None:

@@ -10,11 +10,13 @@ from harness.resources import human
 from harness.rows import patient_row
 from sqlalchemy import select
 
-from gateway.domain.criterion import InRecord
+from gateway.domain.criterion import AllOf, Chained, InRecord
 from gateway.domain.errors import Fault, Invalid
 from gateway.domain.resource import Change
 from gateway.formats.fhir.element import Resource
 from gateway.formats.fhir.search.parameters import parameters
+from gateway.formats.fhir.search.read_criterion import criterion
+from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.storage import index_tables
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase
@@ -178,7 +180,7 @@ def test_one_record_is_searched(database: SqlDatabase) -> None:
         new = [replace(first, key=100 + one, id=f"w{one}", owner=mine.pseudonym) for one in range(many)]
         assert unit.resources.write([(None, one) for one in new])
         unit.resource_index.put([Change(one, WEIGHT | {"id": one.id}, None) for one in new])
-        own = InRecord(mine.pseudonym)
+        own = InRecord((mine.pseudonym,))
         index, until = unit.resource_index, 10**9
         assert index.count("Observation", [own], until=until, most=many * 2) == many
         assert [each.key for each in index.page("Observation", [own], (), limit=2, until=until, after=None)] == [
@@ -187,3 +189,15 @@ def test_one_record_is_searched(database: SqlDatabase) -> None:
         ]
         assert index.matching("Observation", [("code", "29463-7")], 1, owner=first.owner) == [first.key]
         assert index.page("Patient", [own], (), limit=2, until=until, after=None) == []
+
+
+def test_a_chain_is_held_to_records(database: SqlDatabase) -> None:
+    """What a chain leads to counts where it lies in one of the records that are named, and not elsewhere."""
+    with database.begin("tester") as unit:
+        store(unit, [human("p1", "Chalmers", "Peter"), WEIGHT | {"id": "w", "subject": {"reference": "Patient/p1"}}])
+        leads_to = next(iter(unit.resources.of_keys([1])))
+        of_family = criterion("Patient", "family:exact", "Chalmers", Reading())
+        for owners, found in (((leads_to.owner,), 1), (("other", leads_to.owner), 1), (("other",), 0)):
+            chain = Chained(parameters("Observation")["subject"], (("Patient", AllOf((of_family, InRecord(owners)))),))
+            assert unit.resource_index.count("Observation", [chain], until=10**9, most=5) == found
+            assert len(unit.resource_index.page("Observation", [chain], (), limit=5, until=10**9, after=None)) == found

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def _fill(url: str) -> None:
         unit.access.add_person(Person(PersonId("p"), "admin", "hash", "admin", True, AT))
         unit.access.add_grant(Grant(b"t", "ehr", "token", (), AT))
         unit.access.use_assertion(b"j", AT)
+        unit.access.keep_id_token_key("k", b"sealed", timedelta(days=1))
         unit.audit.record("fhir:read", "r", "client:ehr", client="ehr", patients=[study.patient])
         unit.commit()
     database.close()

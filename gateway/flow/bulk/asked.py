@@ -19,6 +19,8 @@ T = TypeVar("T")
 class AskedExport(msgspec.Struct, frozen=True):
     """`url` is the request as the manifest repeats it; `since` is an instant.
 
+    `dropped` are parameters that a lenient client named and that are not served.
+
     `scopes`, `person`, `address` and `number` are the caller's, as in every job; no `scopes` stand in jobs of the
     release before.
     """
@@ -29,6 +31,8 @@ class AskedExport(msgspec.Struct, frozen=True):
     group: str = ""
     since: str = ""
     filters: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     scopes: tuple[str, ...] | None = None
     person: str = ""
     address: str = ""
@@ -49,6 +53,7 @@ class AskedRequest(msgspec.Struct, frozen=True):
     person: str = ""
     address: str = ""
     number: str = ""
+    compartment: str = ""
 
 
 class AskedImport(msgspec.Struct, frozen=True):

@@ -17,14 +17,18 @@ from gateway.domain.criterion import Criterion, Place
 from gateway.domain.errors import Deleted, Missing
 from gateway.domain.resource import StoredVersion, resource_key
 from gateway.flow.bulk.asked import AskedExport, asked_export
+from gateway.flow.bulk.deletions import TYPE, deletions
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
 from gateway.flow.bulk.lease import GrantEnded, JobEnded, hold
 from gateway.flow.bulk.sender import sender
 from gateway.flow.record.references import local_name
 from gateway.flow.record.store import Record
 from gateway.flow.scopes import permits
+from gateway.formats.fhir.element import encode
+from gateway.formats.fhir.outcome import issue
 from gateway.formats.fhir.search.confirms import confirms
 from gateway.formats.fhir.search.read_wanted import Reading
+from gateway.formats.fhir.search.subset import subset
 from gateway.formats.fhir.subscription.wish import read_search
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import Database, UnitOfWork
@@ -62,22 +66,57 @@ class RunExport:
         with self.database.read() as unit:
             sender(unit, job, asked)
             owners = self._owners(unit, asked)
+        if asked.dropped:
+            self._told_of_dropped(job, asked)
         for kind in asked.types:
             done = self._of_type(job, asked, kind, owners, done)
-        return done
+        return self._deletions(job, asked, owners, done) if asked.since else done
+
+    def _deletions(self, job: BulkJob, asked: AskedExport, owners: frozenset[str] | None, done: int) -> int:
+        """What was deleted since, so that a copy can follow."""
+        since, part = datetime.fromisoformat(asked.since), _Part()
+        for kind in asked.types:
+            with self.database.read() as unit:
+                self._reader(unit, job, asked, kind)
+
+            def is_wanted(one: StoredVersion) -> bool:
+                return _is_wanted(one, asked, owners, since, self._house)
+
+            for line in deletions(self.database, kind, since, job.created_at, is_wanted):
+                part.lines.append(line)
+                part.size += len(line)
+                if part.is_full:
+                    done = self._filed(job, asked, TYPE, part, done)
+                    part = _Part()
+        return self._filed(job, asked, TYPE, part, done) if part.lines else done
+
+    def _told_of_dropped(self, job: BulkJob, asked: AskedExport) -> None:
+        """What a lenient client must know of its export, under `error` of the manifest."""
+        said = [issue("not-supported", f"left out: {name} is not served", severity="warning") for name in asked.dropped]
+        key = self.files.store(b"".join(encode(one) + b"\n" for one in said))
+        file = BulkFile(key, job.id, 0, "error", "OperationOutcome", len(said), None)
+        try:
+            with self.database.begin("bulk") as unit:
+                hold(unit, job)
+                unit.bulk_jobs.add_file(file)
+                unit.commit()
+        except (JobEnded, GrantEnded):
+            self.files.delete(file)
+            raise
 
     def _of_type(self, job: BulkJob, asked: AskedExport, kind: str, owners: frozenset[str] | None, done: int) -> int:
         wanted = [read_search(one, Reading(self.base, job.created_at), "_typeFilter") for one in asked.filters]
         anyof = [criteria for named, criteria in wanted if named == kind]
         since = datetime.fromisoformat(asked.since) if asked.since else None
-        part = _Part()
+        part, elements = _Part(), _elements(asked, kind)
         for page in self._pages(job, kind):
             chosen = [one for one in page if _is_wanted(one, asked, owners, since, self._house)]
             for body in self._opened(job, asked, kind, chosen):
                 if anyof and not any(confirms(parse_json(body), criteria, self.base) for criteria in anyof):
                     continue
-                part.lines.append(body)
-                part.size += len(body)
+                line = _part_of(body, elements)
+                part.lines.append(line)
+                part.size += len(line)
                 if part.is_full:
                     done = self._filed(job, asked, kind, part, done)
                     part = _Part()
@@ -123,7 +162,7 @@ class RunExport:
         try:
             with self.database.begin(f"client:{job.client}") as unit:
                 hold(unit, job, {"step": done + count})
-                actor = self._reader(unit, job, asked, kind).actor
+                actor = (sender(unit, job, asked) if kind == TYPE else self._reader(unit, job, asked, kind)).actor
                 unit.bulk_jobs.add_file(file)
                 unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
                 unit.commit()
@@ -155,6 +194,16 @@ class RunExport:
         said = [one.get("entity", {}).get("reference", "") for one in members if not one.get("inactive")]
         names = [name for one in said if (name := local_name(one, self.base)) is not None and name[0] == "Patient"]
         return frozenset(one.owner for one in unit.resources.named(names).values() if not one.is_deleted)
+
+
+def _elements(asked: AskedExport, kind: str) -> tuple[str, ...]:
+    """Those of this type: named with it, or with none. Empty where the whole resource is wanted."""
+    named = [one.rpartition(".") for one in asked.elements]
+    return tuple(element for of, _, element in named if of in ("", kind))
+
+
+def _part_of(body: bytes, elements: Sequence[str]) -> bytes:
+    return encode(subset(parse_json(body), "false", elements)) if elements else body
 
 
 def _is_wanted(

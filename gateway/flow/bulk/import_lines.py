@@ -1,7 +1,7 @@
 """import: NDJSON lines into the store, a hundred in one transaction; what is refused is told of, line by line.
 
 How far a job has come is committed with the lines themselves, so that one that was cut off goes on where it stopped
-and stores no line twice.
+and stores no line twice. At the end a Parameters resource for each input says how many lines are stored and refused.
 """
 
 from __future__ import annotations
@@ -72,20 +72,44 @@ class RunImport:
             sender(unit, job, asked)
             known = [file for file in unit.bulk_jobs.files(job.id) if file.role == "input"]
         inputs = self._fetched(job, asked, known)
-        passed = 0
+        passed, counted = 0, []
         for file in inputs:
             lines = [
                 _Line(passed + place, raw)
                 for place, raw in enumerate(self.files.open(file).split(b"\n"))
                 if raw.strip()
             ]
+            counted.append((file, passed, len(lines)))
             passed += file.count
             todo = [line for line in lines if line.number >= job.step]
             for start in range(0, len(todo), LINES_AT_ONCE):
                 with self.database.read() as unit:
                     caller = sender(unit, job, asked)
                 self._batch(_Work(job, asked, caller, file), todo[start : start + LINES_AT_ONCE])
+        self._report(job, asked, counted)
         return passed
+
+    def _report(self, job: BulkJob, asked: AskedImport, counted: Sequence[tuple[BulkFile, int, int]]) -> None:
+        """One line for each input: how many of its lines are stored and how many were refused."""
+        with self.database.read() as unit:
+            known = unit.bulk_jobs.files(job.id)
+        if any(file.role == "output" for file in known):
+            return
+        errors = [file for file in known if file.role == "error"]
+        said = []
+        for file, first, lines in counted:
+            refused = sum(one.count for one in errors if first <= one.part < first + file.count)
+            said.append(_counts(file.source, lines - refused, refused))
+        key = self.files.store(b"".join(encode(one) + b"\n" for one in said))
+        told = BulkFile(key, job.id, 0, "output", "Parameters", len(said), None)
+        try:
+            with self.database.begin("bulk") as unit:
+                hold(unit, job)
+                unit.bulk_jobs.add_file(told)
+                unit.commit()
+        except (JobEnded, GrantEnded):
+            self.files.delete(told)
+            raise
 
     def _fetched(self, job: BulkJob, asked: AskedImport, known: Sequence[BulkFile]) -> list[BulkFile]:
         """The inputs in order; those named by address are brought in first and stay sealed from then on."""
@@ -171,6 +195,12 @@ def input_file(
 ) -> BulkFile:
     """Sealed and stored; `count` is lines, empty ones included, so that numbers go on from file to file."""
     return BulkFile(files.store(content), job_id, part, "input", kind, content.count(b"\n") + 1, source)
+
+
+def _counts(url: str | None, stored: int, refused: int) -> Resource:
+    parameters: list[Resource] = [{"name": "inputUrl", "valueUrl": url}] if url else []
+    parameters += [{"name": "stored", "valueInteger": stored}, {"name": "refused", "valueInteger": refused}]
+    return {"resourceType": "Parameters", "parameter": parameters}
 
 
 def _asked(client: Client, file: BulkFile, line: _Line) -> Asked:

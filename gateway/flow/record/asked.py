@@ -33,6 +33,7 @@ class Asked:
 
     `resource` is for POST and PUT, `patch` for PATCH. `if_match` is a version id; `if_none_match`: only where there is
     no such resource. `full_url` is by what other entries of a Bundle refer to it, `place` which entry it is.
+    `stays`: what is there already is not moved from one patient's record into another one.
     """
 
     method: Method
@@ -45,6 +46,7 @@ class Asked:
     if_none_match: bool = False
     full_url: str = field(default="", repr=False)
     place: str = ""
+    stays: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """message: the entries of a FHIR message as the transaction that files them (R4 Messaging, Bundle).
 
 A message carries resources of the sender under the sender's ids. Here each is known by its identifier, or, where it
-has none, by an id that is derived from its fullUrl, so that the next message about it finds it again. What the header
-names as focus is brought up to date; what comes along because the focus refers to it is made where it is not here.
+has none, by an id that is derived from sender and fullUrl, so that the next message about it finds it again. What the
+header names as focus is brought up to date; what comes along because the focus refers to it is made where it is not
+here.
 """
 
 from __future__ import annotations
@@ -28,24 +29,28 @@ _PASSING: Final = frozenset({"old", "temp"})
 
 @dataclass(frozen=True)
 class Filing:
-    """`base` is our address for clients. Entries are named by their fullUrls, or by type and id where that is one."""
+    """`base` is our address for clients. Entries are named by their fullUrls, or by type and id where that is one.
+
+    `sender` is the client: the same fullUrl of two clients is two resources, as `http://localhost/` is two servers.
+    """
 
     message: Message
+    sender: str
     base: str
     _named: Mapping[str, str] = field(repr=False)
     _focus: frozenset[str] = field(repr=False)
 
     @classmethod
-    def of(cls, message: Message, header_url: str, base: str) -> Filing:
+    def of(cls, message: Message, sender: str, header_url: str, base: str) -> Filing:
         """`header_url` is the fullUrl of the header, which relative references in it go by."""
         urls = [str(entry.get("fullUrl", "")) for entry in message.entries]
         names = [_own_name(entry.get("resource", {})) for entry in message.entries]
         once = {name for name, count in Counter(names).items() if count == 1}
         named = {name: url for name, url in zip(names, urls, strict=True) if name in once} | {url: url for url in urls}
         named.pop("", None)
-        filing = cls(message, base, named, frozenset())
+        filing = cls(message, sender, base, named, frozenset())
         told = [str(one.get("reference", "")) for one in message.header.get("focus", ())]
-        return cls(message, base, named, frozenset(filing._absolute(one, header_url) for one in told))
+        return cls(message, sender, base, named, frozenset(filing._absolute(one, header_url) for one in told))
 
     def entries(self) -> Iterator[tuple[int, Resource]]:
         """Place in the Bundle and entry of a transaction; InvalidResource where an entry cannot be filed."""
@@ -75,7 +80,7 @@ class Filing:
             if not is_focus:
                 asked = {"method": "POST", "url": kind, "ifNoneExist": query}
         else:
-            written["id"] = ours[1] if ours is not None else derive_id("message-resource", url)
+            written["id"] = ours[1] if ours is not None else derive_id("message-resource", self.sender, url)
             asked = {"method": "PUT", "url": f"{kind}/{written['id']}"}
         return {"fullUrl": url, "resource": written, "request": asked}
 
@@ -83,6 +88,9 @@ class Filing:
         """With references that lead to entries, or to where the sender has what is no entry."""
         known = {one: self._absolute(one, url) for one in references(resource)}
         for one in known.values():
+            if _RELATIVE.fullmatch(one):  # by an id of the sender's, which here may be somebody else's
+                text = "the reference leads to no entry, and the fullUrl tells of no server that it would go by"
+                raise refused("not-found", text, f"{place}.resource")
             whole = one.partition("/_history/")[0]
             foreign = _RESTFUL.fullmatch(whole)
             is_there = whole in self._named or whole.startswith(f"{self.base}/")

@@ -49,12 +49,18 @@ class FindOwner:
     def of_subject(
         self, unit: UnitOfWork, resource: Resource, owners: Mapping[Name, PatientRecord]
     ) -> PatientRecord | None:
-        """The record of whom the resource names as its subject; `owners` of the Patients that references lead to."""
+        """The record of whom the resource names as its subject; `owners` of the Patients that references lead to.
+
+        InvalidResource where it names several, as an Account may: it would lie in the record of one of them.
+        """
         for element in _SUBJECTS:
-            for told in _dicts(resource.get(element)):
-                found = self._of_reference(unit, resource, told, owners)
-                if found is not None:
-                    return found
+            told = [self._of_reference(unit, resource, one, owners) for one in _dicts(resource.get(element))]
+            found = {one.pseudonym: one for one in told if one is not None}
+            if len(found) > 1:
+                place = f"{resource['resourceType']}.{element}"
+                raise refused("business-rule", "the resource names several patients as its subject", place)
+            if found:
+                return found.popitem()[1]
         return None
 
     def of_links(self, resource: Resource, owners: Mapping[Name, PatientRecord]) -> PatientRecord | None:

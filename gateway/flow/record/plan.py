@@ -21,7 +21,7 @@ from gateway.flow.record.owner import FindOwner
 from gateway.flow.record.references import Name, local_name, place_of, references, rewritten, searched
 from gateway.formats.fhir.element import instant
 from gateway.formats.fhir.wire.check import check
-from gateway.formats.fhir.wire.issue import InvalidResource, refused
+from gateway.formats.fhir.wire.issue import InvalidResource, Issue, refused
 from gateway.formats.fhir.wire.json_form import encode_json, parse_json
 from gateway.ports import UnitOfWork
 from gateway.privacy.resource_bodies import seal_body
@@ -117,7 +117,7 @@ class PlanWrites:
                 with _placed(target.asked):
                     resource = self._patched(unit, target.asked.patch, target.was)
             if resource is not None and target.asked.place:
-                resource = rewritten(resource, known, find)
+                resource = rewritten(resource, known, find, target.asked.full_url)
             made.append(None if target.idle or resource is None else {**_first(resource), **resource, "id": target.id})
         return made
 
@@ -225,6 +225,7 @@ class PlanWrites:
             return Step(asked, was, gone, previous=previous)
         if resource is None or owner is None:
             raise Missing("there is no such resource")
+        self._check_stays(target, owner)
         version, key = (was.version + 1, was.key) if was is not None else (1, new_key)
         moment = _moment(at, was)
         resource["meta"] = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": instant(moment)}
@@ -232,6 +233,15 @@ class PlanWrites:
         sealed = seal_body(owner, asked.kind, target.id, version, body)
         now = StoredVersion(key, asked.kind, target.id, version, asked.method, moment, owner.pseudonym, sealed, ours)
         return Step(asked, was, now, body, resource, previous)
+
+    def _check_stays(self, target: Target, owner: PatientRecord) -> None:
+        """InvalidResource where it may not; a Patient has a rule of its own, and what was nobody's may become one's."""
+        asked, was = target.asked, target.was
+        if not asked.stays or asked.kind == "Patient" or was is None or was.is_deleted:
+            return
+        if was.owner not in (owner.pseudonym, self.vault.house().pseudonym):
+            text = f"a {asked.kind} of another patient's record bears this identifier"
+            raise refused("business-rule", text, f"{asked.place}.resource.identifier")
 
 
 def _new_keys(at: datetime, count: int) -> list[int]:
@@ -315,16 +325,29 @@ def _placed(asked: Asked) -> Iterator[None]:
     """An error inside the block names the entry of the Bundle."""
     try:
         yield
+    except InvalidResource as error:
+        if not asked.place:
+            raise
+        raise InvalidResource([_of_entry(one, asked.place) for one in error.issues]) from None
     except GatewayError as error:
         error.place = error.place or asked.place
         raise
+
+
+def _of_entry(issue: Issue, place: str) -> Issue:
+    """Where in the entry: in the operations of a patch, or in what they make of the resource, which is not there."""
+    if issue.expression.startswith("Bundle."):
+        return issue
+    _, _, rest = issue.expression.partition("Parameters.")
+    return replace(issue, expression=f"{place}.resource.{rest}" if rest else place)
 
 
 def _check_once(targets: Sequence[Target]) -> None:
     """R4 3.1.0.11.2: what a transaction changes, it changes once, and every condition makes one resource at most."""
     seen: set[Name | tuple[str, Criteria | None]] = set()
     for target in targets:
-        made: list[Name | tuple[str, Criteria | None]] = [target.name] if target.id and not target.idle else []
+        is_named = bool(target.id) and (not target.idle or target.asked.method == "DELETE")  # gone already or not
+        made: list[Name | tuple[str, Criteria | None]] = [target.name] if is_named else []
         if target.was is None and target.asked.criteria is not None:
             made.append((target.asked.kind, target.asked.criteria))
         if seen & set(made):

@@ -16,6 +16,9 @@ _LOCAL: Final = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_hi
 _SEARCH: Final = re.compile(r"([A-Z][A-Za-z]{1,63})\?(\S+)", re.ASCII)
 _LINK: Final = re.compile(r"""(\s(?:href|src)=)(["'])([^"']{1,2048})\2""")
 _TEXTS: Final = frozenset({"value", "valueString", "valueCode", "valueId", "valueMarkdown", "display", "text"})
+_SERVER: Final = re.compile(
+    r"(https?://\S+/)[A-Z][A-Za-z]+/[A-Za-z0-9.-]{1,64}(?:/_history/[A-Za-z0-9.-]{1,64})?", re.ASCII
+)
 
 
 def local_name(reference: str, base: str) -> Name | None:
@@ -59,12 +62,17 @@ def place_of(resource: Mapping[str, Any], reference: str) -> str:
     return ""
 
 
-def rewritten(resource: Resource, known: Mapping[str, str], find: Callable[[str], str]) -> Resource:
+def rewritten(resource: Resource, known: Mapping[str, str], find: Callable[[str], str], full_url: str = "") -> Resource:
     """A copy in which links to other entries are links to resources.
 
-    `known` leads from fullUrl to Type/id; `find` from a conditional reference. Links stand in references, in elements
-    of type uri and its kin, and in the links of a narrative; a text that happens to look like one is left alone.
+    `known` leads from fullUrl to Type/id; `find` from a conditional reference. Where the resource's own `full_url` is
+    that of a server, a relative reference means a resource of that server (R4 2.36.4.1), perhaps another entry.
+    Links stand in references, in elements of type uri and its kin, and in the links of a narrative; a text that
+    happens to look like one is left alone.
     """
+
+    server = _SERVER.fullmatch(full_url)
+    root = server[1] if server else ""
 
     def value_of(name: str, value: Any) -> Any:
         if type(value) is dict:
@@ -77,19 +85,19 @@ def rewritten(resource: Resource, known: Mapping[str, str], find: Callable[[str]
         if name == "div":
             return _LINK.sub(lambda link: f"{link[1]}{link[2]}{known.get(link[3], link[3])}{link[2]}", value)
         if name == "reference":
-            return find(value) if searched(value) else _known(value, known)
+            return find(value) if searched(value) else _known(value, known, root)
         return value if name in _TEXTS else known.get(value, value)
 
     return {name: value_of(name, value) for name, value in resource.items()}
 
 
-def _known(reference: str, known: Mapping[str, str]) -> str:
+def _known(reference: str, known: Mapping[str, str], root: str) -> str:
     """Also a reference to a version of another entry, or to what is contained in it."""
-    direct = known.get(reference)
-    if direct is not None:
-        return direct
-    for mark in ("/_history/", "#"):
-        start, found, rest = reference.partition(mark)
-        if found and start in known:
-            return known[start] + (f"{mark}{rest}" if mark == "#" else "")
+    for whole in (reference, root + reference):
+        if whole in known:
+            return known[whole]
+        for mark in ("/_history/", "#"):
+            start, found, rest = whole.partition(mark)
+            if found and start in known:
+                return known[start] + (f"{mark}{rest}" if mark == "#" else "")
     return reference

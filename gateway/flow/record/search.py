@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.domain.criterion import (
+    EVERY_TYPE,
+    AllOf,
     Among,
     Chained,
     Criterion,
-    InRecord,
     Order,
     Place,
     Reverse,
-    Wanted,
     is_lossy,
     types_of,
 )
@@ -87,7 +87,8 @@ class SearchResources:
         self, unit: UnitOfWork, query: SearchQuery, *, may_read: MayRead, position: Position | None = None
     ) -> FoundPage:
         """Forbidden where the answer would tell of a type that the client may not read."""
-        for kind in sorted({kind for each in query.criteria for kind in types_of(query.kind, each)}):
+        looked_into = {kind for each in query.criteria for kind in types_of(query.kind, each)} - {EVERY_TYPE}
+        for kind in sorted(looked_into):
             if not may_read(kind):
                 raise Forbidden(f"this search looks into {kind}, and there is no scope for it")
         begin = position or Position(unit.resource_index.newest(query.kind))
@@ -130,7 +131,7 @@ class _Search:
         summary = self._query.summary
         for key in keys:
             stored, body = self._opened[key]
-            elements = self._query.elements if stored.type == self._query.kind else ()
+            elements = self._query.elements if self._query.kind in (EVERY_TYPE, stored.type) else ()
             in_part = summary != "false" or bool(elements)
             yield Shown(stored, body, subset(parse_json(body), summary, elements) if in_part else None)
 
@@ -184,13 +185,15 @@ class _Search:
 
     def _settled(self, criterion: Criterion) -> Criterion:
         """A chain over a condition that the index cannot decide becomes the resources that it leads over."""
-        if isinstance(criterion, Wanted | Among | InRecord) or not is_lossy(criterion):
+        if not is_lossy(criterion):
             return criterion
         if isinstance(criterion, Chained):
             inner = tuple((kind, self._resolved(kind, each)) for kind, each in criterion.inner)
             return replace(criterion, inner=inner)
         if isinstance(criterion, Reverse):
             return replace(criterion, inner=self._resolved(criterion.kind, criterion.inner))
+        if isinstance(criterion, AllOf):
+            return AllOf(tuple(self._settled(part) for part in criterion.parts))
         return criterion
 
     def _resolved(self, kind: str, criterion: Criterion) -> Criterion:
@@ -199,11 +202,13 @@ class _Search:
 
     def _all(self, kind: str, criterion: Criterion) -> Iterator[int]:
         """Keys of all resources that fit, each opened and asked; also those newer than what is searched for."""
+        parts = criterion.parts if isinstance(criterion, AllOf) else (criterion,)
+        lossy = [part for part in parts if is_lossy(part)]
         after: Place | None = None
         looked_at = 0
         while True:
-            batch = self._next(kind, [criterion], after, 200, order=(), until=_ANY_KEY)
-            yield from (place.key for place in batch.places if self._fits(place.key, [criterion]))
+            batch = self._next(kind, parts, after, 200, order=(), until=_ANY_KEY)
+            yield from (place.key for place in batch.places if self._fits(place.key, lossy))
             if batch.is_last:
                 return
             after, looked_at = batch.places[-1], looked_at + len(batch.places)

@@ -54,6 +54,7 @@ class Capabilities:
     patch_formats: Sequence[str] = ()
     formats: Sequence[str] = ("json", "application/fhir+json", "xml", "application/fhir+xml")
     security: Resource | None = None
+    compartments: Sequence[str] = ()
 
 
 def capability_statement(able: Capabilities) -> Resource:
@@ -65,6 +66,7 @@ def capability_statement(able: Capabilities) -> Resource:
         resource=[_resource(able, kind) for kind in sorted(able.interactions)],
         interaction=[{"code": code} for code in able.system if code in _SYSTEM_LEVEL],
         operation=[_operation(able, "", name) for name in able.operations.get("", ())],
+        compartment=list(able.compartments),
     )
     return element(
         resourceType="CapabilityStatement",

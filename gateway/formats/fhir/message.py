@@ -53,6 +53,9 @@ def read_message(sent: Resource) -> Message:
     place = "Bundle.entry[0].resource"
     if not header.get("id"):
         raise refused("required", "a message has an id in its header, by which it is answered", f"{place}.id")
+    if not header["source"].get("endpoint"):
+        text = "a message has the endpoint of its source, to which the answer turns"
+        raise refused("required", text, f"{place}.source.endpoint")
     if "response" in header:
         raise refused("not-supported", "this message answers another one: none is sent from here", f"{place}.response")
     own = sent.get("identifier", {})

@@ -39,7 +39,7 @@ def create_app(services: WebServices) -> ASGIApp:
 
     async def keys(request: Request) -> Response:
         name_request(request, "auth.jwks")
-        return JSONResponse(services.id_tokens.public_keys())
+        return JSONResponse(await services.threads.work(services.id_tokens.public_keys))
 
     others = Starlette(
         routes=[

@@ -51,14 +51,18 @@ async def read_form(
     longest: int = MAX_VALUE,
     texts: Mapping[str, int] = MappingProxyType({}),
 ) -> Fields:
-    """The fields of an urlencoded form, in order; no value is longer than `longest`.
+    """The fields of an urlencoded form, in order, none of no body; no value is longer than `longest`.
 
     Those named in `texts` may be as long as is said there and have line breaks.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != FORM:
-        raise Refusal(415, "not-supported", f"the body must be {FORM}")
-    return parse_fields(await read_body(request, limit), longest, texts)
+    wrong = Refusal(415, "not-supported", f"the body must be {FORM}")
+    if kind not in ("", FORM):
+        raise wrong
+    body = await read_body(request, limit)
+    if body and not kind:
+        raise wrong
+    return parse_fields(body, longest, texts)
 
 
 def query_fields(request: Request) -> Fields:

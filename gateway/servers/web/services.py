@@ -19,6 +19,7 @@ from gateway.flow.client_assertion import ClientAssertions
 from gateway.flow.decide_held import DecideHeld
 from gateway.flow.grant_access import GrantAccess
 from gateway.flow.id_token import IdTokens
+from gateway.flow.id_token_key import IdTokenKey
 from gateway.flow.issue_token import IssueToken
 from gateway.flow.key_sets import Fetch, KeySets
 from gateway.flow.opening_quota import OpeningQuota, TooManyOpenings
@@ -94,7 +95,8 @@ class WebServices:
 
     @cached_property
     def id_tokens(self) -> IdTokens:
-        return IdTokens(self.settings.base_url, self.fhir_base, self.key("id-token"), self.clock)
+        rsa = IdTokenKey(self.database, self.key("id-token-rsa"))
+        return IdTokens(self.settings.base_url, self.fhir_base, self.key("id-token"), rsa, self.clock)
 
     @cached_property
     def client_rate(self) -> RequestRate:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 from authlib.common.security import generate_token
+from authlib.jose import JsonWebKey, JsonWebToken
 from fhirclient.client import FHIRClient
 from fhirclient.models.diagnosticreport import DiagnosticReport
 from joserfc import jwt
@@ -141,6 +142,34 @@ def jwt_claims(place: Place, token_of: str) -> dict[str, Any]:
     return dict(jwt.decode(token_of, KeySet.import_key_set(keys), algorithms=["ES256"]).claims)
 
 
+@pytest.mark.parametrize(("option", "algorithm"), [([], "RS256"), (["--id-token-alg", "ES256"], "ES256")])
+def test_authlib_verifies_an_id_token(
+    place: Place, physician: Person, patients: list[str], option: list[str], algorithm: str
+) -> None:
+    """An app added on the command line gets RS256, or what it is added with; the key is named, and serves for that."""
+    name = f"launch-{algorithm.lower()}"
+    scope = "openid launch/patient patient/*.rs"
+    made = place.command("client", "add", "fhir", name, "--scope", scope, "--redirect", REDIRECT, *option)
+    assert made.returncode == 0, made.stderr
+    with client(place, name) as app:
+        verifier = generate_token(64)
+        back = told(pick(physician, asked(place, app, verifier, scope)[0], NUMBERS[0], patients[0]))
+        given = app.fetch_token(place.token_url, code=back["code"], code_verifier=verifier)
+    with place.http() as http:
+        discovered = http.get("/.well-known/openid-configuration").json()
+        keys = http.get("/auth/jwks").json()
+    assert discovered["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]
+    assert [(key["alg"], key["use"], key["kty"]) for key in keys["keys"]] == [
+        ("RS256", "sig", "RSA"),
+        ("ES256", "sig", "EC"),
+    ]
+    assert not {"d", "p", "q", "dp", "dq", "qi"} & {member for key in keys["keys"] for member in key}
+    claims = JsonWebToken([algorithm]).decode(given["id_token"], JsonWebKey.import_key_set(keys))
+    claims.validate()
+    (named,) = [key for key in keys["keys"] if key["kid"] == claims.header["kid"]]
+    assert (claims.header["alg"], named["alg"], claims["aud"]) == (algorithm, algorithm, name)
+
+
 def test_without_openid_there_is_no_id_token(place: Place, physician: Person, patients: list[str]) -> None:
     """What was not asked for is not given."""
     given = launched(place, physician, patients, "launch/patient patient/Observation.rs")
@@ -175,9 +204,11 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
         assert ids("DiagnosticReport") == []
         assert status(f"DiagnosticReport/{place.report}") == 404
         assert mine in ids(f"Patient/{mine}/$everything")
+        assert mine in ids(f"Patient/{mine}/*")
+        assert len(ids(f"Patient/{mine}/Observation")) == 1
+        assert status(f"Patient/{hers}/*") == status(f"Patient/{hers}/Observation") == 404
         assert status(f"Patient/{mine}/_history") == 200
-        assert status("Observation?subject:Patient.identifier=LAUNCH-2") == 403
-        assert status("_history") == 403
+        assert status("_history") == status("?_type=Patient") == 403
         assert status("Patient/_history") == 403
         assert status("$export", headers={"Prefer": "respond-async"}) == 403
         assert status("Observation", headers={"Prefer": "respond-async"}) == 200  # at once: nothing waits
@@ -185,6 +216,67 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
         assert status(f"Patient/{mine}", "DELETE") == 403
         entry = {"request": {"method": "GET", "url": "Patient"}}
         assert status("", "POST", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]}) == 403
+
+
+def test_a_chain_stays_in_the_record(place: Place, physician: Person, patients: list[str]) -> None:
+    """Each step of a chain and of _has looks at what could be read: nothing of another record decides the answer."""
+    mine, hers = patients
+    seen = {"resourceType": "Observation", "status": "final"}
+    with place.http(auth=("launch-writer", SECRET)) as http:
+
+        def made(resource: dict[str, Any]) -> str:
+            answer = http.post(f"/fhir/{resource['resourceType']}", json=resource)
+            assert answer.status_code == 201, answer.text
+            return str(answer.json()["id"])
+
+        clinic = f"Organization/{made({'resourceType': 'Organization', 'name': 'Chain Clinic'})}"
+        performers = [{"reference": one} for one in (clinic, f"Patient/{hers}")]
+        about = {"code": {"text": "m"}, "subject": {"reference": f"Patient/{mine}"}, "performer": performers}
+        own_id = made(seen | about)
+        made(
+            seen
+            | {"code": {"coding": [{"code": "hers"}]}, "subject": {"reference": f"Patient/{hers}"}}
+            | {"performer": [{"reference": f"Patient/{mine}"}]}
+        )
+        her = http.get(f"/fhir/Patient/{hers}").json() | {"managingOrganization": {"reference": clinic}}
+        assert http.put(f"/fhir/Patient/{hers}", json=her).status_code == 200
+        # what somebody finds who may see both
+        for asked_of in ("performer:Patient.identifier=LAUNCH-2", "performer:Patient.family=OfLAUNCH"):
+            assert http.get(f"/fhir/Observation?_id={own_id}&{asked_of}").json()["total"] == 1
+        back = "performer:Organization._has:Patient:organization:identifier=LAUNCH-2"
+        assert http.get(f"/fhir/Observation?_id={own_id}&{back}").json()["total"] == 1
+        assert http.get(f"/fhir/Patient?_id={mine}&_has:Observation:performer:code=hers").json()["total"] == 1
+    given = launched(place, physician, patients)
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+
+        def found(path: str) -> list[str]:
+            answer = http.get(f"/fhir/{path}")
+            assert answer.status_code == 200, answer.text
+            return [one["resource"]["id"] for one in answer.json().get("entry", [])]
+
+        assert own_id in found("Observation?subject:Patient.identifier=LAUNCH-1")
+        assert own_id in found("Observation?subject.family=OfLAUNCH-1")
+        assert own_id in found("Observation?performer:Organization.name=Chain")
+        assert found(f"Patient?_has:Observation:patient:_id={own_id}") == [mine]
+        for nothing in (
+            "Observation?subject:Patient.identifier=LAUNCH-2",
+            "Observation?performer:Patient.identifier=LAUNCH-2",
+            "Observation?performer:Patient.family=OfLAUNCH-2",
+            "Observation?performer:Patient.gender:missing=true",
+            "Observation?performer:Patient.gender:not=male",
+            f"Observation?{back}",
+            "Patient?_has:Observation:performer:code=hers",
+            "Patient?_has:Observation:performer:code:not=other",
+            "Patient?_has:Observation:patient:performer:Patient.identifier=LAUNCH-2",
+        ):
+            assert found(nothing) == [], nothing
+            assert http.get(f"/fhir/{nothing}&_summary=count").json()["total"] == 0
+        assert http.get("/fhir/Observation?subject:Group.code=x").status_code == 403
+        assert http.get("/fhir/Patient?_has:Group:member:code=x").status_code == 403
+    given = launched(place, physician, patients, "launch/patient patient/Observation.rs")
+    with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
+        for chain in ("subject:Patient.identifier=LAUNCH-1", "performer:Organization.name=Chain"):
+            assert http.get(f"/fhir/Observation?{chain}").status_code == 403
 
 
 def test_a_large_record_is_searched_as_a_whole(place: Place, physician: Person) -> None:

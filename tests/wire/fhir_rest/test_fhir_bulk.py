@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -67,12 +68,74 @@ def test_since_and_type_filter_narrow(ward: Ward) -> None:
     assert ward.exported("$export?_type=Patient&_since=2999-01-01T00:00:00Z") == {}
 
 
+def deleted(ward: Ward, path: str) -> list[str]:
+    """What the manifest of an export says was deleted."""
+    manifest = ward.manifest(ward.begin(path))
+    lines = [line for file in manifest["deleted"] for line in ward.lines(file)]
+    assert {(line["resourceType"], line["type"]) for line in lines} <= {("Bundle", "transaction")}
+    requests = [one["request"] for line in lines for one in line["entry"]]
+    assert {one["method"] for one in requests} <= {"DELETE"}
+    return [one["url"] for one in requests]
+
+
+def test_since_tells_what_was_deleted(ward: Ward) -> None:
+    """With _since what was deleted is listed as DELETE entries, of the types and records that are exported."""
+    ehr = ward.ehr
+    since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    kept, gone = (ehr.create(patient(number))["id"] for number in ("kept", "gone"))
+    measured = ehr.create(observation(f"Patient/{gone}"))["id"]
+    nobodys = ehr.create({"resourceType": "Organization", "name": "Closed"})["id"]
+    back = ehr.create(observation(f"Patient/{kept}"))
+    for path in (f"Observation/{measured}", f"Patient/{gone}", f"Organization/{nobodys}", f"Observation/{back['id']}"):
+        assert ehr.send("DELETE", path).status_code < 300
+    assert ehr.send("PUT", f"Observation/{back['id']}", back).status_code in (200, 201)
+    group = {"resourceType": "Group", "type": "person", "actual": True}
+    members = ehr.create(group | {"member": [{"entity": {"reference": f"Patient/{kept}"}}]})["id"]
+    all_of_it = {f"Patient/{gone}", f"Observation/{measured}"}
+    assert {*deleted(ward, f"Patient/$export?_since={since}")} == all_of_it
+    assert f"Organization/{nobodys}" in deleted(ward, f"$export?_since={since}")
+    assert deleted(ward, f"$export?_since={since}&_type=Observation") == [f"Observation/{measured}"]
+    assert deleted(ward, f"Group/{members}/$export?_since={since}") == []
+    assert deleted(ward, "$export?_since=2999") == []
+    assert deleted(ward, "$export?_type=Patient") == []
+
+
+def test_deletions_come_in_pages(ward: Ward) -> None:
+    """The store gives the deletions of a type in the order of keys, behind one, within a time."""
+    gone = [ward.ehr.create({"resourceType": "Location", "name": f"Room {number}"})["id"] for number in range(3)]
+    for own_id in gone:
+        assert ward.ehr.send("DELETE", f"Location/{own_id}").status_code < 300
+    now, ever = datetime.now(UTC), datetime(2000, 1, 1, tzinfo=UTC)
+    with ward.ehr.hospital.database.read() as unit:
+        first = unit.resources.deleted("Location", ever, now, 2)
+        rest = unit.resources.deleted("Location", ever, now, 2, first[-1].key)
+        assert unit.resources.deleted("Location", ever, ever, 2) == []
+        assert unit.resources.deleted("Location", now, now, 2) == []
+    assert [one.id for one in (*first, *rest)] == gone
+
+
+def test_elements_and_a_lenient_client(ward: Ward) -> None:
+    """_elements leaves the rest out and marks it; an unknown parameter of a lenient client is named in the answer."""
+    found = ward.exported("$export?_type=Patient,Organization&_elements=Patient.identifier")
+    assert {name for one in found["Patient"] for name in one} == {"resourceType", "id", "meta", "identifier"}
+    assert {one["meta"]["tag"][-1]["code"] for one in found["Patient"]} == {"SUBSETTED"}
+    assert all("name" in one and "tag" not in one["meta"] for one in found["Organization"])
+    asked = "$export?_type=Patient&includeAssociatedData=LatestProvenanceResources"
+    manifest = ward.manifest(ward.begin(asked, prefer="respond-async, handling=lenient"))
+    (said,) = [line for file in manifest["error"] for line in ward.lines(file)]
+    assert said["issue"][0]["diagnostics"] == "left out: includeAssociatedData is not served"
+    assert manifest["output"]
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
         ("$export?_type=Nothing", 400),
         ("$export?_outputFormat=csv", 400),
         ("$export?nonsense=1", 400),
+        ("$export?includeAssociatedData=LatestProvenanceResources", 400),
+        ("$export?_elements=Nothing.name", 400),
+        ("$export?_since=lt2020", 400),
         ("$export?_type=Patient&_typeFilter=Patient%3Fnonsense%3D1", 422),
         ("$export?_type=Patient&_typeFilter=Observation%3Fstatus%3Dfinal", 422),
         ("$job/unknown", 404),
@@ -159,6 +222,8 @@ def test_an_upload_is_imported_line_by_line(ward: Ward) -> None:
         assert ward.ehr.send("GET", f"Patient/{one['id']}").headers["etag"] == 'W/"1"'
     issues = [one["issue"][0] for file in manifest["error"] for one in ward.lines(file)]
     assert sorted(one["diagnostics"].partition(":")[0] for one in issues) == ["line 4", "line 5", "line 6"]
+    (counts,) = [line for file in manifest["output"] for line in ward.lines(file)]
+    assert {one["name"]: one["valueInteger"] for one in counts["parameter"]} == {"stored": 5, "refused": 3}
     assert ward.ehr.send("GET", "Patient/wrong").status_code == 404
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,11 +14,14 @@ from wire.fhir_rest.hospital import SECRET
 from wire.fhir_rest.jobs import Kind
 from wire.fhir_rest.writing import Writer, observation, patient, writer
 
+from gateway.domain.message import RELIABLE
 from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.xml_form import encode_xml, parse_xml
+from gateway.storage.message_tables import vault_message
 
 Resource = dict[str, Any]
 ELSEWHERE = "http://his.example/fhir"
+UNKNOWN = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +141,70 @@ def test_a_message_that_comes_again_is_applied_once(ehr: Writer) -> None:
     assert changed["meta"]["versionId"] == "3"
 
 
+def test_a_message_that_changes_nothing_is_kept_too(ehr: Writer) -> None:
+    """Where all that it brings is here already, it has its row in the trail, and comes again as the same message."""
+    known = ehr.create(patient("m-10"))
+    sent = message("Patient/p-m-10", patient("m-10", id="p-m-10"))
+    del sent["entry"][0]["resource"]["focus"]
+    first = send(ehr, sent)
+    notes = [one for one in ehr.hospital.events("fhir:operation") if one.details.get("operation") == "process-message"]
+    assert notes[0].details["count"] == 1
+    assert ehr.send("DELETE", f"Patient/{known['id']}").status_code in (200, 204)
+    assert send(ehr, sent).content == first.content
+    assert not found(ehr, "Patient", identifier="m-10")
+
+
+def test_after_thirty_days_a_message_is_a_new_one(ehr: Writer) -> None:
+    """Also where none has come since then: it is applied again, and neither lost nor taken for a used envelope."""
+    sent = admission("m-14")
+    assert answered(ehr, sent)["response"]["code"] == "ok"
+    aged = vault_message.update().values(at=datetime.now(UTC) - RELIABLE - timedelta(minutes=1))
+    with ehr.hospital.database.outside_transactions() as connection:
+        connection.execute(aged)
+    assert answered(ehr, sent)["response"]["code"] == "ok"
+    (visit,) = found(ehr, "Encounter", identifier="urn:visits|V\\,m-14")
+    assert visit["meta"]["versionId"] == "2"
+
+
+def test_an_id_of_the_senders_is_not_taken_for_ours(ehr: Writer) -> None:
+    """A relative reference without a server to go by is refused; it does not lead to whom the id means here."""
+    assert ehr.send("PUT", "Patient/123", patient("m-11", id="123")).status_code == 201
+    sent = message("Observation/o-11", observation("Patient/123", id="o-11", valueString="m-11"))
+    own_url = f"urn:uuid:{uuid.uuid4()}"
+    sent["entry"][1]["fullUrl"] = own_url
+    sent["entry"][0]["resource"]["focus"] = [{"reference": own_url}]
+    assert answered(ehr, sent)["response"]["code"] == "fatal-error"
+    assert not found(ehr, "Observation", subject="Patient/123")
+
+
+def test_an_identifier_of_another_patients_resource_moves_nothing(ehr: Writer) -> None:
+    """A focus that bears it is refused, and what has it stays as it is in that patient's record."""
+    bears = {"identifier": [{"system": "urn:results", "value": "7"}], "id": "o-12"}
+    one, other = (patient(f"m-{number}", id=f"p-{number}") for number in (12, 13))
+    first = message("Observation/o-12", observation("Patient/p-12", valueString="own", **bears), one)
+    second = message("Observation/o-12", observation("Patient/p-13", valueString="another's", **bears), other)
+    assert answered(ehr, first)["response"]["code"] == "ok"
+    before = found(ehr, "Observation", identifier="urn:results|7")
+    answer = send(ehr, second).json()["entry"]
+    assert answer[0]["resource"]["response"]["code"] == "fatal-error"
+    assert answer[1]["resource"]["issue"][0]["expression"] == ["Bundle.entry[1].resource.identifier"]
+    assert found(ehr, "Observation", identifier="urn:results|7") == before
+    assert not found(ehr, "Patient", identifier="m-13")
+
+
+def test_the_same_address_of_two_senders_is_two_resources(ehr: Writer) -> None:
+    """What has no identifier is the sender's alone, even if another one's server calls itself the same."""
+    ehr.hospital.add_client("laboratory", "system/*.cruds")
+    sent = [message("Location/w-9", {"resourceType": "Location", "id": "w-9", "name": name}) for name in "AB"]
+    assert answered(ehr, sent[0])["response"]["code"] == "ok"
+    headers = {"Content-Type": "application/fhir+json"}
+    answer = httpx.post(
+        f"{ehr.http.base_url}/fhir/$process-message", json=sent[1], auth=("laboratory", SECRET), headers=headers
+    )
+    assert answer.json()["entry"][0]["resource"]["response"]["code"] == "ok"
+    assert len(found(ehr, "Location", name="A")) == len(found(ehr, "Location", name="B")) == 1
+
+
 def test_a_message_in_xml_is_the_same_message(ehr: Writer) -> None:
     """It is taken, answered in XML where that is asked for, and known again when it comes as JSON."""
     sent = message("Patient/p-m-8", patient("m-8", id="p-m-8"))
@@ -212,11 +280,12 @@ def test_what_cannot_be_filed_is_answered_so(ehr: Writer, spoil: Callable[[Resou
         (lambda sent: sent.update(type="collection"), ""),
         (lambda sent: sent["entry"].pop(0), ""),
         (lambda sent: sent["entry"][0]["resource"].pop("id"), ""),
+        (lambda sent: sent["entry"][0]["resource"].update(source={"_endpoint": {"extension": [UNKNOWN]}}), ""),
         (lambda sent: sent["entry"][0]["resource"].update(response={"identifier": "x", "code": "ok"}), ""),
         (lambda sent: sent["entry"][1]["resource"].update(gender="none"), ""),
         (lambda sent: None, "?async=true"),
     ],
-    ids=["type", "header", "id", "response", "invalid", "async"],
+    ids=["type", "header", "id", "endpoint", "response", "invalid", "async"],
 )
 def test_what_is_no_message_is_refused(ehr: Writer, spoil: Callable[[Resource], Any], query: str) -> None:
     """400 or 422 with an OperationOutcome; nothing is stored."""

@@ -145,3 +145,19 @@ def test_what_r4_forbids_of_an_appointment(ehr: Writer, changes: Resource, rule:
     assert answer.status_code == 422
     assert [one["diagnostics"][-6:-1] for one in answer.json()["issue"]] == [rule]
     ehr.create(appointment(own, around["Slot"]))
+
+
+@pytest.mark.parametrize("kind", ["Account", "Appointment"])
+def test_what_is_of_two_patients_lies_in_nobodys_record(ehr: Writer, kind: str) -> None:
+    """422: in the record of one it would show the other, and outlive the other's erasure."""
+    around = clinic(ehr)
+    both = [ehr.create(patient(f"MRN-{kind}-{number}")) for number in range(2)]
+    shared: Resource = {"resourceType": "Account", "status": "active", "subject": [reference(one) for one in both]}
+    if kind == "Appointment":
+        shared = appointment(both[0], around["Slot"])
+        shared["participant"] += [{"actor": reference(both[1]), "status": "accepted"}]
+    answer = ehr.send("POST", kind, shared)
+    assert answer.status_code == 422
+    assert answer.json()["issue"][0]["code"] == "business-rule"
+    twice = {"resourceType": "Account", "status": "active", "subject": [reference(both[0])] * 2}
+    assert ehr.create(twice)["subject"] == twice["subject"]

@@ -319,7 +319,8 @@ def test_a_binary_comes_and_goes_as_it_is(ehr: Writer) -> None:
         assert (native.content, native.headers["content-type"]) == (picture, "image/png")
         assert native.headers["content-disposition"] == "attachment"
         assert "sandbox" in native.headers["content-security-policy"]
-    assert ehr.send("GET", path, Accept="image/jpeg").status_code == 406
+    for unwanted in ("image/jpeg", "image/png;q=0", "image/*, image/png;q=0", "image/*;q=0.0, text/plain"):
+        assert ehr.send("GET", path, Accept=unwanted).status_code == 406, unwanted
     page = {"Content-Type": "text/html; charset=utf-8"}
     assert ehr.http.request("PUT", f"/fhir/{path}", content=b"<p>new</p>", headers=page).status_code == 200
     assert ehr.send("GET", path, Accept="text/html").content == b"<p>new</p>"
@@ -351,8 +352,54 @@ def test_everything_of_a_patient(ehr: Writer) -> None:
         url = following[0].removeprefix(f"{ehr.hospital.services.fhir_base}/") if following else None
     assert (set(seen), len(seen)) == (made, 3)
     assert ehr.send("GET", f"{path}?_since=2999-01-01").json().get("entry") is None
-    assert ehr.send("GET", f"{path}?start=2020").status_code == 400
+    for wrong in ("_since=lt2020", "_since=soon", "_type=Nothing", "colour=red", "_count=0"):
+        assert ehr.send("GET", f"{path}?{wrong}").status_code == 400, wrong
     assert ehr.send("GET", "Patient/nobody-here/$everything").status_code == 404
+
+
+def test_everything_within_dates_of_care(ehr: Writer) -> None:
+    """start and end choose by the clinical date, both inclusive; what has none is there; pages follow each other."""
+    own_id = ehr.create(patient("care-dates"))["id"]
+    about = f"Patient/{own_id}"
+    subject = {"subject": {"reference": about}}
+    made = {day: ehr.create(observation(about, day, effectiveDateTime=f"2024-03-{day}"))["id"] for day in ("09", "10")}
+    made["11"] = ehr.create(observation(about, "11", effectiveDateTime="2024-03-11T23:30:00-02:00"))["id"]  # the 12th
+    made["none"] = ehr.create(observation(about, "undated"))["id"]
+    onset = {"onsetDateTime": "2020", "abatementDateTime": "2024-03-10"}
+    made["over"] = ehr.create({"resourceType": "Condition", "code": {"text": "a"}} | subject | onset)["id"]
+    del onset["abatementDateTime"]
+    made["still"] = ehr.create({"resourceType": "Condition", "code": {"text": "b"}} | subject | onset)["id"]
+    path = f"{about}/$everything"
+
+    def found(query: str) -> set[str]:
+        bundle = ehr.send("GET", f"{path}?_type=Observation,Condition&{query}").json()
+        names = {own_id: day for day, own_id in made.items()}
+        return {names[one["resource"]["id"]] for one in bundle.get("entry", ())}
+
+    assert found("start=2024-03-10&end=2024-03-10") == {"10", "none", "over", "still"}
+    assert found("start=2024-03-11") == {"11", "none", "still"}
+    assert found("end=2024-03-11") == {"09", "10", "none", "over", "still"}
+    assert found("end=2019") == {"none"}
+    assert found("start=2024&end=2024-02&_since=2020") == {"none", "over", "still"}
+    assert found("start=2024&_since=2999") == set()
+    for wrong in (
+        "start=soon",
+        "start=2024-02-30",
+        "end=2024-03-10T12:00:00Z",
+        "start=2024-03&end=2024-02",
+        "end=ge2024",
+    ):
+        assert ehr.send("GET", f"{path}?{wrong}").status_code == 400, wrong
+    seen, url = [], f"{path}?_count=1&start=2024-03-10&end=2024-03-10"
+    while url:
+        page = ehr.send("GET", url).json()
+        seen += [one["resource"]["id"] for one in page.get("entry", ())]
+        following = [link["url"] for link in page["link"] if link["relation"] == "next"]
+        url = following[0].removeprefix(f"{ehr.hospital.services.fhir_base}/") if following else ""
+    assert seen == [own_id, *(made[one] for one in ("10", "none", "over", "still"))]
+    told = [{"name": "start", "valueDate": "2024-03-11"}, {"name": "_type", "valueCode": "Observation"}]
+    posted = ehr.send("POST", path, {"resourceType": "Parameters", "parameter": told}).json()
+    assert {one["resource"]["id"] for one in posted["entry"]} == {made["11"], made["none"]}
 
 
 def test_a_chain_leads_to_what_is_newer(ehr: Writer) -> None:

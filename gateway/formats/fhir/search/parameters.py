@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from gateway.domain.criterion import EVERY_TYPE
 from gateway.domain.search_parameter import Parameter, Part, Place
 
 
 def parameters(kind: str) -> Mapping[str, Parameter]:
-    """All parameters of a type by code; empty for a type that is not served."""
-    return _table().get(kind, {})
+    """All parameters of a type by code; empty for a type that is not served. Of all types together two."""
+    return _of_every_type() if kind == EVERY_TYPE else _table().get(kind, {})
 
 
 def types() -> tuple[str, ...]:
@@ -29,6 +31,13 @@ def fingerprint(base: str) -> str:
     """Another one where resources would be indexed otherwise: by other parameters, or under another address."""
     table = (files(__package__) / "parameters.json").read_bytes()
     return hashlib.sha256(hashlib.sha256(table).digest() + base.encode()).hexdigest()
+
+
+@cache
+def _of_every_type() -> dict[str, Parameter]:
+    """Those that are columns of a resource's own row; the values of others are indexed type by type."""
+    known = _table()["Basic"]
+    return {code: replace(known[code], on=EVERY_TYPE) for code in ("_id", "_lastUpdated")}
 
 
 @cache

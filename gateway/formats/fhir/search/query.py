@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from gateway.domain.criterion import Criterion, Link, Order
+from gateway.domain.criterion import EVERY_TYPE, Criterion, Link, Order
 from gateway.domain.errors import Invalid, Unsupported
-from gateway.formats.fhir.search.parameters import parameters
+from gateway.formats.fhir.search.parameters import parameters, types
 from gateway.formats.fhir.search.read_criterion import criterion, in_store, parameter_of, printable
 from gateway.formats.fhir.search.read_wanted import Reading
 
@@ -24,7 +24,7 @@ MAX_COUNT = 200
 MAX_PARAMETERS = 30
 MAX_INCLUDES = 10
 MAX_ORDER = 3
-_ONCE = frozenset({"_count", "_total", "_summary"})
+_ONCE = frozenset({"_count", "_total", "_summary", "_type"})
 _SORTED = ("date", "number", "quantity", "string")
 
 
@@ -39,7 +39,10 @@ class Include:
 
 @dataclass(frozen=True)
 class SearchQuery:
-    """`fields` are those that count: they stand in the self link and are what a page token repeats."""
+    """`fields` are those that count: they stand in the self link and are what a page token repeats.
+
+    `kinds` is what `_type` names where all types are searched together; none: all.
+    """
 
     kind: str
     fields: tuple[tuple[str, str], ...] = ()
@@ -50,6 +53,7 @@ class SearchQuery:
     summary: Summary = "false"
     elements: tuple[str, ...] = ()
     includes: tuple[Include, ...] = ()
+    kinds: tuple[str, ...] = ()
     dropped: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
@@ -163,7 +167,7 @@ def _include(query: SearchQuery, name: str, value: str) -> SearchQuery:
     if len(query.includes) >= MAX_INCLUDES:
         raise Invalid(f"a search has at most {MAX_INCLUDES} includes")
     found = _followed(keyword, value, reverse=keyword == "_revinclude", iterate=bool(modifier))
-    if not found.reverse and not found.iterate and found.link.source not in (None, query.kind):
+    if not found.reverse and not found.iterate and found.link.source not in (None, query.kind) and query.kind:
         raise Invalid(f"{keyword} begins at the type that is searched, or has the modifier :iterate")
     return replace(query, includes=(*query.includes, found))
 
@@ -182,9 +186,20 @@ def _followed(keyword: str, value: str, *, reverse: bool, iterate: bool) -> Incl
     parameter = parameter_of(source, code)
     if parameter.kind != "reference":
         raise Unsupported(f"{parameter.name} is no reference, so {keyword} cannot follow it")
+    if not parameter.is_followed:
+        raise Unsupported(f"{parameter.name} refers by canonical URL, which {keyword} does not follow")
     if target and target not in parameter.targets:
         raise Unsupported(f"{parameter.name} never refers to such a type")
     return Include(Link(parameter, source, target or None), reverse, iterate)
+
+
+def _types(query: SearchQuery, name: str, value: str) -> SearchQuery:
+    if query.kind != EVERY_TYPE:
+        raise Unsupported(f"{query.kind} is searched by itself: {name} is for a search in all types")
+    named = tuple(dict.fromkeys(word for word in value.split(",") if word))
+    if not named or not set(named) <= set(types()) - {"AuditEvent"}:
+        raise Invalid(f"{name} names resource types of this server, by commas")
+    return replace(query, kinds=named)
 
 
 def _ignored(query: SearchQuery, _name: str, _value: str) -> SearchQuery:
@@ -210,18 +225,19 @@ _RESULT: dict[str, Callable[[SearchQuery, str, str], SearchQuery]] = {
     "_pretty": _ignored,
     "_totalMethod": _ignored,  # how fhirpy asks for a count, beside _count=0
     "_contained": _contained,
+    "_type": _types,
 }
 
 
 def include_values(kind: str) -> Iterator[str]:
     """What may stand as `_include` of a type, for the CapabilityStatement."""
     yield "*"
-    yield from (f"{kind}:{each.code}" for each in parameters(kind).values() if each.kind == "reference")
+    yield from (f"{kind}:{each.code}" for each in parameters(kind).values() if each.is_followed)
 
 
 def reverse_include_values(kind: str, kinds: Sequence[str]) -> Iterator[str]:
     """What may stand as `_revinclude` of a type, among references of these types."""
     for source in kinds:
         for each in parameters(source).values():
-            if each.kind == "reference" and kind in each.targets:
+            if each.is_followed and kind in each.targets:
                 yield f"{source}:{each.code}"

@@ -80,7 +80,7 @@ def parameter_of(kind: str, code: str) -> Parameter:
     found = parameters(kind).get(code)
     if found is None:
         reason = f": {_ENTIRE[code]}" if code in _ENTIRE else ""
-        raise Unsupported(f"{kind} has no search parameter {printable(code)}{reason}")
+        raise Unsupported(f"{kind or 'a search in all types'} has no search parameter {printable(code)}{reason}")
     return found
 
 
@@ -105,8 +105,9 @@ def _reverse(kind: str, name: str, value: str, reading: Reading, depth: int) -> 
     parameter = parameter_of(other, code)
     if parameter.kind != "reference":
         raise Unsupported(f"{parameter.name} is no reference, so _has cannot follow it")
+    _by_id(parameter)
     if kind not in parameter.targets:
-        raise Unsupported(f"{parameter.name} never refers to a {kind}")
+        raise Unsupported(f"{parameter.name} never refers to {kind or 'all types'}")
     return Reverse(other, parameter, _criterion(other, rest, value, reading, depth - 1))
 
 
@@ -121,6 +122,7 @@ def _listed(kind: str, value: str, reading: Reading) -> Reverse:
 def _chained(parameter: Parameter, kind: str, rest: str, value: str, reading: Reading, *, depth: int) -> Chained:
     if parameter.kind != "reference":
         raise Unsupported(f"{parameter.name} is no reference, so it cannot be chained")
+    _by_id(parameter)
     if kind and kind not in parameter.targets:
         raise Unsupported(f"{parameter.name} never refers to such a type")
     code = rest.partition(".")[0].partition(":")[0]
@@ -130,6 +132,11 @@ def _chained(parameter: Parameter, kind: str, rest: str, value: str, reading: Re
         raise Unsupported(f"no type that {parameter.name} refers to has a search parameter {printable(code)}")
     inner = tuple((each, _criterion(each, rest, value, reading, depth - 1)) for each in able)
     return Chained(parameter, inner)
+
+
+def _by_id(parameter: Parameter) -> None:
+    if not parameter.is_followed:
+        raise Unsupported(f"{parameter.name} refers by canonical URL, which is not followed; search by the URL itself")
 
 
 def _wanted(parameter: Parameter, name: str, modifier: str, value: str, reading: Reading) -> Criterion:

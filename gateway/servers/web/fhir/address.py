@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.domain.errors import Missing
+from gateway.formats.fhir.search.compartment import compartment_types
 from gateway.formats.fhir.search.references import ID
 from gateway.formats.fhir.wire.supported import SUPPORTED
 from gateway.servers.web.refusal import Refusal
@@ -16,18 +17,22 @@ STORED = frozenset(SUPPORTED) - _NO_RECORDS
 
 @dataclass(frozen=True)
 class Address:
-    """What a path names; `shape` is a row of the table of interactions."""
+    """What a path names; `shape` is a row of the table of interactions.
+
+    `compartment` is the id of the Patient in whose compartment is searched, for all types where `type` is empty.
+    """
 
     shape: str
     type: str = ""
     id: str = ""
     version: str = ""
+    compartment: str = ""
 
 
 def address_of_path(segments: list[str]) -> Address:
     """Missing where the path has no shape of the specification, or names a type that is not served."""
-    if segments in ([], ["_history"]):
-        return Address("[base]" if not segments else "_history")
+    if segments in ([], ["_history"], ["_search"]):
+        return Address({"": "[base]", "_search": "[base]/_search"}.get("".join(segments), "_history"))
     kind, *rest = segments
     bulk = _bulk(kind, rest)
     if bulk is not None:
@@ -38,7 +43,7 @@ def address_of_path(segments: list[str]) -> Address:
         raise Refusal(501, "not-supported", "this operation is not served")
     if kind not in STORED:
         raise Refusal(404, "not-supported", "this resource type is not served; see [base]/metadata")
-    address = _of_type(kind, rest)
+    address = _in_compartment(kind, rest) or _of_type(kind, rest)
     if address is not None:
         return address
     if rest[-1].startswith("$"):
@@ -55,6 +60,19 @@ def _bulk(kind: str, rest: list[str]) -> Address | None:
     if kind == "$job" and len(rest) in (1, 2) and all(ID.fullmatch(one) for one in rest):
         return Address("$job/[id]" + "/[file]" * (len(rest) - 1), "", rest[0], rest[-1] if len(rest) > 1 else "")
     return None
+
+
+def _in_compartment(kind: str, rest: list[str]) -> Address | None:
+    """Patient/[id]/[type], Patient/[id]/*, and either with _search behind it."""
+    searched = rest[1] if len(rest) in (2, 3) else ""
+    if kind != "Patient" or not (searched == "*" or searched in SUPPORTED) or not ID.fullmatch(rest[0]):
+        return None
+    if searched not in ("*", *compartment_types()):
+        raise Refusal(404, "not-supported", "this resource type is not part of the patient compartment")
+    if rest[2:] not in ([], ["_search"]):
+        return None
+    shape = "Patient/[id]/[type]" + "/_search" * (len(rest) - 2)
+    return Address(shape, "" if searched == "*" else searched, compartment=rest[0])
 
 
 def _of_type(kind: str, rest: list[str]) -> Address | None:

@@ -13,11 +13,12 @@ from starlette.responses import Response
 
 from gateway.formats.fhir.element import Resource, element
 from gateway.formats.fhir.wire.json_form import parse_json
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest
+from gateway.servers.web.fhir.exchange import Answer, FhirRequest, accepts
 from gateway.servers.web.refusal import Refusal
 
 SECURITY_CONTEXT: Final = "x-security-context"
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+\-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+\-]{0,63}", re.ASCII)
+_CHARSET: Final = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9._:\-]{1,40})\"?\s*(?:;|$)", re.ASCII | re.IGNORECASE)
 _AS_A_FILE: Final = {
     "Content-Disposition": "attachment",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -33,7 +34,7 @@ def of_content(request: FhirRequest) -> Resource:
     binary = element(
         resourceType="Binary",
         id=request.id,
-        contentType=request.media_type,
+        contentType=request.media_type + _charset(request.headers.get("content-type", "")),
         securityContext={"reference": context} if context else None,
         data=base64.b64encode(request.body).decode("ascii"),
     )
@@ -45,14 +46,16 @@ def as_content(answer: Answer, accepted: str, *, head: bool) -> Response:
     if not answer.body:
         return answer.response(head=head)
     binary = parse_json(answer.body)
-    kind = str(binary.get("contentType", "")).partition(";")[0].strip().lower()
-    if not _MEDIA_TYPE.fullmatch(kind) or not _fits(kind, accepted):
+    told = str(binary.get("contentType", ""))
+    kind = told.partition(";")[0].strip().lower()
+    if not _MEDIA_TYPE.fullmatch(kind) or not accepts(kind, accepted):
         raise Refusal(406, "not-supported", "this Binary holds another media type; as FHIR it can be read")
     content = base64.b64decode(str(binary.get("data", "")))
-    headers = {**answer.headers, **_AS_A_FILE, "Content-Length": str(len(content))}
-    return Response(b"" if head else content, answer.status, headers, media_type=kind)
+    about = {"Content-Type": kind + _charset(told), "Content-Length": str(len(content))}
+    return Response(b"" if head else content, answer.status, {**answer.headers, **_AS_A_FILE, **about})
 
 
-def _fits(kind: str, accepted: str) -> bool:
-    ranges = {one.partition(";")[0].strip().lower() for one in accepted.split(",")}
-    return bool(ranges & {kind, f"{kind.partition('/')[0]}/*"})
+def _charset(content_type: str) -> str:
+    """The parameter as it was said, without which a text in another one than UTF-8 could not be read."""
+    found = _CHARSET.search(content_type[:256])
+    return f"; charset={found[1].lower()}" if found else ""

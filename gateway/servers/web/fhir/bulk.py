@@ -11,11 +11,12 @@ from gateway.flow.bulk.asked import AskedExport, AskedImport
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource
 from gateway.formats.fhir.search.parameters import types
+from gateway.formats.fhir.search.read_criterion import printable
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.formats.fhir.subscription.wish import read_search
 from gateway.formats.fhir.wire.issue import refused
 from gateway.servers.web.body import Fields, field
-from gateway.servers.web.fhir.date_range import parse
+from gateway.servers.web.fhir.date_range import since as since_of
 from gateway.servers.web.fhir.exchange import FhirRequest, prefers_async
 from gateway.servers.web.fhir.job import NDJSON, begun
 from gateway.servers.web.fhir.pending import Outcome
@@ -25,8 +26,10 @@ from gateway.servers.web.services import WebServices
 
 _FORMATS: Final = frozenset({NDJSON, "application/ndjson", "ndjson", "application/fhir ndjson"})
 _NOT_EXPORTED: Final = frozenset({"AuditEvent", "Subscription", "Bundle", "Binary"})
-_SERVED: Final = frozenset({"_type", "_since", "_outputFormat", "_typeFilter", "_format"})
+_SERVED: Final = frozenset({"_type", "_since", "_outputFormat", "_typeFilter", "_elements", "_format"})
 _MAX_FILTERS: Final = 20
+_MAX_ELEMENTS: Final = 100
+_REASONS: Final = {"includeAssociatedData": ": Provenance is exported like every other type"}
 _MAX_INPUTS: Final = 50
 
 
@@ -53,9 +56,10 @@ def export_group(services: WebServices, client: Client, request: FhirRequest) ->
 
 def _export(services: WebServices, client: Client, request: FhirRequest, level: Any) -> Outcome:
     _insist_on_async(request)
-    for name, _ in request.fields:
-        if name not in _SERVED:
-            raise Refusal(400, "not-supported", f"$export has no parameter {name[:64]}")
+    dropped = tuple(dict.fromkeys(printable(name) for name, _ in request.fields if name not in _SERVED))
+    if dropped and not request.lenient:
+        reason = _REASONS.get(dropped[0], "")
+        raise Refusal(400, "not-supported", f"$export has no parameter {dropped[0]}{reason}")
     form = field(request.fields, "_outputFormat")
     if form is not None and form not in _FORMATS:
         raise Refusal(400, "not-supported", f"the only _outputFormat is {NDJSON}")
@@ -72,17 +76,24 @@ def _export(services: WebServices, client: Client, request: FhirRequest, level: 
         group=request.id,
         since=_since(since),
         filters=filters,
+        elements=_elements(request.fields),
+        dropped=dropped,
     )
     return begun(services, client, "export", asked)
 
 
+def _elements(fields: Fields) -> tuple[str, ...]:
+    """Names of elements at the top of a resource, each perhaps with its type before it."""
+    named = [one.strip() for name, value in fields if name == "_elements" for one in value.split(",")]
+    for one in named:
+        kind, _, element = one.rpartition(".")
+        if not (element.isalnum() and element.isascii()) or (kind and kind not in types()):
+            raise Refusal(400, "value", "_elements is [element] or [type].[element], by commas")
+    return tuple(dict.fromkeys(named))[:_MAX_ELEMENTS]
+
+
 def _since(told: str | None) -> str:
-    if told is None:
-        return ""
-    start = parse(told).start
-    if start is None:
-        raise Invalid("_since is an instant")
-    return start.isoformat()
+    return "" if told is None else since_of(told).isoformat()
 
 
 def _kinds(client: Client, fields: Fields) -> tuple[str, ...]:

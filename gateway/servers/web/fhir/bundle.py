@@ -319,6 +319,7 @@ def entry_of(
             full_url=full_url if isinstance(full_url, str) else "",
             place=where,
             is_checked=is_checked,
+            compartment=address.compartment,
         ),
     )
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from gateway.flow.client_assertion import ALGORITHMS
-from gateway.flow.id_token import ALGORITHM
+from gateway.flow.id_token import ALGORITHMS as ID_TOKEN_ALGORITHMS
 from gateway.flow.scopes import SIGN_IN
 from gateway.formats.fhir.capability import Capabilities, capability_statement
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource
 from gateway.formats.fhir.operation_definition import OWN_OPERATIONS, operation_definition
+from gateway.formats.fhir.search.compartment import DEFINITION
 from gateway.servers.web.fhir.address import STORED
 from gateway.servers.web.fhir.exchange import XML_MEDIA_TYPE, Answer
 from gateway.servers.web.fhir.interaction import OURS_ALONE, Interaction
@@ -49,6 +50,7 @@ def able(services: WebServices, routed: Routed) -> Capabilities:
         system=sorted({*of_system, *(["batch"] if "transaction" in of_system else [])}),
         operations={kind: sorted(operations | _of_one_type(routed, kind)) for kind in STORED}
         | {"": _of_the_system(routed)},
+        compartments=(DEFINITION,) if "Patient/[id]/[type]" in routed else (),
         formats=("json", MEDIA_TYPE, "xml", XML_MEDIA_TYPE),
         patch_formats=_PATCHES if "patch" in codes else (),
     )
@@ -109,7 +111,7 @@ def openid_configuration(services: WebServices) -> Resource:
     also = ("response_types_supported", "grant_types_supported", "code_challenge_methods_supported")
     return {name: smart[name] for name in (*shared, *also)} | {
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
+        "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
         "claims_supported": ["iss", "sub", "aud", "iat", "exp", "nonce", "fhirUser"],
         "token_endpoint_auth_methods_supported": [*smart["token_endpoint_auth_methods_supported"], "none"],
     }

@@ -7,10 +7,11 @@ shorter than asked for must not pass for a whole one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.domain.access import Caller, Client
-from gateway.domain.criterion import Chained, InRecord, Reverse
+from gateway.domain.criterion import AllOf, Chained, Criterion, InRecord, Reverse
 from gateway.domain.errors import Forbidden, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.flow.record.open import lies_in
@@ -23,9 +24,9 @@ _OF_NOBODY: Final = frozenset(
     | {"PractitionerRole", "Substance"}
 )
 """Types that a record refers to and that tell of no other patient."""
-_OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | frozenset(
-    {"CapabilityStatement", "Group", "Questionnaire", "Schedule", "Slot", "Subscription"}
-)
+_UNSEEN: Final = frozenset({"CapabilityStatement", "Group", "Questionnaire", "Schedule", "Slot", "Subscription"})
+"""Types that tell of nobody or of many, and are not read either."""
+_OUTSIDE: Final = (_OF_NOBODY - {"Device"}) | _UNSEEN
 """Types that tell of nobody or of many: a search in one record would find none of them, or few. A Device may be the
 patient's own."""
 
@@ -58,16 +59,39 @@ def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
         raise Missing("no such resource")
 
 
-def own_of(client: Client, query: SearchQuery) -> tuple[InRecord, ...]:
-    """What a search is narrowed by: nothing, or that it is in the one record.
+def confined(services: WebServices, client: Client, query: SearchQuery) -> tuple[Criterion, ...]:
+    """What a search asks, and that every resource that decides its answer may be seen by who asks.
 
-    Forbidden for a chain, whose answer would tell of what lies elsewhere, and for types that lie elsewhere.
+    Forbidden for types that lie elsewhere.
     """
     own = record_of(client)
     if own is None:
-        return ()
+        return query.criteria
     if query.kind in _OUTSIDE:
         raise Forbidden(f"a token with patient/ scopes searches one record, and {query.kind} is no part of it")
-    if any(isinstance(each, Chained | Reverse) for each in query.criteria):
-        raise Forbidden("a token with patient/ scopes searches without chains and _has")
-    return (InRecord(own),)
+    steps = _Steps(own, services.record.opened.vault.house().pseudonym)
+    return (*map(steps.seen, query.criteria), InRecord((own,)))
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Chains and `_has` of a confined search: each step looks at what could be read, and at nothing else."""
+
+    own: str
+    house: str
+
+    def seen(self, criterion: Criterion) -> Criterion:
+        if isinstance(criterion, Chained):
+            inner = tuple((kind, self._at(kind, each)) for kind, each in criterion.inner if kind not in _UNSEEN)
+            if not inner:
+                raise Forbidden("a token with patient/ scopes follows no chain to what is no part of a record")
+            return replace(criterion, inner=inner)
+        if isinstance(criterion, Reverse):
+            if criterion.kind in _UNSEEN:
+                raise Forbidden(f"a token with patient/ scopes searches one record: {criterion.kind} is no part of it")
+            return replace(criterion, inner=self._at(criterion.kind, criterion.inner))
+        return criterion
+
+    def _at(self, kind: str, criterion: Criterion) -> Criterion:
+        owners = (self.own, self.house) if kind in _OF_NOBODY else (self.own,)
+        return AllOf((self.seen(criterion), InRecord(owners)))

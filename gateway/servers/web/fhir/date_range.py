@@ -38,6 +38,11 @@ def parse(value: str) -> DateRange:
     }[prefix]
 
 
+def since(value: str) -> datetime:
+    """What `_since` names: an instant, or the start of the day, month or year; it has no prefix. Invalid for others."""
+    return _span(value)[0]
+
+
 def _span(text: str) -> tuple[datetime, datetime]:
     """The first instant that the date means and the first that it does not; without a zone, UTC."""
     low, high = span(text.replace(" ", "+"))  # an unescaped + in a URL arrives as a space

@@ -112,7 +112,8 @@ class FhirEndpoint:
                 xml = wants_xml(request, asked.fields)  # 406 before anything is done
                 answer = await self._read(request, interaction, asked, client)
             else:
-                run = threads.bundle if address.shape in _OF_MANY else threads.work
+                of_many = address.shape in _OF_MANY and interaction.name != "search-system"
+                run = threads.bundle if of_many else threads.work
                 answer = await self._settled(await run(self._run, request, interaction, asked, client))
                 xml = interaction.name != JOB_FILE and wants_xml(request, asked.fields)
             if xml:
@@ -158,7 +159,7 @@ class FhirEndpoint:
     async def _asked(self, request: Request, interaction: Interaction, address: Address) -> FhirRequest:
         """The request with parameters of query and form together (R4 3.1.1.3), or with its body."""
         fields, body = query_fields(request), b""
-        if address.shape == "[type]/_search":
+        if address.shape.endswith("/_search"):
             fields += await read_form(request, _MAX_FORM_BYTES)
         elif request.method in _WITH_BODY:
             body = await read_body(request, self._services.settings.web.max_resource_bytes)
@@ -174,6 +175,7 @@ class FhirEndpoint:
             by_post=request.method == "POST",
             headers=_sent(request),
             body=body,
+            compartment=address.compartment,
         )
 
     def _open_document(self, request: Request, segments: list[str]) -> Response:

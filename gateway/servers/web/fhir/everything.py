@@ -1,7 +1,8 @@
 """$everything: GET [base]/Patient/[id]/$everything, a patient's whole record (R4 Patient-operation-everything).
 
 The record is what is sealed under the patient's key; what it refers to and belongs to nobody (organisations, devices,
-practitioners) comes with the page that refers to it. In pages, oldest resource first.
+practitioners) comes with the page that refers to it. In pages, oldest resource first. `start` and `end` are the dates
+of care; to judge by them each resource is opened, so that a page may be short where few fit.
 """
 
 from __future__ import annotations
@@ -18,21 +19,33 @@ from gateway.domain.resource import StoredVersion
 from gateway.flow.record.references import local_name, references
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element
+from gateway.formats.fhir.search.care_date import care_range, is_care_within
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
+from gateway.servers.web.fhir.address import STORED
 from gateway.servers.web.fhir.confine import is_visible, see
-from gateway.servers.web.fhir.date_range import parse
+from gateway.servers.web.fhir.date_range import since as since_of
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
+from gateway.servers.web.fhir.parameters import parameters_of
+from gateway.servers.web.fhir.resource_body import parsed
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 DEFAULT_COUNT = 100
 MAX_COUNT = 500
 _AT_ONCE = 200
-_SERVED = frozenset({"_count", "_since", "_type", "_format", PARAMETER})
+MOST_OPENED = 2000  # to judge by the date of care, for one page
+_SERVED = frozenset({"_count", "_since", "_type", "start", "end", "_format", PARAMETER})
+_BY_POST = {
+    "start": ("valueDate",),
+    "end": ("valueDate",),
+    "_since": ("valueInstant",),
+    "_type": ("valueCode", "valueString"),
+    "_count": ("valueInteger",),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class _Asked:
     since: datetime | None
     types: frozenset[str] | None
     after: int
+    care: tuple[int, int] | None = None
 
     def wants(self, client: Client, stored: StoredVersion) -> bool:
         return (
@@ -55,7 +69,7 @@ class _Asked:
 def everything(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A searchset; Missing (404) or Deleted (410) for a Patient that is not there."""
     links = page_links(services, client, f"$everything/{request.id}")
-    asked = _asked(links, request.fields)
+    asked = _asked(links, _fields(request))
     with services.reading() as unit:
         patient = unit.resources.find("Patient", request.id)
         if patient is None:
@@ -63,8 +77,7 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
         see(services, client, patient)
         if patient.is_deleted:
             raise Deleted("this resource is deleted")
-        found = _found(unit, client, patient.owner, asked)
-        page = found[: asked.count]
+        page, following = _Finding(services, unit, client, asked).page(patient.owner)
         bodies = services.record.opened(unit, page, "read", actor_of(client))
         beside = [
             one
@@ -80,10 +93,10 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
     entries += [_entry(services, one, body, "include") for one, body in zip(beside, others, strict=True)]
     address = f"{services.fhir_base}/Patient/{request.id}/$everything"
     urls = [{"relation": "self", "url": address}]
-    if len(found) > asked.count:
-        token = links.seal(asked.fields, [page[-1].key])
+    if following is not None:
+        token = links.seal(asked.fields, [following])
         urls.append({"relation": "next", "url": f"{address}?{PARAMETER}={token}"})
-    total = len(page) if asked.after == 0 and len(found) <= asked.count else None
+    total = len(page) if asked.after == 0 and following is None else None
     return Answer(200, element(resourceType="Bundle", type="searchset", total=total, link=urls, entry=entries))
 
 
@@ -92,27 +105,59 @@ def _asked(links: PageLinks, fields: Fields) -> _Asked:
     for name, _ in fields:
         if name not in _SERVED:
             raise Refusal(400, "not-supported", f"$everything has no parameter {name}", expression=(f"http.{name}",))
-    count, since, types = (field(fields, name) for name in ("_count", "_since", "_type"))
+    count, since, start, end = (field(fields, name) for name in ("_count", "_since", "start", "end"))
+    types = frozenset(word for name, value in fields if name == "_type" for word in value.split(","))
+    if not types <= STORED:
+        raise Refusal(400, "value", "_type names resource types of this server, by commas", expression=("http._type",))
     return _Asked(
         fields,
         page_size(count, DEFAULT_COUNT, MAX_COUNT),
-        parse(since).start if since is not None else None,
-        frozenset(types.split(",")) if types is not None else None,
+        since_of(since) if since is not None else None,
+        types or None,
         place[0] if place else 0,
+        care_range(start, end),
     )
 
 
-def _found(unit: UnitOfWork, client: Client, owner: str, asked: _Asked) -> list[StoredVersion]:
-    """One more than a page holds, where there are as many."""
-    found: list[StoredVersion] = []
-    after = asked.after
-    while len(found) <= asked.count:
-        some = unit.resources.of_owner(owner, _AT_ONCE, after)
-        found += [one for one in some if asked.wants(client, one)]
-        if len(some) < _AT_ONCE:
-            break
-        after = some[-1].key
-    return found[: asked.count + 1]
+def _fields(request: FhirRequest) -> Fields:
+    """Those of the address, and of the Parameters of a POST (R4 3.2.0.1)."""
+    if not request.body and request.resource is None:
+        return request.fields
+    told = parameters_of(parsed(request), _BY_POST)
+    return (*request.fields, *((name, str(value)) for name, value in told.items()))
+
+
+@dataclass(frozen=True)
+class _Finding:
+    services: WebServices
+    unit: UnitOfWork
+    client: Client
+    asked: _Asked
+
+    def page(self, owner: str) -> tuple[list[StoredVersion], int | None]:
+        """What a page shows of a record, and behind which key the next begins, None where there is none."""
+        found: list[StoredVersion] = []
+        after, opened = self.asked.after, 0
+        while True:
+            some = self.unit.resources.of_owner(owner, _AT_ONCE, after)
+            for one in some:
+                if self.asked.wants(self.client, one):
+                    opened += self.asked.care is not None
+                    if self._is_in_time(one):
+                        if len(found) == self.asked.count:
+                            return found, after
+                        found.append(one)
+                after = one.key
+            if len(some) < _AT_ONCE:
+                return found, None
+            if opened >= MOST_OPENED:
+                return found, after
+
+    def _is_in_time(self, stored: StoredVersion) -> bool:
+        if self.asked.care is None:
+            return True
+        body = self.services.record.opened.unseen(self.unit, stored)
+        return is_care_within(parse_json(body), self.asked.care)
 
 
 def _beside(

@@ -6,7 +6,7 @@ Header rules of HL7 FHIR R4 3.1.0: content negotiation, Prefer, conditional read
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -37,7 +37,7 @@ XML_CONTENT_TYPE = f"{XML_MEDIA_TYPE}; charset=utf-8"
 _JSON = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
 _XML = frozenset({"xml", "application/xml", "application/fhir+xml", "text/xml"})
 _QUALITY: Final = re.compile(r"0(\.[0-9]{1,3})?|1(\.0{1,3})?")
-_ANY = frozenset({"*/*", "application/*", "text/*"})
+_ANY = frozenset({"*/*", "application/*"})
 _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
 _RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|operationoutcome)")
 _ASYNC: Final = re.compile(r"(?<![\w-])respond-async(?![\w-])", re.IGNORECASE)
@@ -56,7 +56,8 @@ class FhirRequest:
     """One request to a known address. `fields` are the parameters of the query and the form, in order.
 
     An entry of a Bundle is one as well: its `resource` is read already, `place` says which entry it is,
-    `is_checked` that the resource was judged with the Bundle.
+    `is_checked` that the resource was judged with the Bundle. `compartment` is the id of the Patient in whose
+    compartment is searched; `kind` is empty where that is for all types.
     """
 
     interaction: str
@@ -72,11 +73,18 @@ class FhirRequest:
     full_url: str = field(default="", repr=False)
     place: str = ""
     is_checked: bool = False
+    compartment: str = ""
 
     @property
     def media_type(self) -> str:
         """Of the body, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def fhir_version(self) -> str | None:
+        """Of the body, where its media type says one (R4 3.1.0.1.11)."""
+        parameters = (part.partition("=") for part in self.headers.get("content-type", "")[:1024].split(";")[1:])
+        return next((v.strip().strip('"') for name, _, v in parameters if name.strip().lower() == "fhirversion"), None)
 
     @property
     def if_match(self) -> str | None:
@@ -209,14 +217,28 @@ def without_async(preferences: str) -> str:
     return _ASYNC.sub("", preferences[:1024]).strip(" ,")
 
 
+def accepts(kind: str, accepted: str) -> bool:
+    """Whether a media type is wanted: by its own range, else by that of its type; q=0 is a no (RFC 9110 12.5.1)."""
+    wanted: dict[str, float] = {}
+    for media_range in accepted.split(","):
+        named, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        wanted[named] = max(wanted.get(named, 0.0), _quality(parameters))
+    return wanted.get(kind, wanted.get(f"{kind.partition('/')[0]}/*", 0.0)) > 0
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    named = [value for name, _, value in (each.partition("=") for each in parameters) if name == "q"]
+    if not named:
+        return 1.0
+    return float(named[-1]) if _QUALITY.fullmatch(named[-1]) else 0.0
+
+
 def _rated(media_range: str, *, anything: bool) -> tuple[float, bool]:
     """How much a media range is wanted, and whether as JSON: of equals the one that needs no conversion."""
     kind, *parameters = (part.strip().lower() for part in media_range.split(";"))
-    quality = 1.0
+    quality = _quality(parameters)
     for parameter in parameters:
         name, _, value = parameter.partition("=")
-        if name == "q":
-            quality = float(value) if _QUALITY.fullmatch(value) else 0.0
         if name == "fhirversion" and value not in ("4.0", "4.0.1"):
             return 0.0, False
     if kind in _JSON or (anything and kind in _ANY):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Invalid, Missing
+from gateway.domain.errors import Missing
 from gateway.domain.resource import StoredVersion
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element, instant
@@ -14,6 +15,7 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.confine import is_visible, see
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
+from gateway.servers.web.fhir.date_range import since as since_of
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
@@ -82,7 +84,7 @@ def _asked(links: PageLinks, fields: Fields) -> _Asked:
     return _Asked(
         fields,
         page_size(field(fields, "_count"), DEFAULT_COUNT, MAX_COUNT),
-        _instant(since) if since is not None else None,
+        since_of(since) if since is not None else None,
         parse(at) if at is not None else ANY_TIME,
         place,
     )
@@ -94,14 +96,6 @@ def _after(place: list[int] | None) -> tuple[datetime, int, int] | None:
         return None
     microseconds, key, version = place
     return _EPOCH + timedelta(microseconds=microseconds), key, version
-
-
-def _instant(told: str) -> datetime:
-    """The start of the day, or of whatever span the value names."""
-    start = parse(told).start
-    if start is None:
-        raise Invalid("_since must be an instant")
-    return start
 
 
 def _may_see(services: WebServices, client: Client, stored: StoredVersion, kind: str) -> bool:
@@ -129,5 +123,5 @@ def _address(services: WebServices, request: FhirRequest) -> str:
 
 
 def _self_url(services: WebServices, request: FhirRequest) -> str:
-    query = "&".join(f"{name}={value}" for name, value in request.fields if name in _SERVED)
+    query = urlencode([(name, value) for name, value in request.fields if name in _SERVED])
     return f"{_address(services, request)}?{query}" if query else _address(services, request)

@@ -30,6 +30,7 @@ _NAMES: dict[str, Action] = {
     "read": "read",
     "vread": "vread",
     "search-type": "search",
+    "search-system": "search",
     "create": "create",
     "update": "update",
     "patch": "patch",

@@ -74,6 +74,7 @@ _READ = Interaction("read", "r", _read, _read_in)
 _VREAD = Interaction("vread", "r", vread, vread_in)
 _SEARCH = Interaction("search-type", "s", _search)
 _SEARCH_NOW = Interaction("search-type", "s", _search_now)
+_SEARCH_ALL = Interaction("search-system", "s", search)
 _CREATE = Interaction("create", "c", asked=create)
 _UPDATE = Interaction("update", "u", asked=update)
 _PATCH = Interaction("patch", "u", asked=patch)
@@ -88,7 +89,12 @@ _RECALL = Interaction("recall", "s", recall)
 _SIGN = Interaction("sign", "u", sign, commits=True)
 
 INTERACTIONS: dict[str, dict[str, Interaction]] = {
-    "[base]": {"POST": Interaction("transaction", None, _bundle)},
+    "[base]": {
+        "GET": _SEARCH_ALL,
+        "HEAD": _SEARCH_ALL,
+        "POST": Interaction("transaction", None, _bundle),
+    },
+    "[base]/_search": {"POST": _SEARCH_ALL},
     "_history": _HISTORY["system"],
     "$export": {"GET": Interaction("export", None, bulk.export_system)},
     "Patient/$export": {"GET": Interaction("export", None, bulk.export_patients)},
@@ -109,6 +115,8 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
         "DELETE": _DELETE,
     },
     "[type]/_search": {"POST": _SEARCH},
+    "Patient/[id]/[type]": {"GET": _SEARCH, "HEAD": _SEARCH_NOW},
+    "Patient/[id]/[type]/_search": {"POST": _SEARCH},
     "[type]/_history": _HISTORY["type"],
     "[type]/$validate": {"POST": _VALIDATE},
     "[type]/[id]": {"GET": _READ, "HEAD": _READ, "PUT": _UPDATE, "PATCH": _PATCH, "DELETE": _DELETE},
@@ -118,6 +126,6 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     "Subscription/[id]/$events": {"GET": Interaction("events", "r", events)},
     "$recall": {"GET": _RECALL, "HEAD": _RECALL, "POST": _RECALL},
     "DiagnosticReport/[id]/$sign": {"POST": _SIGN},
-    "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING},
+    "Patient/[id]/$everything": {"GET": _EVERYTHING, "HEAD": _EVERYTHING, "POST": _EVERYTHING},
     "[type]/[id]/_history/[vid]": {"GET": _VREAD, "HEAD": _VREAD},
 }

@@ -17,6 +17,7 @@ from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
 from gateway.domain.errors import Forbidden, GatewayError, Invalid, Missing
 from gateway.domain.ids import new_id
 from gateway.flow.bulk.asked import AskedExport, AskedJob, asked_of, asked_request, sealed
+from gateway.flow.bulk.deletions import TYPE as DELETIONS
 from gateway.flow.bulk.files import BulkFiles
 from gateway.flow.bulk.import_lines import input_file
 from gateway.flow.grant_access import NotAuthenticated
@@ -124,13 +125,17 @@ def _manifest(services: WebServices, job: BulkJob, files: list[BulkFile]) -> Res
             element(type=one.type, url=f"{base}/{one.blob_key}", count=one.count, inputUrl=one.source) for one in found
         ]
 
-    return {
+    output = listed("output")
+    manifest = {
         "transactionTime": instant(job.created_at),
         "request": asked_of(house, job).url,
         "requiresAccessToken": True,
-        "output": listed("output"),
+        "output": [one for one in output if job.kind != "export" or one["type"] != DELETIONS],
         "error": listed("error"),
     }
+    if job.kind == "export":
+        manifest["deleted"] = [one for one in output if one["type"] == DELETIONS]
+    return manifest
 
 
 def job_cancel(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
@@ -166,11 +171,14 @@ def job_file(services: WebServices, client: Client, request: FhirRequest) -> Out
 
 
 def _allow(services: WebServices, client: Client, job: BulkJob, file: BulkFile) -> None:
-    """Forbidden where the scopes of now do not cover what the file holds."""
-    if job.kind != "request" and not permits(client.scopes, file.type, "r"):
+    """Forbidden where the scopes of now do not cover what the file holds; how many lines were imported is no secret."""
+    if job.kind == "import":
+        return
+    is_deletions = job.kind == "export" and file.type == DELETIONS
+    if job.kind == "export" and not is_deletions and not permits(client.scopes, file.type, "r"):
         raise Forbidden(f"this needs the scope system/{file.type}.r")
     asked = asked_of(_files(services).vault.house(), job)
-    if job.kind == "request" and not covers(client.scopes, asked.scopes or ()):
+    if (job.kind == "request" or is_deletions) and not covers(client.scopes, asked.scopes or ()):
         raise Forbidden("this needs the scopes with which it was asked for")
 
 

@@ -36,6 +36,6 @@ def _value(each: Mapping[str, Any], kinds: tuple[str, ...], where: tuple[str, ..
     if len(values) != 1 or values[0] not in kinds:
         raise Refusal(400, "value", f"this parameter has one of {', '.join(kinds)}", expression=where)
     value = each[values[0]]
-    if not isinstance(value, {"valueBoolean": bool, "resource": dict}.get(values[0], str)):
+    if not isinstance(value, {"valueBoolean": bool, "valueInteger": int, "resource": dict}.get(values[0], str)):
         raise Refusal(400, "value", "the value is of another kind than its name says", expression=where)
     return value

@@ -79,7 +79,7 @@ def writing(
         return Pending(lambda unit: _with(also, unit, record.within(unit, asked, actor, note)), then, again)
     with services.database.read() as unit:
         plan = record.plan(unit, asked)
-    if not plan.writes:
+    if not plan.writes and also is None:
         said = answer(_nothing(plan))
         return said.run() if isinstance(said, Again) else said
 

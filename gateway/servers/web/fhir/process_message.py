@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -54,7 +54,7 @@ def process_message(services: WebServices, client: Client, request: FhirRequest,
         raise refused("too-costly", f"a Bundle has at most {most} entries", "Bundle.entry")
     checked(sent, "Bundle")
     message = read_message(sent)
-    filing = Filing.of(message, str(sent["entry"][0].get("fullUrl", "")), services.fhir_base)
+    filing = Filing.of(message, client.name, str(sent["entry"][0].get("fullUrl", "")), services.fhir_base)
     processing = _Processing(services, client, request, find, message, filing, services.clock())
     return processing.known() or processing.followed(processing.begun)
 
@@ -76,8 +76,8 @@ class _Processing:
         received = self._received()
         with self.services.database.read() as unit:
             before = unit.messages.find(received.client, received.message, received.bundle)
-        if before is None:
-            return None
+        if before is None or before.at < self.at - RELIABLE:
+            return None  # the next one that is kept takes what is too old away
         if before.message != received.message:
             text = "this Bundle.identifier has come with another message before: each message has its own"
             return self._failed(refused("duplicate", text, "Bundle.identifier"))
@@ -112,7 +112,8 @@ class _Processing:
         for place, made in self.filing.entries():
             entry = entry_of(self.services, self.request, made, place, self.find, is_checked=True)
             entry.interaction.allow(self.client, entry.request)
-            asked.append(entry.interaction.write(self.services, self.client, entry.request))
+            written = entry.interaction.write(self.services, self.client, entry.request)
+            asked.append(replace(written, stays=written.criteria is not None))
         return asked
 
     def _keep(self, unit: UnitOfWork, written: list[Written]) -> None:

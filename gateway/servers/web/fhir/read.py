@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Deleted, Missing
+from gateway.domain.errors import Deleted, Invalid, Missing
 from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
+from gateway.formats.fhir.element import Resource
+from gateway.formats.fhir.search.query import search_query
+from gateway.formats.fhir.search.read_wanted import Reading
+from gateway.formats.fhir.search.subset import subset
+from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.confine import see
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, not_modified, version_headers
@@ -41,7 +46,9 @@ def shown(
     known = not_modified(stored, request)
     if known is not None:
         return known
-    answer = Answer(200, None, version_headers(stored), services.record.opened.unseen(unit, stored), stored.at)
+    body = services.record.opened.unseen(unit, stored)
+    part = _part(request, stored.type, body)
+    answer = Answer(200, part, version_headers(stored), b"" if part else body, stored.at)
     action: Action = "vread" if request.interaction == "vread" else "read"
     patients, actor = patients_of(services, [stored]), actor_of(client)
     purpose: Purpose | None = "read" if patients else None
@@ -65,6 +72,18 @@ def shown(
         return said
 
     return Pending(write, then)
+
+
+def _part(request: FhirRequest, kind: str, body: bytes) -> Resource | None:
+    """What `_summary` and `_elements` leave of it (R4 3.1.0.1.10: for every interaction); None where all is shown."""
+    asked = [(name, value) for name, value in request.fields if name in ("_summary", "_elements")]
+    if not asked:
+        return None
+    query = search_query(kind, asked, Reading())
+    if query.summary == "count":
+        raise Invalid("one resource is not counted: _summary is true, text, data or false")
+    in_part = query.summary != "false" or query.elements
+    return subset(parse_json(body), query.summary, query.elements) if in_part else None
 
 
 def unless(spent: Exception | None, answer: Answer) -> Answer:

@@ -27,6 +27,8 @@ def parsed(request: FhirRequest) -> Resource:
     """The body as a dict of bounded depth; Refusal (415) for another form."""
     if request.resource is not None:
         return request.resource
+    if request.fhir_version not in (None, "4.0", "4.0.1"):
+        raise Refusal(415, "not-supported", "the body is of another version of FHIR; here it is 4.0")
     if request.media_type in XML_TYPES:
         resource = parse_xml(request.body)
         refuse_deep(resource)

@@ -12,6 +12,7 @@ from gateway.flow.bulk.asked import AskedRequest
 from gateway.formats.fhir.audit_search import TRAIL
 from gateway.servers.web.fhir.audit_events import asked_of_trail
 from gateway.servers.web.fhir.bundle import asked_bundle
+from gateway.servers.web.fhir.compartment import place_of
 from gateway.servers.web.fhir.exchange import FhirRequest, without_async
 from gateway.servers.web.fhir.job import begun
 from gateway.servers.web.fhir.pending import Outcome
@@ -32,9 +33,10 @@ def search_later(services: WebServices, client: Client, request: FhirRequest) ->
         asked_of_trail(services, client, request)
     else:
         asked_search(services, client, request)
-    url = f"{services.fhir_base}/{request.kind}{'/_search' if request.by_post else ''}"
+    url = f"{services.fhir_base}/{place_of(request)}{'/_search' if request.by_post else ''}"
     url += f"?{urlencode(request.fields)}" if request.fields and not request.by_post else ""
-    shape, method = ("[type]/_search", "POST") if request.by_post else ("[type]", "GET")
+    shape = "Patient/[id]/[type]" if request.compartment else "[type]"
+    shape, method = (f"{shape}/_search", "POST") if request.by_post else (shape, "GET")
     return begun(services, client, "request", _asked(request, url, shape, method))
 
 
@@ -48,4 +50,5 @@ def _asked(request: FhirRequest, url: str, shape: str, method: str) -> AskedRequ
         fields=request.fields,
         lenient=request.lenient,
         headers=headers,
+        compartment=request.compartment,
     )

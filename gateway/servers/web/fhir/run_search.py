@@ -27,9 +27,10 @@ from gateway.formats.fhir.search.query import MAX_COUNT
 from gateway.formats.fhir.wire.issue import refused
 from gateway.privacy.resource_bodies import open_body, seal_body
 from gateway.servers.web.body import Fields
+from gateway.servers.web.fhir.compartment import searched_place
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.fhir.interaction import Interaction
-from gateway.servers.web.fhir.page_link import PARAMETER, page_links
+from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links
 from gateway.servers.web.fhir.pending import settled
 from gateway.servers.web.services import WebServices
 
@@ -112,6 +113,7 @@ class RunSearch:
             lenient=asked.lenient,
             by_post=asked.method == "POST",
             headers=asked.headers,
+            compartment=asked.compartment,
         )
         bundle = settled(self.services, self.interaction.perform(self.services, caller, request)).resource or {}
         following = _without_next(bundle)
@@ -128,7 +130,10 @@ class RunSearch:
         if place.after is None:
             sized = any(name == "_count" for name, _ in asked.fields)
             return asked.fields if sized else (*asked.fields, ("_count", str(MAX_COUNT)))
-        return ((PARAMETER, page_links(self.services, caller, asked.kind).seal(place.fields, place.after)),)
+        return ((PARAMETER, self._links(caller, asked).seal(place.fields, place.after)),)
+
+    def _links(self, caller: Caller, asked: AskedRequest) -> PageLinks:
+        return page_links(self.services, caller, searched_place(asked.compartment, asked.kind))
 
     def _behind(
         self, caller: Caller, asked: AskedRequest, was: Place, bundle: Resource, following: str | None
@@ -137,7 +142,7 @@ class RunSearch:
         found = was.found + matches
         if following is None:
             return Place(was.files, found, is_last=True)
-        fields, after = page_links(self.services, caller, asked.kind).open(following)
+        fields, after = self._links(caller, asked).open(following)
         return Place(was.files, found, fields, after, is_last=found >= MOST_FOUND)
 
     def _filed(self, job: BulkJob, asked: AskedRequest, part: _Part) -> Place:

@@ -1,4 +1,5 @@
-"""search-type: GET [base]/[type]?... and POST [base]/[type]/_search (R4 3.1.0.9, 3.1.1).
+"""search-type: GET [base]/[type]?... and POST [base]/[type]/_search, also in a compartment, and in all types together
+(search-system: GET [base]?..., R4 3.1.0.9, 3.1.1).
 
 Strict unless the client prefers leniency: an unknown parameter is an error. What was opened to be shown is in the
 audit trail before the answer leaves.
@@ -22,7 +23,8 @@ from gateway.formats.fhir.outcome import issue
 from gateway.formats.fhir.search.query import SearchQuery, search_query
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.servers.web.body import Fields
-from gateway.servers.web.fhir.confine import is_visible, own_of
+from gateway.servers.web.fhir.compartment import ALL, place_of, within
+from gateway.servers.web.fhir.confine import confined, is_visible
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links
@@ -37,7 +39,7 @@ _ANY_KEY = (1 << 63) - 1
 
 def search(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
     """A searchset Bundle; Refusal (400) for parameters that are not served."""
-    links = page_links(services, client, request.kind)
+    links = page_links(services, client, place_of(request))
     query, position = asked_search(services, client, request)
     with services.database.read() as unit:
         noted = NotedReading(unit)
@@ -47,7 +49,8 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
             services.fhir_base,
             lambda stored: is_visible(services, client, stored),
         )
-        narrowed = replace(query, criteria=(*query.criteria, *own_of(client, query)))
+        inside = within(services, noted, client, request, query)
+        narrowed = replace(query, criteria=(*confined(services, client, query), *inside.criteria))
         try:
             page = step(noted, narrowed, may_read=lambda kind: permits(client.scopes, kind, "r"), position=position)
         except Unsupported as error:
@@ -58,16 +61,15 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
             noted,
             client,
             "search",
-            request.kind,
-            patients=patients_of(services, shown),
+            request.kind or ALL,
+            patients=patients_of(services, [*inside.patient, *shown]),
             parameters=[name for name, _ in query.fields],
             found=[each.stored.id for each in page.matches],
             count=page.total if query.only_count else len(page.matches),
         )
-    bundle = _bundle(
-        f"{services.fhir_base}/{query.kind}", _self_url(services, request, links, query), links, query, page
-    )
-    answer = Answer(200, bundle)
+    outcomes = [*left_out(query), *_outcomes(page), *_unread(inside.left_out)]
+    urls = _links(f"{services.fhir_base}/{place_of(request)}".rstrip("/"), request, links, query, page)
+    answer = Answer(200, _bundle(services.fhir_base, urls, page, outcomes))
 
     def then(spent: Exception | None) -> Answer:
         said = unless(spent, answer)
@@ -79,7 +81,7 @@ def search(services: WebServices, client: Client, request: FhirRequest) -> Outco
 
 def asked_search(services: WebServices, client: Client, request: FhirRequest) -> tuple[SearchQuery, Position | None]:
     """The search, and from where on; Refusal (400) for parameters that are not served."""
-    fields, position = _asked(page_links(services, client, request.kind), request.fields)
+    fields, position = _asked(page_links(services, client, place_of(request)), request.fields)
     reading = Reading(services.fhir_base, services.clock())
     try:
         return search_query(request.kind, fields, reading, lenient=request.lenient), position
@@ -113,17 +115,20 @@ def _sealed(links: PageLinks, query: SearchQuery, position: Position) -> str:
     return links.seal(query.fields, [position.until, after])
 
 
-def _bundle(address: str, self_url: str, links: PageLinks, query: SearchQuery, page: FoundPage) -> Resource:
-    base = address.removesuffix(f"/{query.kind}")
-    urls = [{"relation": "self", "url": self_url}]
+def _links(address: str, request: FhirRequest, links: PageLinks, query: SearchQuery, page: FoundPage) -> list[Resource]:
+    urls: list[Resource] = [{"relation": "self", "url": _self_url(address, request, links, query)}]
     if page.following is not None:
         urls.append({"relation": "next", "url": f"{address}?{PARAMETER}={_sealed(links, query, page.following)}"})
+    return urls
+
+
+def _bundle(base: str, urls: Sequence[Resource], page: FoundPage, outcomes: Sequence[Resource]) -> Resource:
     entries = [
         *_entries(base, page.matches, "match"),
         *_entries(base, page.included, "include"),
-        *({"resource": outcome, "search": {"mode": "outcome"}} for outcome in _outcomes(query, page)),
+        *({"resource": outcome, "search": {"mode": "outcome"}} for outcome in outcomes),
     ]
-    return element(resourceType="Bundle", type="searchset", total=page.total, link=urls, entry=entries)
+    return element(resourceType="Bundle", type="searchset", total=page.total, link=list(urls), entry=entries)
 
 
 def _entries(base: str, shown: Sequence[Shown], mode: str) -> Iterator[Resource]:
@@ -132,9 +137,14 @@ def _entries(base: str, shown: Sequence[Shown], mode: str) -> Iterator[Resource]
         yield {"fullUrl": f"{base}/{each.stored.type}/{each.stored.id}", "resource": resource, "search": {"mode": mode}}
 
 
-def _outcomes(query: SearchQuery, page: FoundPage) -> Iterator[Resource]:
+def _unread(kinds: Sequence[str]) -> Iterator[Resource]:
+    """In a search of all types."""
+    if kinds:
+        yield issue("forbidden", f"left out, no scope for them: {', '.join(kinds)}", severity="warning")
+
+
+def _outcomes(page: FoundPage) -> Iterator[Resource]:
     """What the client must know of this answer."""
-    yield from left_out(query)
     for kind in sorted(page.withheld):
         yield issue("forbidden", f"{kind} is not included: no scope for it", severity="warning")
     if page.is_cut:
@@ -143,9 +153,8 @@ def _outcomes(query: SearchQuery, page: FoundPage) -> Iterator[Resource]:
         )
 
 
-def _self_url(services: WebServices, request: FhirRequest, links: PageLinks, query: SearchQuery) -> str:
+def _self_url(address: str, request: FhirRequest, links: PageLinks, query: SearchQuery) -> str:
     """What was searched for. A search by POST kept its parameters out of the URL, and so does its link."""
-    address = f"{services.fhir_base}/{query.kind}"
     token = next((value for name, value in request.fields if name == PARAMETER), None)
     if token is None and request.by_post:
         token = _sealed(links, query, Position(_ANY_KEY))
