@@ -30,7 +30,7 @@ from gateway.domain.reindex import Reindexing
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
 from gateway.domain.resource import Change, StoredVersion
 from gateway.domain.review import Review
-from gateway.domain.study import Arrival, Evidence, Instance, Priority, Study
+from gateway.domain.study import Arrival, Evidence, Instance, Priority, Scope, Study
 from gateway.domain.subscription import Event, Subscriber
 from gateway.domain.task import Task
 
@@ -57,6 +57,10 @@ class Studies(Protocol):
 
     def instances(self, study_id: StudyId) -> list[Instance]:
         """The current instances, one for each SOP Instance UID (the last received), in order of arrival."""
+        ...
+
+    def scopes(self, study_id: StudyId, modalities: Collection[str]) -> list[Scope]:
+        """Of the current instances of these modalities, what decides which models they are for."""
         ...
 
     def due(self, now: datetime, limit: int) -> list[Study]:
@@ -199,6 +203,10 @@ class Models(Protocol):
 
     def running(self) -> list[ServedModel]:
         """The active models and those in the shadow."""
+        ...
+
+    def wanted(self) -> frozenset[ModelId]:
+        """Those that a task may come for: the running ones, and those that an open task was planned for."""
         ...
 
     def get(self, model_id: str) -> ServedModel: ...

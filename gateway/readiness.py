@@ -25,7 +25,7 @@ def ready_file(home: Path, role: str, pid: int) -> Path:
 
 def mark_ready(home: Path, role: str) -> None:
     """Say that this process is ready. The file goes away with the process; after SIGKILL its starter removes it."""
-    _give_back_memory()
+    give_back_memory()
     path = ready_file(home, role, os.getpid())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600)
@@ -33,8 +33,8 @@ def mark_ready(home: Path, role: str) -> None:
     notify_systemd("READY=1")
 
 
-def _give_back_memory() -> None:
-    """A start reads and checks more than stays: what it has freed goes back to the system (malloc_trim(3))."""
+def give_back_memory() -> None:
+    """A start reads and checks more than stays: what was freed goes back to the system (malloc_trim(3))."""
     with suppress(OSError, AttributeError, TypeError):  # another C library, or none that can be named so
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -95,7 +95,10 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Field:
-    """One named input in a UCUM unit; outside `low` to `high` it is not believed. `answers`: word to number."""
+    """One named input in a UCUM unit; outside `low` to `high` it is not believed. `answers`: word to number.
+
+    An answer that `shows_nothing` is a value like any other, but none for the input's `one_of`.
+    """
 
     name: str
     title: str
@@ -106,6 +109,7 @@ class Field:
     codes: tuple[Concept, ...] = ()
     conversions: tuple[Conversion, ...] = ()
     answers: Mapping[str, float] = field(default_factory=dict)
+    shows_nothing: tuple[str, ...] = ()
     note: str = ""
     typical: float = math.nan  # what a third-party graph that takes no NaN is given where the value is not known
 
@@ -443,6 +447,7 @@ def _fields(fields: tuple[Field, ...], key: str) -> Rules:
         (all(math.isfinite(f.high - f.low) and f.low < f.high for f in fields), f"input.{key}: low is not below high"),
         (all(c.factor and math.isfinite(c.factor) for f in fields for c in f.conversions), "a factor must not be 0"),
         (all(f.low <= v <= f.high for f in fields for v in f.answers.values()), "an answer lies outside its range"),
+        (all(set(f.shows_nothing) <= set(f.answers) for f in fields), "shows_nothing must name answers"),
     )
 
 

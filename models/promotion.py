@@ -41,6 +41,15 @@ def held_back() -> Mapping[tuple[str, str], HeldBack]:
     return parsed(RULES.read_text("utf-8"))
 
 
+@cache
+def in_place_of() -> Mapping[str, str]:
+    """By the name of a pack that of the one whose question it answers as well, and whose place it takes."""
+    told: list[dict[str, str]] = tomllib.loads(RULES.read_text("utf-8")).get("in_place_of", [])
+    if any(set(one) != {"name", "former"} for one in told):
+        raise Fault("promotion.toml: each rule of this kind has name and former")
+    return {one["name"]: one["former"] for one in told}
+
+
 def parsed(text: str) -> dict[tuple[str, str], HeldBack]:
     """The rules of a file; each is about one version, so that a better one is not held back with it."""
     told: list[dict[str, Any]] = tomllib.loads(text).get("held_back", [])

@@ -6,16 +6,17 @@ NumPy and the runtime knows neither tasks nor reports.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from gateway.config import RemoteModelSettings, Settings
-from gateway.domain.errors import GatewayError, Missing, Unsupported
+from gateway.domain.errors import GatewayError, Unsupported
 from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
@@ -37,17 +38,19 @@ from models.runtime.session import Session, local_graph
 from models.runtime.value_session import ValueSession
 from workers import record_engine
 from workers.needs import needs_of
-from workers.record_engine import Answers
+from workers.record_engine import Answering
 from workers.shelf import Shelf
+from workers.source import Source, seal
 
 log = logging.getLogger(__name__)
 POLICIES = {"auto": Policy.PREFER_GPU, "cpu": Policy.CPU_ONLY, "cuda": Policy.REQUIRE_GPU}
+IN_SERVICE: Final = frozenset({"active", "shadow"})
 SHARE: Final = 0.9  # of a GPU's memory; the rest is the driver's and the libraries'
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a worker found: models it serves, those of them that it can feed, and packages it refuses, with why.
+    """What a worker found: models it serves, on images and on records, and packages it refuses, with why.
 
     `seals` tells by a package's name what exactly was loaded, so that only a changed one is loaded again.
     """
@@ -56,54 +59,68 @@ class Loaded:
     shelf: Shelf[Predictor]
     refused: tuple[tuple[str, str], ...]
     seals: frozenset[str] = frozenset()
-    answers: dict[str, Answers] = field(default_factory=dict)  # of models on records; one for the worker's life
+    records: Shelf[Answering] = field(default_factory=Shelf)  # without a budget: these are small
 
 
-def load_models(settings: Settings, decode: Decode = decode_here, before: Loaded | None = None) -> Loaded:
-    """Verify, load and warm every package; one that fails is refused and the others are served.
+def load_models(
+    settings: Settings,
+    decode: Decode = decode_here,
+    before: Loaded | None = None,
+    wanted: Collection[ModelId] = (),
+) -> Loaded:
+    """Verify, load and prove every package; one that fails is refused and the others are served.
 
+    It stays loaded where it starts in service or is `wanted`; else it rests, so that nobody can promote what was not
+    proved on this very machine, and a draft takes no memory.
     A package that takes a record, a series or genotypes names no modality: it is fed from patients' records, by what
     its announcement says that it needs.
     What was loaded `before` and has not changed is left alone, and not among the served ones of the answer.
     """
     packages, refused = find_packages(settings)
     shelf = before.shelf if before else Shelf[Predictor](budget_mib(settings))
+    records = before.records if before else Shelf[Answering]()
     seals = set(before.seals) if before else set[str]()
-    answers = before.answers if before else dict[str, Answers]()
     served: list[ServedModel] = []
-    for package in packages:
+    while packages:
+        package = packages.pop(0)  # what is not loaded is not kept either
         if seal(package) in seals:
             continue
+        source = Source(package, trusted(settings))
         try:
-            model = _load(settings, package, shelf, decode, answers)
+            model = _load(settings, source, shelf, records, decode)
         except GatewayError as error:
             refused.append((package.manifest.name, str(error)))
             continue
+        if model.state not in IN_SERVICE and model.id not in wanted:
+            (shelf if model.id in shelf.known() else records).rest(model.id)
+            source.forget()
         served.append(model)
         seals.add(seal(package))
         log.info("model ready", extra={"fields": {"model": model.id, "provider": model.provider}})
-    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals), answers)
+    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals), records)
+
+
+def trusted(settings: Settings) -> tuple[Ed25519PublicKey, ...]:
+    """The keys of this project and those of the site."""
+    keys = trusted_keys(TRUST)
+    if settings.models.trusted_keys:
+        keys += trusted_keys(Path(settings.models.trusted_keys).expanduser())
+    return keys
 
 
 def find_packages(settings: Settings) -> tuple[list[Package], list[tuple[str, str]]]:
     """Every package that verifies, and by name why others do not; a setting for an unknown one is told as well."""
-    trusted = trusted_keys(TRUST)
-    if settings.models.trusted_keys:
-        trusted += trusted_keys(Path(settings.models.trusted_keys).expanduser())
-    packages, rejected = registry.find([Path(folder).expanduser() for folder in settings.models.folders], trusted)
+    keys = trusted(settings)
+    packages, rejected = registry.find([Path(folder).expanduser() for folder in settings.models.folders], keys)
     refused = [(item.folder.name, item.reason) for item in rejected]
     absent = {remote.pack for remote in settings.models.remote} - {package.manifest.name for package in packages}
     refused += [(name, "models.remote names it, but no such package was found") for name in sorted(absent)]
     return packages, refused
 
 
-def seal(package: Package) -> str:
-    """Changes with any file that the manifest names, and with the manifest."""
-    return hashlib.sha256(package.content["manifest.toml"] + package.sha256.encode()).hexdigest()
-
-
 def device(settings: Settings, memory_mib: int = 0) -> Device:
-    return Device(POLICIES[settings.worker.device], settings.worker.device_number, memory_mib)
+    policy = POLICIES[settings.worker.device]
+    return Device(policy, settings.worker.device_number, memory_mib, arena=False)
 
 
 def budget_mib(settings: Settings) -> int:
@@ -115,36 +132,34 @@ def budget_mib(settings: Settings) -> int:
 
 
 def _load(
-    settings: Settings, package: Package, shelf: Shelf[Predictor], decode: Decode, answers: dict[str, Answers]
+    settings: Settings, source: Source, shelf: Shelf[Predictor], records: Shelf[Answering], decode: Decode
 ) -> ServedModel:
-    remote = next((one for one in settings.models.remote if one.pack == package.manifest.name), None)
-    open_graph = _graph_of(settings, package, remote)
-    policy = POLICIES[settings.worker.device]
-    activate = settings.models.activate_signed
-    if not isinstance(package.manifest, ImageManifest):
-        return _answering(registry.load(package, policy, open_graph()), answers, activate=activate)
+    package = source.package()
+    manifest = package.manifest
+    remote = next((one for one in settings.models.remote if one.pack == manifest.name), None)
+    name, activate = model_id(manifest.name, manifest.version, package.sha256), settings.models.activate_signed
+
+    def open_session() -> Session | ValueSession | RulesTable | PlanRules:
+        now = source.package()
+        return registry.load(now, POLICIES[settings.worker.device], _graph_of(settings, now, remote))
+
+    def open_answering() -> Answering:
+        session = open_session()
+        if isinstance(session, Session):
+            raise Unsupported("a model on images does not answer for a record")
+        return record_engine.answering(session)
 
     def open_predictor() -> Predictor:
-        session = registry.load(package, policy, open_graph())
+        session = open_session()
         if not isinstance(session, Session):
-            raise Unsupported(f"{package.manifest.name} does not take images")
+            raise Unsupported(f"{manifest.name} does not take images")
         wait = settings.worker.batch_wait_ms / 1000 if session.most > 1 else 0.0
         return Predictor(session, decode, wait, owners=remote.connections if remote else 1)
 
-    name = model_id(package.manifest.name, package.manifest.version, package.sha256)
+    if not isinstance(manifest, ImageManifest):
+        return _served(records.admit(name, 0, open_answering).loaded, activate=activate)
     need = 0 if remote else _need(settings, package)
     return _served(shelf.admit(name, need, open_predictor).session, activate=activate)
-
-
-def _answering(
-    loaded: Session | ValueSession | RulesTable | PlanRules, answers: dict[str, Answers], *, activate: bool
-) -> ServedModel:
-    """A model on records, which is small and stays loaded."""
-    if isinstance(loaded, Session):
-        raise Unsupported("a model on images does not answer for a record")
-    model = _served(loaded, activate=activate)
-    answers[model.id] = record_engine.predictor(loaded)
-    return model
 
 
 def _need(settings: Settings, package: Package) -> int:
@@ -153,19 +168,18 @@ def _need(settings: Settings, package: Package) -> int:
     return max(declared, LEAST_MIB) if wish(POLICIES[settings.worker.device])[0] else declared
 
 
-def _graph_of(settings: Settings, package: Package, remote: RemoteModelSettings | None) -> Callable[[], Graph | None]:
-    """Opens what runs the package's tensors; Unsupported where that cannot be what settings and manifest say."""
+def _graph_of(settings: Settings, package: Package, remote: RemoteModelSettings | None) -> Graph | None:
+    """What runs the package's tensors; Unsupported where that cannot be what settings and manifest say."""
     manifest = package.manifest
     if isinstance(manifest, RulesManifest):
         if remote is not None:
             raise Unsupported("rules run in the worker; models.remote must not name them")
-        return lambda: None
+        return None
     if remote is not None:
-        server = Server(**remote.model_dump(exclude={"pack"}))
-        return lambda: RemoteGraph(server)
+        return RemoteGraph(Server(**remote.model_dump(exclude={"pack"})))
     if manifest.serving.runs_on == "server":
         raise Unsupported("its graph runs on an inference server, which models.remote has to name")
-    return lambda: local_graph(package, device(settings, manifest.device_memory_mib))
+    return local_graph(package, device(settings, manifest.device_memory_mib))
 
 
 def model_id(name: str, version: str, sha256: str) -> ModelId:
@@ -195,15 +209,13 @@ def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
 class Engine:
     """Answers a task with one of the loaded models."""
 
-    def __init__(self, shelf: Shelf[Predictor], answers: Mapping[str, Answers] | None = None) -> None:
+    def __init__(self, shelf: Shelf[Predictor], records: Shelf[Answering] | None = None) -> None:
         self._shelf = shelf
-        self._answers = {} if answers is None else answers
+        self._records = Shelf[Answering]() if records is None else records
 
     def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
-        model = self._answers.get(model_id)
-        if model is None:
-            raise Missing("this worker does not serve the model")
-        return record_engine.predict(model, document)
+        with self._records.use(model_id) as model:
+            return record_engine.predict(model.answers, document)
 
     def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         with self._shelf.use(model_id) as predictor:

@@ -58,6 +58,7 @@ def _wanted(pack: str, fields: tuple[Field, ...]) -> tuple[Wanted, ...]:
             other_units=tuple(conversion.unit for conversion in one.conversions),
             answers=tuple(one.answers),
             required=one.required,
+            shows_nothing=one.shows_nothing,
         )
         for one in fields
     )

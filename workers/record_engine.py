@@ -7,6 +7,7 @@ reason that holds no value.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from gateway.domain.errors import Unsupported
 from gateway.domain.finding import DrugAdvice, GenePhenotype, Label, Proposal, RecordAnswer
@@ -24,11 +25,25 @@ UNREVIEWED = "No medical review of these rules is known; a physician decides eac
 Answers = RecordPredictor | SeriesPredictor | RulesTable | PlanRules
 
 
-def predictor(loaded: ValueSession | RulesTable | PlanRules) -> Answers:
-    """What answers for a loaded pack on records, series or genotypes."""
+@dataclass(frozen=True)
+class Answering:
+    """A loaded pack on records, series or genotypes, and what answers for it."""
+
+    loaded: ValueSession | RulesTable | PlanRules
+    answers: Answers
+
+    def close(self) -> None:
+        """Rules hold nothing of the runtime."""
+        if isinstance(self.loaded, ValueSession):
+            self.loaded.close()
+
+
+def answering(loaded: ValueSession | RulesTable | PlanRules) -> Answering:
+    """What answers for a loaded pack."""
     if isinstance(loaded, RulesTable | PlanRules):
-        return loaded
-    return RecordPredictor(loaded) if loaded.manifest.kind == "record" else SeriesPredictor(loaded)
+        return Answering(loaded, loaded)
+    kind = RecordPredictor if loaded.manifest.kind == "record" else SeriesPredictor
+    return Answering(loaded, kind(loaded))
 
 
 def predict(model: Answers, document: InputDocument) -> Prediction:

@@ -1,4 +1,4 @@
-"""Finds new and changed packages while the worker runs: loaded, proved, announced, then the old version put away.
+"""Finds new and changed packages while the worker runs: loaded, proved, announced; then what no longer serves rests.
 
 Why: a hospital promotes a version without stopping what reads its studies. A folder is read only after it has stayed
 the same from one look to the next, so that a package that is still being copied is not refused. A package whose
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from gateway.config import Settings
-from gateway.domain.errors import GatewayError
 from gateway.domain.ids import ModelId
 from gateway.ports import Database
 from models.registry import BUILT_IN
 from models.runtime.decoding import Decode
 from workers.engine import Loaded, load_models
+from workers.in_service import LOOK_SECONDS, InService, wanted_models
 
 log = logging.getLogger(__name__)
 MOST_FILES: Final = 20_000  # that one look takes notice of
@@ -29,14 +30,15 @@ Marks = frozenset[tuple[str, int, int, int]]  # path, size, time of change, inod
 
 @dataclass
 class Reload:
-    """`announce` writes what was loaded as rows. Used by one thread."""
+    """`announce` writes what was loaded as rows; `in_service` lets the registry decide what stays loaded. Used by one
+    thread."""
 
     settings: Settings
     database: Database
-    worker: str
     decode: Decode
     loaded: Loaded
     announce: Callable[[Loaded], None]
+    in_service: InService
     _known: Marks = field(default=frozenset(), init=False)
     _last: Marks = field(default=frozenset(), init=False)
     _serving: dict[str, ModelId] = field(default_factory=dict, init=False)
@@ -46,10 +48,15 @@ class Reload:
         self._serving = {model.name: model.id for model in self.loaded.served}
 
     def run(self, stop: threading.Event) -> None:
-        """Looks again and again until told to stop."""
-        while not stop.wait(self.settings.models.reload_seconds):
+        """Looks again and again until told to stop: at the folders as set, at the registry more often."""
+        pause = self.settings.models.reload_seconds
+        due = time.monotonic() + pause
+        while not stop.wait(min(pause, LOOK_SECONDS) or LOOK_SECONDS):
             try:
-                self()
+                if pause and time.monotonic() >= due:
+                    due = time.monotonic() + pause
+                    self()
+                self.in_service()
             except Exception as error:  # the edge of this loop: the next look may find things in order
                 log.warning("packages not looked at", extra={"fields": {"error": type(error).__name__}})
 
@@ -58,9 +65,8 @@ class Reload:
         marks, was = self._look(), self._last
         self._last = marks
         if marks == self._known or marks != was:
-            self._warm()
             return False
-        again = load_models(self.settings, self.decode, self.loaded)
+        again = load_models(self.settings, self.decode, self.loaded, wanted_models(self.database))
         self._known = marks
         self.loaded = again
         self.announce(again)
@@ -68,18 +74,11 @@ class Reload:
             former = self._serving.get(model.name)
             if former is not None and former != model.id:
                 self.loaded.shelf.supersede(former)
+                self.loaded.records.supersede(former)
             self._serving[model.name] = model.id
+        self.in_service.try_again()
+        self.in_service()
         return True
-
-    def _warm(self) -> None:
-        """A version that was promoted is loaded ahead of its first study, where there is room."""
-        try:
-            with self.database.read() as unit:
-                active = [model.id for model in unit.models.active()]
-        except GatewayError:
-            return  # the database may be back at the next look
-        for model_id in active:
-            self.loaded.shelf.warm(model_id)
 
     def _look(self) -> Marks:
         roots = [BUILT_IN, *(Path(folder).expanduser() for folder in self.settings.models.folders)]

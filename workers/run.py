@@ -10,22 +10,27 @@ import logging
 import os
 import socket
 import threading
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from celery.signals import worker_ready
 
 from gateway import wiring
 from gateway.config import Settings
 from gateway.domain.ids import InstanceId, TaskId
+from gateway.domain.model import ServedModel
 from gateway.flow.compose import ComposeReport
 from gateway.flow.infer import RunTask
 from gateway.flow.mask import MaskPixels
 from gateway.outlets.celery_queue import INFER, MASK, QUEUES, celery_app
-from gateway.ports import Database, PixelSearch
+from gateway.ports import Database, PixelSearch, UnitOfWork
 from gateway.privacy.keyring import Purpose
 from gateway.readiness import mark_ready
+from models.promotion import in_place_of
 from models.runtime.decode_pool import DecodePool
 from workers.engine import POLICIES, Engine, Loaded, load_models
+from workers.in_service import InService, wanted_models
 from workers.lease import HoldLease, renew_pixel_task, renew_task
 from workers.pixel_search import load_pixel_search
 from workers.recycle import Recycle
@@ -38,10 +43,12 @@ def run(settings: Settings) -> None:
     """Blocks until SIGTERM."""
     name = f"worker:{socket.gethostname()}:{os.getpid()}"
     decode = DecodePool(_decoders(settings), settings.worker.decode_seconds)
-    loaded = load_models(settings, decode)
     database = wiring.database(settings)
+    loaded = load_models(settings, decode, wanted=wanted_models(database))
     announce(database, loaded, name)
-    task = run_task(settings, database, Engine(loaded.shelf, loaded.answers), name)
+    in_service = InService(database, name, loaded.shelf, loaded.records)
+    in_service()
+    task = run_task(settings, database, Engine(loaded.shelf, loaded.records), name)
     search = load_pixel_search(settings, POLICIES[settings.worker.device], decode)
     mask = mask_pixels(settings, database, search, name)
     recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
@@ -64,9 +71,9 @@ def run(settings: Settings) -> None:
 
     worker_ready.connect(ready, weak=False)
     stop = threading.Event()
-    if settings.models.reload_seconds:
-        reload = Reload(settings, database, name, decode, loaded, lambda again: announce(database, again, name))
-        threading.Thread(target=reload.run, args=(stop,), name="reload", daemon=True).start()
+    told = partial(announce, database, worker=name)
+    reload = Reload(settings, database, decode, loaded, told, in_service)
+    threading.Thread(target=reload.run, args=(stop,), name="reload", daemon=True).start()
     try:
         app.worker_main(_arguments(settings, name))
     finally:
@@ -82,11 +89,23 @@ def announce(database: Database, loaded: Loaded, worker: str) -> None:
     """Writes what this worker serves as rows, and what it refuses into the audit trail."""
     with database.begin(worker) as unit:
         for model in loaded.served:
-            unit.models.announce(model)
+            unit.models.announce(_in_its_place(unit, model))
         for package, reason in loaded.refused:
             log.error("model refused", extra={"fields": {"package": package, "reason": reason}})
             unit.audit.record("model:refuse", package, worker, reason=reason)
         unit.commit()
+
+
+def _in_its_place(unit: UnitOfWork, model: ServedModel) -> ServedModel:
+    """The model that starts active retires the one whose question it answers; a draft where a person wants that one."""
+    former = in_place_of().get(model.name)
+    if model.state != "active" or former is None:
+        return model
+    for other in [one for one in unit.models.active() if one.name == former]:
+        if other.decided_by is not None:
+            return replace(model, state="draft")
+        unit.models.retire(other.id)
+    return model
 
 
 def run_task(settings: Settings, database: Database, engine: Engine, worker: str) -> RunTask:

@@ -2,7 +2,7 @@
 
 Why: several models share one device, and not all may fit. One that is asked for is loaded again, the least recently
 used idle one goes first; a new version is loaded before the old one is put away wherever there is room for both.
-A model that is in use is never put away.
+A model that is in use is never put away. One that no task is expected for rests: it is known, and takes no memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -34,7 +34,7 @@ Model = TypeVar("Model", bound=Loaded)
 class _Place(Generic[Model]):
     """A known model. `model` is None while it is put away, `moving` while it is being loaded or put away.
 
-    `holding`: it has its memory, or is given it back only now.
+    `holding`: it has its memory, or is given it back only now. `resting`: put away as soon as nobody uses it.
     """
 
     need: int  # MiB of device memory
@@ -44,6 +44,7 @@ class _Place(Generic[Model]):
     used: int = 0
     moving: bool = False
     holding: bool = False
+    resting: bool = False
     superseded: bool = False
     entered: int = 0
 
@@ -91,7 +92,7 @@ class Shelf(Generic[Model]):
                 place.users -= 1
                 self._change.notify_all()
         if former is not None:
-            former.superseded = True
+            former.resting = True
             self._discard(former)
         return model
 
@@ -106,32 +107,45 @@ class Shelf(Generic[Model]):
                 place.users -= 1
                 place.used = next(self._turn)
                 self._change.notify_all()
-            if place.superseded:
+            if place.resting:
                 self._discard(place)
 
-    def warm(self, model_id: str) -> bool:
-        """Loads a known model if there is room without putting another away; says whether it is loaded.
+    def keep(self, wanted: Collection[str]) -> bool:
+        """From now on tasks are expected for these alone; the others rest. Says whether one was put away."""
+        with self._change:
+            for model_id, place in self._places.items():
+                place.resting = model_id not in wanted
+            resting = [place for place in self._places.values() if place.resting]
+        return any([self._discard(place) for place in resting])
 
-        It is in service again, though a newer one had superseded it: else it would be put away at once.
-        """
+    def rest(self, model_id: str) -> None:
+        """No task is expected for it: put away when idle, and loaded again for one that comes all the same."""
+        with self._change:
+            place = self._places[model_id]
+            place.resting = True
+        self._discard(place)
+
+    def warm(self, model_id: str) -> bool:
+        """Loads a known model that does not rest, if there is room without putting another away; says whether it is
+        loaded."""
         with self._change:
             place = self._places.get(model_id)
-            if place is None or (place.model is None and self._free() < place.need):
+            if place is None or place.resting or (place.model is None and self._free() < place.need):
                 return False
-            place.superseded = False
         with self.use(model_id):
             return True
 
     def supersede(self, model_id: str) -> None:
-        """A newer version serves from now on: put away when idle, and loaded again for a task planned before."""
+        """A newer version is there. Of such ones that rest, all but the last `MOST_OLD` are forgotten."""
         with self._change:
             place = self._places.get(model_id)
             if place is None:
                 return
             place.superseded = True
-            old = sorted((p.entered, key) for key, p in self._places.items() if p.superseded and p.users == 0)
+            places = self._places.items()
+            old = sorted((p.entered, key) for key, p in places if p.superseded and p.resting and p.users == 0)
             gone = [self._places.pop(key) for _, key in old[: max(0, len(old) - MOST_OLD)]]
-        for one in (place, *gone):
+        for one in gone:
             self._discard(one)
 
     def _entered(self, model_id: str) -> _Place[Model]:
@@ -189,11 +203,11 @@ class Shelf(Generic[Model]):
         places = (*self._places.values(), *self._admitting)
         return self._budget - sum(place.need for place in places if place.holding)
 
-    def _discard(self, place: _Place[Model]) -> None:
+    def _discard(self, place: _Place[Model]) -> bool:
         """Puts an idle model away; one that is in use stays until its users have gone."""
         with self._change:
             if not place.idle or place.model is None:
-                return
+                return False
             model, place.moving = place.model, True
             place.model = None
         try:
@@ -202,3 +216,4 @@ class Shelf(Generic[Model]):
             with self._change:
                 place.moving = place.holding = False
                 self._change.notify_all()
+        return True

@@ -9,7 +9,7 @@ from typing import Literal
 
 from gateway.domain.ids import ModelId
 from gateway.domain.record import Needs
-from gateway.domain.study import Instance
+from gateway.domain.study import Instance, Scope
 
 ModelState = Literal["draft", "shadow", "active", "retired"]
 
@@ -22,17 +22,17 @@ class AppliesTo:
     body_parts: tuple[str, ...] = ()
     sop_classes: tuple[str, ...] = ()
 
-    def accepts(self, instance: Instance) -> bool:
+    def accepts(self, instance: Instance | Scope) -> bool:
         body_part = str(instance.header.get("BodyPartExamined") or "")
         return self.reads(instance) and (not self.body_parts or not body_part or body_part in self.body_parts)
 
-    def reads(self, instance: Instance) -> bool:
+    def reads(self, instance: Instance | Scope) -> bool:
         """An image of the model's kind, of whatever part of the body: its guard can say why it is not for it."""
         return instance.modality in self.modalities and (
             not self.sop_classes or instance.sop_class_uid in self.sop_classes
         )
 
-    def accepts_any(self, instances: Iterable[Instance]) -> bool:
+    def accepts_any(self, instances: Iterable[Instance | Scope]) -> bool:
         return any(self.accepts(instance) for instance in instances)
 
     def given(self, instances: Sequence[Instance]) -> list[Instance]:

@@ -24,7 +24,10 @@ class Sought:
 
 @dataclass(frozen=True)
 class Wanted:
-    """One named value: where it is found, in which UCUM units it is taken, and the words it may have instead."""
+    """One named value: where it is found, in which UCUM units it is taken, and the words it may have instead.
+
+    A word that `shows_nothing` does not count for the `one_of` of the needs.
+    """
 
     name: str
     title: str
@@ -33,6 +36,7 @@ class Wanted:
     other_units: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     required: bool = False
+    shows_nothing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

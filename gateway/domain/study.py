@@ -41,6 +41,15 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What of an instance decides which models it is for."""
+
+    modality: str
+    sop_class_uid: str
+    header: Mapping[str, str | int | None]
+
+
+@dataclass(frozen=True)
 class Instance:
     """One stored SOP instance. `header` holds de-identified attributes by DICOM keyword.
 

@@ -69,8 +69,9 @@ def applied(unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> bool:
     """Whether a model was asked about images that it is for."""
     if study.kind == "record":
         return False
-    instances = unit.studies.instances(study.id)
-    return any(unit.models.get(task.model_id).applies_to.accepts_any(instances) for task in tasks)
+    asked = [unit.models.get(task.model_id).applies_to for task in tasks]
+    scopes = unit.studies.scopes(study.id, {modality for one in asked for modality in one.modalities})
+    return any(one.accepts_any(scopes) for one in asked)
 
 
 def _is_open(tasks: Sequence[Task]) -> bool:

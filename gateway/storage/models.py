@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any, Literal
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, or_, select, update
 
 from gateway.domain.errors import Conflict, Missing
+from gateway.domain.ids import ModelId
+from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.domain.model import ServedModel
 from gateway.storage import tables
 from gateway.storage.review_tables import recall
@@ -82,6 +84,11 @@ class SqlModels:
     def running(self) -> list[ServedModel]:
         wanted = _model.state.in_(("active", "shadow"))
         return self._models(select(*_COLUMNS).where(wanted).order_by(_model.name, _model.id))
+
+    def wanted(self) -> frozenset[ModelId]:
+        planned = select(tables.task.c.model_id).where(tables.task.c.state.in_(OPEN_TASK_STATES))
+        asked = or_(_model.state.in_(("active", "shadow")), _model.id.in_(planned))
+        return frozenset(row.id for row in self._transaction.all(select(_model.id).where(asked)))
 
     def active(self) -> list[ServedModel]:
         return self._models(select(*_COLUMNS).where(_model.state == "active").order_by(_model.name))

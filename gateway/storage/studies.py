@@ -5,6 +5,7 @@ What an arriving instance does to its study is in arrivals.py.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
@@ -14,7 +15,7 @@ from sqlalchemy import Column, ColumnElement, Select, bindparam, exists, select
 from gateway.domain.errors import Missing
 from gateway.domain.ids import StudyId
 from gateway.domain.lifecycle import STUDY, UNCLEARED
-from gateway.domain.study import Arrival, Evidence, Instance, Study
+from gateway.domain.study import Arrival, Evidence, Instance, Scope, Study
 from gateway.storage import tables
 from gateway.storage.arrivals import STUDY_COLUMNS, lock_study, receive, reopen
 from gateway.storage.transaction import AnyRow, Transaction
@@ -58,6 +59,13 @@ class SqlStudies:
             .order_by(instance.received_at, instance.id)
         )
         return [Instance(*row) for row in self._transaction.all(found)]
+
+    def scopes(self, study_id: StudyId, modalities: Collection[str]) -> list[Scope]:
+        instance = tables.instance.c
+        found = select(*(instance[field.name] for field in fields(Scope))).where(
+            instance.study_id == study_id, instance.is_current, instance.modality.in_(sorted(modalities))
+        )
+        return [Scope(*row) for row in self._transaction.all(found)]
 
     def due(self, now: datetime, limit: int) -> list[Study]:
         return self._studies(

@@ -38,12 +38,17 @@ class Policy(Enum):
 
 @dataclass(frozen=True)
 class Device:
-    """Which processor, and how much of its memory one session may take (0: no limit; a CPU has none)."""
+    """Which processor, and how much of its memory one session may take (0: no limit; a CPU has none).
+
+    Without `arena` a CPU gives the memory of a run back after it: 23 MiB instead of 42 for the largest built-in pack,
+    in about the same time. Where single runs take hundreds of MiB, asking for them anew costs a third more.
+    """
 
     policy: Policy = Policy.PREFER_GPU
     number: int = 0
     memory_mib: int = 0
     threads: int | None = None
+    arena: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,12 @@ def wish(policy: Policy) -> tuple[bool, str]:
     return True, "the driver reports an NVIDIA device"
 
 
-def options(threads: int | None = None) -> Any:
+def options(threads: int | None = None, *, arena: bool = True) -> Any:
     """Session options for one owner thread: few threads, none of them spinning while it waits."""
     chosen = onnxruntime.SessionOptions()
     chosen.intra_op_num_threads = threads or min(_cores(), 4)
     chosen.inter_op_num_threads = 1
+    chosen.enable_cpu_mem_arena = arena
     chosen.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     chosen.log_severity_level = 3
@@ -131,7 +137,7 @@ def _build(model: bytes, cuda: bool, device: Device, folder: Path | None) -> Any
     if cuda:
         onnxruntime.preload_dlls()
         wanted = [(CUDA, cuda_options(device)), CPU]
-    chosen = options(device.threads)
+    chosen = options(device.threads, arena=device.arena)
     if folder is not None:
         chosen.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     try:

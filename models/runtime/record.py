@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 
 from gateway.domain.errors import Unsupported
-from models.manifest import RecordInput, RecordManifest, SeriesManifest
+from models.manifest import Field, RecordInput, RecordManifest, SeriesManifest
 from models.runtime.guard import Refusal
 from models.runtime.predict import decide, sentence
 from models.runtime.readings import Patient, Reading, by_name, number, patient_refusal
@@ -135,12 +135,21 @@ def _too_little(rule: RecordInput, row: Row) -> Refusal | None:
     if lacking:
         return Refusal("required", f"Not scored without: {', '.join(lacking)}.")
     telling = [place for place, one in enumerate(rule.fields) if one.name in rule.one_of]
-    if telling and absent[telling].all():
-        named = ", ".join(rule.fields[place].title for place in telling)
+    if telling and not any(_shows(rule.fields[place], row[place]) for place in telling):
+        named = ", ".join(_in_title(rule.fields[place]) for place in telling)
         return Refusal("required", f"Not scored without one of: {named}.")
     if float(absent.mean()) > rule.missing_max:
         return Refusal("too-little", f"More than {rule.missing_max:.0%} of the values are not known.")
     return None
+
+
+def _shows(one: Field, value: np.float32) -> bool:
+    nothing = [one.answers[word] for word in one.shows_nothing]
+    return not np.isnan(value) and float(value) not in nothing
+
+
+def _in_title(one: Field) -> str:
+    return f"{one.title} (not: {', '.join(one.shows_nothing)})" if one.shows_nothing else one.title
 
 
 def answered(

@@ -20,7 +20,14 @@ import numpy as np
 import torch
 
 from models.manifest import parse
-from models.training import breast_evaluation, breast_ultrasound, breast_words, detail_words, evaluation, measure
+from models.training import (
+    breast_evaluation,
+    breast_ultrasound,
+    breast_words,
+    detail_calibration,
+    detail_words,
+    measure,
+)
 from models.training.assemble import Subject, golden, manifest, metadata
 from models.training.breast_data import MALIGNANT, BreastSet, load
 from models.training.detail_fit import DetailRecipe, assembled, features, fit_heads, pooled, space_of
@@ -30,7 +37,7 @@ from models.training.export import export, outputs, parity
 from models.training.lite_backbone import SHA256
 from models.training.write_pack import card_xml, write
 
-VERSION = "1.0.0"
+VERSION = "1.0.1"
 DATE = "2026-11-29"
 RECIPE = DetailRecipe()
 SEEDS = 5
@@ -47,15 +54,16 @@ def subject(folder: Path) -> Subject:
 
 
 def build(data: BreastSet, seeds: list[int]) -> tuple[Detail, dict[str, Any]]:
-    """Heads from the training part; calibration, threshold and limits from its clean validation part."""
+    """Heads from the training part; the rest from it out of fold, and from the clean validation part."""
     train, val = data.rows("train"), data.clean("val", ("train",))
-    eyes = pooled(RECIPE)
+    truth, eyes = data.label == MALIGNANT, pooled(RECIPE)
     seen = features(eyes, data.large[train])
-    heads = fit_heads(seen, data.label[train] == MALIGNANT, data.group[train], RECIPE.penalty, seeds)
+    heads = fit_heads(seen, truth[train], data.group[train], RECIPE.penalty, seeds)
     net = assembled(eyes, heads, space_of(seen, heads, RECIPE.components))
     got = outputs(export(net, {}), tensor(data.large[val]))
     distance = np.linalg.norm(got["embedding"], axis=1)
-    chosen = evaluation.choose(got["member"].astype(np.float64), data.label[val] == MALIGNANT, distance)
+    apart = detail_calibration.out_of_fold(seen, truth[train], data.group[train], RECIPE, seeds)
+    chosen = detail_calibration.choose(apart.beside(got["member"].astype(np.float64), distance, truth[val]))
     net.platt.copy_(torch.tensor([chosen["slope"], chosen["intercept"]]))
     return net, chosen
 

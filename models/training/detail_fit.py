@@ -43,10 +43,14 @@ class Heads:
     coefficient: Floats  # (heads, features), for standardised features
     intercept: Floats  # (heads,)
 
-    def positive(self, features: Floats) -> Floats:
-        """(N,) mean over the heads of the uncalibrated probability."""
+    def member(self, features: Floats) -> Floats:
+        """(N, heads) uncalibrated probability by each head."""
         logit = (features - self.mean) / self.deviation @ self.coefficient.T + self.intercept
-        return np.asarray((1 / (1 + np.exp(-logit))).mean(1))
+        return np.asarray(1 / (1 + np.exp(-logit)))
+
+    def positive(self, features: Floats) -> Floats:
+        """(N,) mean over the heads."""
+        return np.asarray(self.member(features).mean(1))
 
 
 def pooled(recipe: DetailRecipe) -> Pooled:
@@ -95,6 +99,15 @@ def space_of(seen: Floats, heads: Heads, components: int) -> dict[str, torch.Ten
         "rest": np.sqrt(left),
     }
     return {name: torch.tensor(value, dtype=torch.float32) for name, value in found.items()}
+
+
+def distances(seen: Floats, heads: Heads, space: dict[str, torch.Tensor]) -> Floats:
+    """(N,) length of the embedding that `Detail` gives for these features in this space."""
+    axes, scale, rest = (space[name].double().numpy() for name in ("axes", "scale", "rest"))
+    z = (seen - heads.mean) / heads.deviation
+    along = z @ axes
+    left = np.linalg.norm(z - along @ axes.T, axis=1)
+    return np.asarray(np.sqrt(((along / scale) ** 2).sum(1) + (left / rest) ** 2))
 
 
 def assembled(net: Pooled, heads: Heads, space: dict[str, torch.Tensor]) -> Detail:

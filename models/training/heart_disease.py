@@ -37,7 +37,7 @@ ECG = {"normal": 0.0, "st-t abnormality": 1.0, "lv hypertrophy": 2.0}
 FIELDS = (
     input_field("age", "Age", "a", 25, 85, "30525-0", required=True),
     sex_field(required=True),
-    input_field("pain", "Kind of chest pain", "1", 1, 4, answers=PAIN),
+    input_field("pain", "Kind of chest pain", "1", 1, 4, answers=PAIN, shows_nothing=["asymptomatic"]),
     input_field("systolic", "Systolic blood pressure at rest", "mm[Hg]", 70, 260, "8480-6"),
     input_field(
         "cholesterol", "Total cholesterol", "mg/dL", 70, 700, "2093-3", conversions=[other_unit("mmol/L", 38.67)]
@@ -135,7 +135,7 @@ def words(folder: Path) -> Words:
     """What the card and the facts say."""
     return Words(
         name="heart-disease",
-        version="1.0.1",
+        version="1.0.2",
         date="2026-11-29",
         title="Coronary artery disease now, in patients sent to angiography (research)",
         headline="Research only: patients already chosen for angiography, four sites, the 1980s.",
@@ -146,9 +146,9 @@ def words(folder: Path) -> Words:
         ),
         out_of_scope=(
             "Not for screening, not for people without symptoms who were not referred, not for emergencies, not for "
-            "deciding on angiography or treatment. A record without the kind of chest pain and without any finding of "
-            "an exercise test is not scored: nothing in it says that the person was considered for angiography. That a "
-            "referral exists is not asked."
+            "deciding on angiography or treatment. A record that tells no kind of chest pain (that there is none, is "
+            "none) and no finding of an exercise test is not scored: nothing in it says that the person was considered "
+            "for angiography. That a referral exists is not asked."
         ),
         how="Logistic regression on ten findings.",
         population="Adults referred to coronary angiography: Cleveland, Budapest, Long Beach, Zurich and Basel.",
@@ -161,8 +161,8 @@ def words(folder: Path) -> Words:
         split="Leave one site out; threshold and calibration by leaving out a site among the three as well.",
         inputs=(
             "Values with UCUM units and coded answers (see the manifest), up to half missing; age and sex needed, and "
-            "one at least of kind of chest pain, highest heart rate, angina and ST depression under exercise. A heart "
-            "rate at rest is none of them."
+            "one at least of kind of chest pain (not its absence), highest heart rate, angina and ST depression under "
+            "exercise. A heart rate at rest is none of them."
         ),
         limits=(
             "Sites differ widely: see the AUC by site, and the rate of disease by site, which no model of other sites "

@@ -56,6 +56,25 @@ def test_a_model_is_put_into_the_shadow_once(database: SqlDatabase) -> None:
         unit.commit()
 
 
+def test_tasks_are_expected_for_what_runs_and_for_what_an_open_task_waits_for(
+    database: SqlDatabase, tmp_path: Path
+) -> None:
+    """Active and shadow models, a retired one until its last task has ended; never a draft."""
+    ward = Ward(database, tmp_path)
+    shadow, draft = model("other", state="shadow"), model("third", state="draft")
+    ward.announce(OLD, shadow, draft)
+    study = ward.push()
+    ward.settle()
+    with database.begin("cli") as unit:
+        assert unit.models.decide(OLD.id, "retired")
+        assert unit.models.wanted() == {OLD.id, shadow.id}
+        unit.commit()
+    for task in ward.tasks(study):
+        assert ward.run(task.id) == "done"
+    with database.read() as unit:
+        assert unit.models.wanted() == {shadow.id}
+
+
 def test_there_is_nothing_to_go_back_to(database: SqlDatabase) -> None:
     """A name of which no other version was ever active cannot be rolled back."""
     announce(database, OLD)

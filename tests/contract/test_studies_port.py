@@ -11,7 +11,7 @@ from harness.rows import AT, QUIET, arrival, later, planned_task, receive
 
 from gateway.domain.errors import Conflict, Missing
 from gateway.domain.ids import StudyId
-from gateway.domain.study import Study
+from gateway.domain.study import Scope, Study
 from gateway.storage.database import SqlDatabase
 
 
@@ -105,6 +105,20 @@ def test_instances_come_in_order_of_arrival(database: SqlDatabase) -> None:
             receive(unit, arrival(instance=f"i{number}", content=b"%d" % number, at=later(number)))
         found = unit.studies.instances(arrival().instance.study_id)
     assert [one.received_at for one in found] == [later(1), later(2), later(3)]
+
+
+def test_what_a_model_is_asked_by_is_read_alone(database: SqlDatabase) -> None:
+    """Modality, class and header of the current instances of these modalities, and of no other."""
+    film, picture = arrival(instance="i1", modality="CR"), arrival(instance="i2")
+    with database.begin("dicom") as unit:
+        receive(unit, film)
+        receive(unit, picture)
+        unit.commit()
+    own = picture.instance
+    with database.read() as unit:
+        assert unit.studies.scopes(own.study_id, {"US"}) == [Scope("US", own.sop_class_uid, own.header)]
+        assert len(unit.studies.scopes(own.study_id, {"US", "CR"})) == 2
+        assert unit.studies.scopes(own.study_id, set()) == []
 
 
 def test_the_expected_count_settles_at_once(database: SqlDatabase) -> None:

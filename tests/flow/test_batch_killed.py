@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_every_task_of_a_batch_is_finished_by_another_worker(
     loaded = load_models(load({"DXGATE_WORKER_DEVICE": "cpu"}).settings)
     database = sqlite_database
     ward = Ward(database, tmp_path / "blobs")
-    ward.announce(*loaded.served)
+    ward.announce(*(replace(one, state="active") for one in loaded.served))
     images = [path.read_bytes() for path in demo_files()]
     studies = [
         ward.push(f"s{number}", f"i{number}-{place}", content)

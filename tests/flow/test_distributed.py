@@ -29,7 +29,7 @@ from sqlalchemy.exc import ProgrammingError
 from gateway.storage import tables
 
 pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.peer("redis")]
-MODEL = "breast-ultrasound-cnn"
+MODEL = "breast-ultrasound-detail-cnn"
 WORKER_PASSWORD = "p4ss-of-the-workers"
 OUT_OF_RESOURCES = 0xA700
 EARLY = Planted("Earlybird^Ottokar", "MRN-EB-9911", "ACCEARLY9911", "ISO_IR 100")  # sent before a model was active

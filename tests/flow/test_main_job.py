@@ -80,7 +80,7 @@ def test_a_result_names_exactly_what_made_it(fhir: SyncFHIRClient) -> None:
     observation = fhir.reference(*str(report["result"][0]["reference"]).split("/")).to_resource()  # type: ignore[index]
     device = fhir.reference(*observation["device"]["reference"].split("/")).to_resource()
     provenance = fhir.resources("Provenance").search(target=f"DiagnosticReport/{report['id']}").fetch()
-    package = built_in()["breast-ultrasound-cnn"]
+    package = built_in()["breast-ultrasound-detail-cnn"]
     assert "CPUExecutionProvider" in observation["method"]["text"]
     assert package.sha256 in json.dumps(device.serialize())
     assert any(version["value"] == package.manifest.version for version in device["version"])

@@ -138,7 +138,7 @@ def test_the_broker_holds_no_identity(searched: Searched) -> None:
     nothing_in("the broker", memory, searched.sought)
 
 
-@pytest.mark.parametrize(("role", "known"), [("worker", b"breast-ultrasound-cnn"), ("broker", b"_kombu.binding")])
+@pytest.mark.parametrize(("role", "known"), [("worker", b"breast-ultrasound-detail"), ("broker", b"_kombu.binding")])
 def test_no_identity_in_the_memory_of(searched: Searched, role: str, known: bytes) -> None:
     """Workers and broker hold no planted word in their memory, in the encodings that a program would hold it in."""
     processes = searched.run.gateway.children()[role]

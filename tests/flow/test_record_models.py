@@ -23,7 +23,7 @@ from harness.planted_run import nothing_in
 from harness.profile_check import genomics_problems
 from harness.records import GENOME, LACKING, RISKS, STAY, TUMOUR, Person
 from harness.send import send_folder
-from harness.studies import PLANTED, planted_study
+from harness.studies import PLANTED, planted_study, suspicious
 from harness.traces import broker_memory, needles
 
 from gateway import config, wiring
@@ -222,7 +222,7 @@ def test_a_plan_names_what_made_each_rule_speak(ward: Ward) -> None:
 
 def test_a_plan_sees_what_was_found_in_an_image(ward: Ward, tmp_path: Path) -> None:
     """Of a patient with images and values, the finding of the ultrasound model makes a rule of the plan speak."""
-    planted_study(tmp_path / "in", PLANTED[0], 2)
+    planted_study(tmp_path / "in", PLANTED[0], 2, pixels=suspicious())
     send_folder(ward.gateway.dicom_port, tmp_path / "in")
 
     def of_images() -> list[Resource]:
@@ -231,17 +231,21 @@ def test_a_plan_sees_what_was_found_in_an_image(ward: Ward, tmp_path: Path) -> N
 
     (image,) = wait_for(of_images, 60, "the report about images")
     patient = str(image["subject"]["reference"])
-    values = [records.quantity("bmi", "39156-5", 33.0, "kg/m2", YESTERDAY)]
+    values = [
+        records.quantity("bmi", "39156-5", 33.0, "kg/m2", YESTERDAY),
+        records.quantity("a1c", "4548-4", 6.9, "%", YESTERDAY),
+    ]
     assert ward.http.post("", json=records.transaction(patient, values)).status_code == 200
 
     def whole() -> list[Resource]:
-        """The plan is made from the image first, and anew with the value."""
-        return [one for one in ward.search("CarePlan", patient=patient) if len(one["activity"]) == 2]
+        """The plan is made from the image first, and anew with the values."""
+        return [one for one in ward.search("CarePlan", patient=patient) if len(one["activity"]) == 3]
 
-    (plan,) = wait_for(whole, 60, "a plan that builds on image and value")
+    (plan,) = wait_for(whole, 60, "a plan that builds on image and values")
     rules = {one["detail"]["code"]["coding"][0]["code"]: one["detail"] for one in plan["activity"]}
-    assert set(rules) == {"breast-ultrasound-tissue", "obesity"}
+    assert set(rules) == {"breast-ultrasound-tissue", "obesity", "diabetes-confirm"}
     assert rules["breast-ultrasound-tissue"]["reasonCode"][0]["text"] == "finding breast-us-malignancy=malignant"
+    assert "HbA1c" in rules["diabetes-confirm"]["reasonCode"][0]["text"]
 
 
 def test_a_record_that_lacks_values_is_refused_with_reasons(ward: Ward) -> None:

@@ -312,11 +312,20 @@ def test_a_record_that_answers_the_question_is_not_asked(database: SqlDatabase, 
 
 
 def test_a_model_of_the_referred_wants_a_sign_of_it(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
-    """Pressure, lipids and a resting heart rate make nobody a patient for angiography; the other model answers."""
+    """Pressure, lipids, a resting heart rate and no pain make nobody a patient for angiography; the other answers."""
     clinic = Clinic(sqlite_database, tmp_path, ("heart-disease", "diabetes-risk"))
-    clinic.write(person(), *LABS, quantity("pulse", "8867-4", 80, "/min", YESTERDAY))
+    pain = worded("pain", "heart-disease.pain", "asymptomatic", YESTERDAY, "urn:dxgate:input")
+    clinic.write(person(), *LABS, quantity("pulse", "8867-4", 80, "/min", YESTERDAY), pain)
     clinic.settle()
     assert clinic.run() == {"diabetes-risk": "done"}
+
+
+def test_chest_pain_of_any_kind_is_such_a_sign(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """With pain that is not angina on record, the model for the referred answers too."""
+    clinic = Clinic(sqlite_database, tmp_path, ("heart-disease", "diabetes-risk"))
+    clinic.write(person(), *LABS, worded("pain", "heart-disease.pain", "non-anginal", YESTERDAY, "urn:dxgate:input"))
+    clinic.settle()
+    assert clinic.run() == {"heart-disease": "done", "diabetes-risk": "done"}
 
 
 def test_a_unit_that_is_not_read_is_told(sqlite_database: SqlDatabase, tmp_path: Path) -> None:

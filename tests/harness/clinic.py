@@ -99,7 +99,8 @@ class Clinic:
     patient: str = field(default_factory=lambda: patient_row("one").pseudonym)
 
     def __post_init__(self) -> None:
-        self.blobs, self.seal, self.engine = FolderBlobs(self.folder), OpenSeal(), Engine({}, loaded().answers)
+        self.blobs, self.seal = FolderBlobs(self.folder), OpenSeal()
+        self.engine = Engine(loaded().shelf, loaded().records)
         self.study_id = record_id(self.patient)
         with self.database.begin("worker") as unit:
             unit.identities.add_patient(patient_row("one"))

@@ -44,9 +44,12 @@ class Workshop:
         return self.folder / "trust"
 
     def breast(
-        self, root: str = "packs", version: str = "1.0.0", change: Callable[[Path], object] = lambda _: None
+        self, root: str = "packs", version: str = "2.0.0", change: Callable[[Path], object] = lambda _: None
     ) -> Path:
-        """A copy in `root`, which `change` may alter before its digests are taken and it is sealed."""
+        """A copy in `root`, which `change` may alter before its digests are taken and it is sealed.
+
+        Its version is none that promotion.toml holds back.
+        """
         target = self.folder / root / BREAST.name
         shutil.rmtree(target, ignore_errors=True)
         making = self.folder / "making" / BREAST.name

@@ -7,10 +7,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pydicom
 from harness.gateway_process import REPOSITORY
 from pydicom.uid import generate_uid
 
+Pixels = npt.NDArray[np.uint8]
 DEMO = REPOSITORY / "deploy" / "demo" / "study"
 
 
@@ -38,8 +41,18 @@ def demo_files() -> list[Path]:
     return sorted(DEMO.glob("*.dcm"))
 
 
-def planted_study(folder: Path, planted: Planted, instances: int, *, declare_count: bool = False) -> str:
-    """Writes a study of `instances` files into `folder`; returns its StudyInstanceUID."""
+def suspicious() -> Pixels:
+    """A validation image of BUSI (CC BY 4.0) that the active breast pack calls malignant, from its golden vectors."""
+    pack = REPOSITORY / "models" / "packs" / "breast-ultrasound-detail-cnn"
+    with np.load(pack / "golden.npz", allow_pickle=False) as golden:
+        pixels: Pixels = golden["pixels"][int(golden["prob"][:, 0].argmax()), ..., 0]
+    return pixels
+
+
+def planted_study(
+    folder: Path, planted: Planted, instances: int, *, declare_count: bool = False, pixels: Pixels | None = None
+) -> str:
+    """Writes a study of `instances` files, the demo's or `pixels`, into `folder`; returns its StudyInstanceUID."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = [pydicom.dcmread(path) for path in demo_files()]
     study_uid, series_uid = generate_uid(), generate_uid()
@@ -58,6 +71,9 @@ def planted_study(folder: Path, planted: Planted, instances: int, *, declare_cou
         image.ReferringPhysicianName = planted.name
         image.StudyDescription = f"seen by {planted.name}"
         image.PatientComments = f"{planted.name} {planted.patient_id}"
+        if pixels is not None:
+            image.Rows, image.Columns = pixels.shape
+            image.PixelData = pixels.tobytes()
         image.add_new(0x00091001, "LO", planted.name)
         image.add_new(0x00090010, "LO", "ACME 1.1")
         if declare_count:

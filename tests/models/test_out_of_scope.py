@@ -22,6 +22,7 @@ from models.registry import BUILT_IN
 from models.registry import load as load_pack
 from models.runtime.guard import CODES, Refusal
 from models.runtime.predict import Predictor
+from models.runtime.preprocess import resize
 from models.runtime.providers import Policy
 from models.runtime.session import Session
 from workers import engine, record_engine
@@ -111,11 +112,34 @@ def test_a_real_film_of_the_chest_is_no_breast(image_pack: tuple[Package, Predic
     assert refusal(predictor, chest).code in ("modality", "age", "age-missing", "sop-class")
 
 
+def test_an_image_of_few_pixels_stays_one_when_it_is_enlarged() -> None:
+    """The breast pack at 128 pixels refuses images of 28, as they are by their size and enlarged by their distance; its
+    own validation images pass."""
+    detail, plain = PACKAGES["breast-ultrasound-detail-cnn"], PACKAGES["breast-ultrasound-cnn"]
+    session = load_pack(detail, Policy.CPU_ONLY)
+    assert isinstance(session, Session)
+    predictor, header = Predictor(session), in_scope(detail)
+    small = _golden(plain)[:4]
+    told = predictor.predict(
+        [file(one, **header) for one in small] + [file(resize(one, 256), **header) for one in small]
+    )
+    assert [one.refusal.code for one in told.images if one.refusal] == ["geometry"] * 4 + ["unlike-training"] * 4
+    own = predictor.predict([file(one, **header) for one in _golden(detail)[:4]])
+    assert [one.refusal for one in own.images] == [None] * 4
+
+
+def _golden(package: Package) -> np.ndarray:
+    """Images (N, side, side) of the golden vectors; the first ones are of BUSI."""
+    with np.load(io.BytesIO(package.content["golden.npz"]), allow_pickle=False) as golden:
+        found: np.ndarray = golden["pixels"][..., 0].astype(np.uint8)
+    return found
+
+
 @pytest.mark.parametrize("package", OTHERS, ids=lambda package: package.manifest.name)
 def test_an_empty_record_is_refused_with_a_reason(package: Package) -> None:
     """Nothing known: no pack on records, series, genotypes or plans answers, and each says what it lacks."""
     kind: RecordKind = package.manifest.kind  # type: ignore[assignment]
-    model = record_engine.predictor(load_pack(package, Policy.CPU_ONLY))  # type: ignore[arg-type]
+    model = record_engine.answering(load_pack(package, Policy.CPU_ONLY)).answers  # type: ignore[arg-type]
     with pytest.raises(Unsupported) as told:
         record_engine.predict(model, InputDocument(kind, 50, "F"))
     assert len(str(told.value)) > 20
@@ -125,7 +149,7 @@ def test_an_empty_record_is_refused_with_a_reason(package: Package) -> None:
 def test_another_kind_of_input_is_refused(package: Package) -> None:
     """A document that was gathered for another kind of model is not read."""
     other: RecordKind = "series" if package.manifest.kind == "record" else "record"
-    model = record_engine.predictor(load_pack(package, Policy.CPU_ONLY))  # type: ignore[arg-type]
+    model = record_engine.answering(load_pack(package, Policy.CPU_ONLY)).answers  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match="another kind"):
         record_engine.predict(model, InputDocument(other, 50, "F"))
 

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 from harness.clinic import loaded
+from harness.rows import model
 
 from gateway.domain.errors import Fault
-from models.promotion import held_back, parsed, start_of
+from gateway.domain.model import ServedModel
+from gateway.storage.database import SqlDatabase
+from models.promotion import held_back, in_place_of, parsed, start_of
 from models.registry import BUILT_IN, find
+from workers.engine import Loaded
+from workers.run import announce
+from workers.shelf import Shelf
 
 RULE = '[[held_back]]\nname = "a"\nversion = "1.0.0"\nstart = "{start}"\nwhy = "{why}"\n'
 
@@ -21,7 +27,7 @@ def test_what_is_held_back_is_announced_so() -> None:
     assert {name: state for name, state in states.items() if state != "active"} == {
         "tumour-recurrence": "shadow",
         "treatment-plan": "shadow",
-        "breast-ultrasound-detail-cnn": "draft",
+        "breast-ultrasound-cnn": "draft",
     }
     assert {name for name, _ in held_back()} == {name for name, state in states.items() if state != "active"}
     assert {state for name, state in states.items() if (name, "1.0.0") not in held_back()} == {"active"}
@@ -71,3 +77,43 @@ def test_a_rule_that_is_not_whole_is_a_fault(text: str) -> None:
     """An unknown start, no reason, two rules for one version, or a missing key."""
     with pytest.raises(Fault):
         parsed(text)
+
+
+def served(name: str, version: str = "1.0.0") -> ServedModel:
+    state = start_of(name, version, activate=True)
+    return model(name, version, state="active" if state == "active" else "draft")
+
+
+def actives(database: SqlDatabase, *models: ServedModel) -> set[str]:
+    """Names that are active once a worker has announced these."""
+    announce(database, Loaded(models, Shelf(), ()), "worker:1")
+    with database.read() as unit:
+        return {one.name for one in unit.models.active()}
+
+
+def test_a_pack_that_answers_the_same_question_takes_the_others_place(database: SqlDatabase) -> None:
+    """After an upgrade the pack of the earlier release is retired by the new one, at each start of a worker."""
+    ((better, former),) = in_place_of().items()
+    assert actives(database, model(former)) == {former}
+    for _ in range(2):
+        assert actives(database, served(former), served(better, "1.0.1")) == {better}
+
+
+def test_a_persons_choice_is_not_replaced(database: SqlDatabase) -> None:
+    """Where a person has made the former one active, the other one starts as a draft, and stays one."""
+    ((better, former),) = in_place_of().items()
+    actives(database, served(former))
+    with database.begin("person:ada") as unit:
+        assert unit.models.activate(model(former).id)
+        unit.commit()
+    for _ in range(2):
+        assert actives(database, served(former), served(better, "1.0.1")) == {former}
+
+
+def test_both_names_exist_and_ask_the_same() -> None:
+    """The rule names built-in packs with one question, and the former one does not start active."""
+    packs = {one.manifest.name: one.manifest for one in find()[0]}
+    for better, former in in_place_of().items():
+        assert packs[better].question == packs[former].question
+        assert start_of(better, packs[better].version, activate=True) == "active"
+        assert start_of(former, packs[former].version, activate=True) == "draft"

@@ -100,9 +100,15 @@ def _single(record: _Record, needs: Needs, barred: tuple[str, ...]) -> Gathered:
 
 
 def _none_of(needs: Needs, values: Sequence[Value]) -> tuple[str, ...]:
-    known = {value.name for value in values}
-    titles = [one.title for one in needs.fields if one.name in needs.one_of]
-    return (f"one of: {', '.join(titles)}",) if titles and not known & set(needs.one_of) else ()
+    said = {value.name: value.value for value in values}
+    telling = [one for one in needs.fields if one.name in needs.one_of]
+    if not telling or any(one.name in said and said[one.name] not in one.shows_nothing for one in telling):
+        return ()
+    return (f"one of: {', '.join(_in_title(one) for one in telling)}",)
+
+
+def _in_title(one: Wanted) -> str:
+    return f"{one.title} (not: {', '.join(one.shows_nothing)})" if one.shows_nothing else one.title
 
 
 def _in_no_unit(record: _Record, wanted: Sequence[Wanted], values: Sequence[Value]) -> tuple[str, ...]:

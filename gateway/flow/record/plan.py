@@ -118,9 +118,22 @@ class PlanWrites:
                 with _placed(target.asked):
                     resource = self._patched(unit, target.asked.patch, target.was)
             if resource is not None and target.asked.place:
-                resource = rewritten(resource, known, find, target.asked.full_url)
+                resource = self._led(target, resource, known, find)
             made.append(None if target.idle or resource is None else {**_first(resource), **resource, "id": target.id})
         return made
+
+    def _led(
+        self, target: Target, resource: Resource, known: Mapping[str, str], find: Callable[[str], str]
+    ) -> Resource:
+        """With its links to other entries; InvalidResource where it means a Patient whom only another server has."""
+        led = rewritten(resource, known, find, target.asked.full_url)
+        written = set(references(resource))
+        for reference in references(led):
+            elsewhere = local_name(reference, self.base) is None and "/Patient/" in reference
+            if elsewhere and reference not in written:
+                text = "beside this fullUrl the reference means a Patient of another server, who is no entry"
+                raise _nowhere(target, led, reference, text)
+        return led
 
     def _patched(self, unit: UnitOfWork, patch: Callable[[Resource], Resource], was: StoredVersion) -> Resource:
         after = patch(self._body(unit, was))

@@ -66,7 +66,8 @@ def rewritten(resource: Resource, known: Mapping[str, str], find: Callable[[str]
     """A copy in which links to other entries are links to resources.
 
     `known` leads from fullUrl to Type/id; `find` from a conditional reference. Where the resource's own `full_url` is
-    that of a server, a relative reference means a resource of that server (R4 2.36.4.1), perhaps another entry.
+    that of a server, a relative reference means a resource of that server (R4 2.36.4.1): another entry, or what only
+    that server has, whatever has the same id here.
     Links stand in references, in elements of type uri and its kin, and in the links of a narrative; a text that
     happens to look like one is left alone.
     """
@@ -100,4 +101,4 @@ def _known(reference: str, known: Mapping[str, str], root: str) -> str:
             start, found, rest = whole.partition(mark)
             if found and start in known:
                 return known[start] + (f"{mark}{rest}" if mark == "#" else "")
-    return reference
+    return root + reference if _LOCAL.fullmatch(reference) else reference

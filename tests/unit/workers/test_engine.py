@@ -41,7 +41,7 @@ def test_what_reads_records_is_open_to_no_study(loaded: Loaded) -> None:
     for model in waiting:
         assert model.applies_to.modalities == ()
         assert model.needs is not None
-        assert model.id in loaded.answers
+        assert model.id in loaded.records.known()
         with pytest.raises(Missing):
             Engine(loaded.shelf).predict(model.id, [OUT_OF_SCOPE.read_bytes()])
     assert all(model.applies_to.modalities for model in loaded.served if model.id in answering)

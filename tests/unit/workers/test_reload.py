@@ -22,6 +22,7 @@ from models.runtime import remote as remotes
 from models.runtime.decoding import decode_here
 from workers import engine as engines
 from workers.engine import Engine, Loaded, budget_mib, load_models
+from workers.in_service import InService, wanted_models
 from workers.recycle import Recycle, resident_mib
 from workers.reload import Reload
 from workers.run import announce
@@ -51,10 +52,12 @@ def study() -> list[bytes]:
 
 def reloading(workshop: Workshop, database: SqlDatabase) -> Reload:
     chosen = settings(workshop)
-    loaded = load_models(chosen)
+    loaded = load_models(chosen, wanted=wanted_models(database))
     announce(database, loaded, "worker:1")
+    in_service = InService(database, "worker:1", loaded.shelf, loaded.records)
+    in_service()
     return Reload(
-        chosen, database, "worker:1", decode_here, loaded, lambda again: announce(database, again, "worker:1")
+        chosen, database, decode_here, loaded, lambda again: announce(database, again, "worker:1"), in_service
     )
 
 
@@ -65,7 +68,7 @@ def active(database: SqlDatabase) -> list[tuple[str, str]]:
 
 def test_a_new_version_takes_over_and_no_task_is_lost(workshop: Workshop, sqlite_database: SqlDatabase) -> None:
     """While tasks run, the folder gets a new version: announced, active, and tasks for the old one still answered."""
-    workshop.breast(version="1.0.0")
+    workshop.breast(version="2.0.0")
     reload = reloading(workshop, sqlite_database)
     ((_, old),) = active(sqlite_database)
     engine = Engine(reload.loaded.shelf)
@@ -79,13 +82,13 @@ def test_a_new_version_takes_over_and_no_task_is_lost(workshop: Workshop, sqlite
 
     with ThreadPoolExecutor(2) as pool:
         running = [pool.submit(tasks) for _ in range(2)]
-        workshop.breast(version="1.0.1")
+        workshop.breast(version="2.0.1")
         assert not reload(), "a folder that has just changed may still be changing"
         assert reload()
         stop.set()
         answers = [answer for one in running for answer in one.result(60)]
     ((version, new),) = active(sqlite_database)
-    assert (version, new == old) == ("1.0.1", False)
+    assert (version, new == old) == ("2.0.1", False)
     late = engine.predict(old, study())  # type: ignore[arg-type]
     fresh = engine.predict(new, study())  # type: ignore[arg-type]
     assert {answer.conclusion for answer in (*answers, late, fresh)} == {fresh.conclusion}
@@ -97,17 +100,17 @@ def test_a_version_that_a_person_promotes_is_loaded_before_its_first_study(
     workshop: Workshop, sqlite_database: SqlDatabase
 ) -> None:
     """Put away when a newer one came, it is made active again: the next look loads it, and it stays loaded."""
-    workshop.breast(version="1.0.0")
+    workshop.breast(version="2.0.0")
     reload = reloading(workshop, sqlite_database)
     ((_, old),) = active(sqlite_database)
-    workshop.breast(version="1.0.1")
+    workshop.breast(version="2.0.1")
     assert [reload(), reload()] == [False, True]
     shelf = reload.loaded.shelf
     assert old not in shelf.loaded()
     with sqlite_database.begin("person:ada") as unit:
         assert unit.models.activate(old)
         unit.commit()
-    assert not reload()
+    reload.in_service()
     assert old in shelf.loaded()
     assert Engine(shelf).predict(old, study()).images  # type: ignore[arg-type]
     assert old in shelf.loaded(), "a version in service is not put away after each study"
@@ -130,11 +133,11 @@ def test_a_broken_pack_leaves_the_old_version_serving(workshop: Workshop, sqlite
     workshop.breast()
     reload = reloading(workshop, sqlite_database)
     before = active(sqlite_database)
-    pack = workshop.breast(version="1.0.1")
+    pack = workshop.breast(version="2.0.1")
     (pack / "model.onnx").write_bytes(b"junk")
     assert [reload(), reload()] == [False, True]
     assert [name for name, _ in reload.loaded.refused] == [BREAST.name]
-    workshop.breast(version="1.0.2", change=lambda folder: (folder / "golden.npz").write_bytes(b"junk"))
+    workshop.breast(version="2.0.2", change=lambda folder: (folder / "golden.npz").write_bytes(b"junk"))
     assert [reload(), reload()] == [False, True]
     assert "golden" in reload.loaded.refused[0][1]
     assert active(sqlite_database) == before
@@ -150,7 +153,7 @@ def test_a_changed_threshold_under_the_same_version_is_taken_up(
     ((_, model_id),) = active(sqlite_database)
     workshop.breast(change=say("min_contrast = 4.0", "min_contrast = 250.0"))
     assert [reload(), reload()] == [False, True]
-    assert active(sqlite_database) == [("1.0.0", model_id)]
+    assert active(sqlite_database) == [("2.0.0", model_id)]
     with pytest.raises(Exception, match="one grey level"):
         Engine(reload.loaded.shelf).predict(model_id, study())  # type: ignore[arg-type]
 
@@ -221,6 +224,7 @@ def test_memory_that_does_not_suffice_is_shared_in_turn(workshop: Workshop, monk
     loaded = load_models(chosen)
     images = [model for model in loaded.served if model.id in loaded.shelf.known()]
     assert len(images) >= 2
+    loaded.shelf.keep({model.id for model in images})
     assert len(loaded.shelf.loaded()) == 1
     breast = next(model for model in images if model.name == BREAST.name)
     assert Engine(loaded.shelf).predict(breast.id, study()).images

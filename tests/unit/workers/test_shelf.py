@@ -62,7 +62,7 @@ def test_the_new_version_is_loaded_before_the_old_one_goes_where_both_fit(events
     shelf.admit("v1", 50, maker("v1", events))
     with shelf.use("v1") as old:
         shelf.admit("v2", 50, maker("v2", events))
-        shelf.supersede("v1")
+        shelf.keep({"v2"})
         assert old.open
     assert not old.open
     assert events == ["load v1", "load v2", "close v1"]
@@ -150,7 +150,7 @@ def test_warming_puts_nothing_away(events: list[str]) -> None:
         shelf.admit(name, 50, maker(name, events))
     assert shelf.loaded() == {"b", "c"}
     assert not shelf.warm("a")
-    shelf.supersede("b")
+    shelf.rest("b")
     assert shelf.warm("a")
 
 

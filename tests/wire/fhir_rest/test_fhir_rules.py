@@ -109,6 +109,21 @@ def test_a_relative_reference_means_the_server_of_its_own_entry(ehr: Writer) -> 
     assert paths[0] != "Patient/common-id"
 
 
+def test_what_only_the_server_of_an_entry_has_is_not_looked_for_here(ehr: Writer) -> None:
+    """A relative reference of its entry that leads to no entry is that server's: no record of ours is written to."""
+    ehr.send("PUT", "Patient/their-id", patient("ours-by-chance", id="their-id"))
+    theirs = "https://other.example/fhir"
+    of_theirs = entry("POST", "Observation", observation("Patient/their-id"), f"{theirs}/Observation/9")
+    refused = ehr.transact(of_theirs)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["issue"][0]["expression"] == ["Bundle.entry[0].resource.subject"]
+    ours = entry(
+        "POST", "Observation", observation("Patient/their-id"), f"{ehr.hospital.services.fhir_base}/Observation/9"
+    )
+    (made,) = ehr.transact(ours).json()["entry"]
+    assert made["response"]["status"].startswith("201")
+
+
 def test_the_link_of_a_history_is_an_address(ehr: Writer) -> None:
     """The self link has its parameters escaped, so that asking it again asks the same."""
     own_id = ehr.create(patient("escaped"))["id"]
