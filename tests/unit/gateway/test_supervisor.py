@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -79,6 +80,19 @@ class Started:
 
     def descendants(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
+
+    def guards(self) -> set[psutil.Process]:
+        """What kills the roles that a dead supervisor leaves."""
+        return {process for process, name in self._named() if name == "sh"}
+
+    def roles(self) -> set[psutil.Process]:
+        return {process for process, name in self._named() if name != "sh"}
+
+    def _named(self) -> Iterator[tuple[psutil.Process, str]]:
+        """A process that ends while it is looked at is none."""
+        for process in self.descendants():
+            with suppress(psutil.NoSuchProcess):
+                yield process, process.name()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -165,11 +179,11 @@ def test_a_killed_role_starts_again(start: Callable[[str], Started]) -> None:
     """After SIGKILL of a child a new one takes its place, and its end is said."""
     one = start("run([waiter('a')], back_off=BackOff(0.01, 0.1))")
     one.wait_ready()
-    (child,) = [process for process in one.descendants() if process.name() != "sh"]
+    (child,) = one.roles()
     child.kill()
     until(lambda: one.notes.count("start a") == 2, one)
     assert "ended (killed by SIGKILL)" in one.said
-    until(lambda: any(p.name() != "sh" for p in one.descendants()), one)
+    until(lambda: bool(one.roles()), one)
     assert one.stop() == 0
 
 
@@ -209,9 +223,9 @@ def test_a_killed_guard_is_replaced(start: Callable[[str], Started]) -> None:
     grandchild = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
     one = start(f"run([waiter('a', before={grandchild!r})])")
     one.wait_ready()
-    (guard,) = [process for process in one.descendants() if process.name() == "sh"]
+    (guard,) = one.guards()
     guard.kill()
-    until(lambda: any(p.name() == "sh" and p.pid != guard.pid for p in one.descendants()), one)
+    until(lambda: bool(one.guards() - {guard}), one)
     processes = one.descendants()
     one.process.kill()
     one.process.wait(LIMIT)
@@ -309,7 +323,7 @@ def test_a_role_killed_by_a_signal_without_a_name_starts_again(start: Callable[[
     """Real-time signals end a process too, and its keeper outlives them."""
     one = start("run([waiter('a')], back_off=BackOff(0.01, 0.02))")
     one.wait_ready()
-    (first,) = (child for child in one.descendants() if child.name() != "sh")
+    (first,) = one.roles()
     first.send_signal(signal.SIGRTMIN + 6)
     until(lambda: one.notes == ["start a", "start a"], one)
     assert f"killed by signal {signal.SIGRTMIN + 6}" in one.said
