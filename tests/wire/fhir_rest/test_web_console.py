@@ -6,15 +6,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 from wire.fhir_rest.conftest import Ward
-from wire.fhir_rest.hospital import PASSWORD, PLANTED, serving
+from wire.fhir_rest.hospital import PASSWORD, PLANTED, add_study, open_hospital, serving
 
+from gateway import wiring
 from gateway.domain.report import report_id
+from gateway.domain.study import record_id
 from gateway.servers.web.services import ChainCheck
 
+AT = datetime(2026, 11, 29, tzinfo=UTC)
 PAGES = ("studies", "models", "audit")
 
 
@@ -215,3 +219,21 @@ def test_a_disabled_or_unknown_session_is_nobody(ward: Ward) -> None:
     for value in ("x", "x" * 5000, "%00"):
         answer = httpx.get(f"{ward.base}/console/studies", cookies={"dxgate_session": value})
         assert answer.status_code == 303
+
+
+def test_who_was_not_erased_is_not_called_erased(tmp_path: Path, sqlite_template: Path) -> None:
+    """A record that no model was asked about says so; once its patient is erased, it says that."""
+    hospital = open_hospital(tmp_path / "home", sqlite_template)
+    hospital.add_person("an.admin", "admin")
+    study = add_study(hospital, tmp_path / "study", PLANTED[2], instances=1)
+    with hospital.database.begin("tester") as unit:
+        patient = unit.studies.get(study).patient
+        unit.records.touch(patient, AT, AT)
+        unit.commit()
+    with serving(hospital.services) as base, httpx.Client(base_url=base, follow_redirects=True, timeout=20) as browser:
+        sign_in(browser, "an.admin")
+        page = browser.get(f"/console/studies/{record_id(patient)}").text
+        assert "no model was asked about it" in page
+        assert "was erased" not in page
+        wiring.erase_patient(hospital.settings)(patient, "asked", "officer")
+        assert "The identity of this patient was erased." in browser.get(f"/console/studies/{record_id(patient)}").text

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.domain.errors import Missing
-from gateway.domain.identity import StudyIdentity
 from gateway.domain.ids import ReportId
 from gateway.domain.report import Report, ReportVersion
 from gateway.domain.review import NEEDS_REASON, Outcome, Review, offered
@@ -20,6 +18,7 @@ from gateway.ports import UnitOfWork
 from gateway.servers.web.console.launch import launchable
 from gateway.servers.web.console.page import View, Visit
 from gateway.servers.web.console.rights import may, require
+from gateway.servers.web.console.shown_identity import shown_identity
 from gateway.servers.web.console.study import SHOWN_IMAGES
 
 WORDS: Final[Mapping[Outcome, str]] = {
@@ -99,7 +98,7 @@ def report_view(visit: Visit, found: FoundReport, given: Filled, problem: str) -
         "found": found,
         "report": found.report,
         "study": found.study,
-        "identity": _identity(visit, found.study),
+        "identity": shown_identity(visit, found.study),
         "findings": content.findings if content else (),
         "not_analysed": content.not_analysed if content else (),
         "shown_images": SHOWN_IMAGES,
@@ -119,15 +118,6 @@ def report_view(visit: Visit, found: FoundReport, given: Filled, problem: str) -
         "longest_reason": LONGEST_REASON,
     }
     return View("report.html", found.report.id, data)
-
-
-def _identity(visit: Visit, study: Study) -> StudyIdentity | None:
-    if not may(visit.person, "see identity"):
-        return None
-    try:
-        return visit.services.vault.study_identity(visit.unit, study, "console", visit.actor)
-    except Missing:
-        return None  # erased
 
 
 def _recalls(unit: UnitOfWork, version: ReportVersion) -> list[str]:

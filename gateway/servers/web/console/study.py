@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from gateway.domain.audit import AuditRow
 from gateway.domain.errors import Missing
-from gateway.domain.identity import StudyIdentity
 from gateway.domain.ids import BlobKey, FindingId, StudyId
 from gateway.domain.report import ReportVersion
-from gateway.domain.study import Study
 from gateway.flow.privacy_record import privacy_record
 from gateway.ports import UnitOfWork
 from gateway.servers.web.console.page import Picture, View, Visit
-from gateway.servers.web.console.rights import may
+from gateway.servers.web.console.shown_identity import shown_identity
 from gateway.servers.web.console.studies import StudyRow, study_row
 
 TIMELINE = 60  # rows for each subject, newest
@@ -27,7 +25,7 @@ def study(visit: Visit) -> View:
     data = {
         "row": row,
         "study": found,
-        "identity": _identity(visit, found),
+        "identity": shown_identity(visit, found),
         "version": version,
         "findings": version.content.findings if version and version.content else (),
         "not_analysed": version.content.not_analysed if version and version.content else (),
@@ -49,15 +47,6 @@ def picture(visit: Visit) -> Picture:
         raise Missing("there is no such picture")
     visit.unit.audit.record("console:view", finding.id, visit.actor, page="picture", number=place)
     return Picture(visit.unit.studies.get(finding.study_id).patient, BlobKey(str(images[place].heat_map)))
-
-
-def _identity(visit: Visit, found: Study) -> StudyIdentity | None:
-    if not may(visit.person, "see identity"):
-        return None
-    try:
-        return visit.services.vault.study_identity(visit.unit, found, "console", visit.actor)
-    except Missing:
-        return None  # erased
 
 
 def _version(unit: UnitOfWork, row: StudyRow) -> ReportVersion | None:
