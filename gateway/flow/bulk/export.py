@@ -6,8 +6,8 @@ before it is in a file. A job that was cut off begins anew: its earlier files go
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,7 +19,7 @@ from gateway.domain.resource import StoredVersion, resource_key
 from gateway.flow.bulk.asked import AskedExport, asked_export
 from gateway.flow.bulk.deletions import TYPE, deletions
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
-from gateway.flow.bulk.lease import GrantEnded, JobEnded, hold
+from gateway.flow.bulk.lease import GrantEnded, filing, hold
 from gateway.flow.bulk.sender import sender
 from gateway.flow.record.references import local_name
 from gateway.flow.record.store import Record
@@ -35,18 +35,6 @@ from gateway.ports import Database, UnitOfWork
 
 _PAGE: Final = 200
 MAX_MEMBERS: Final = 10_000
-
-
-@dataclass
-class _Part:
-    """Lines of one type that are not in a file yet."""
-
-    lines: list[bytes] = field(default_factory=list)
-    size: int = 0
-
-    @property
-    def is_full(self) -> bool:
-        return self.size >= MOST_BYTES or len(self.lines) >= MOST_LINES
 
 
 @dataclass(frozen=True)
@@ -74,53 +62,45 @@ class RunExport:
 
     def _deletions(self, job: BulkJob, asked: AskedExport, owners: frozenset[str] | None, done: int) -> int:
         """What was deleted since, so that a copy can follow."""
-        since, part = datetime.fromisoformat(asked.since), _Part()
+        for part in _parts(self._deleted(job, asked, owners)):
+            done = self._filed(job, asked, TYPE, part, done)
+        return done
+
+    def _deleted(self, job: BulkJob, asked: AskedExport, owners: frozenset[str] | None) -> Iterator[bytes]:
+        since = datetime.fromisoformat(asked.since)
+
+        def is_wanted(one: StoredVersion) -> bool:
+            return _is_wanted(one, asked, owners, since, self._house)
+
         for kind in asked.types:
             with self.database.read() as unit:
                 self._reader(unit, job, asked, kind)
-
-            def is_wanted(one: StoredVersion) -> bool:
-                return _is_wanted(one, asked, owners, since, self._house)
-
-            for line in deletions(self.database, kind, since, job.created_at, is_wanted):
-                part.lines.append(line)
-                part.size += len(line)
-                if part.is_full:
-                    done = self._filed(job, asked, TYPE, part, done)
-                    part = _Part()
-        return self._filed(job, asked, TYPE, part, done) if part.lines else done
+            yield from deletions(self.database, kind, since, job.created_at, is_wanted)
 
     def _told_of_dropped(self, job: BulkJob, asked: AskedExport) -> None:
         """What a lenient client must know of its export, under `error` of the manifest."""
         said = [issue("not-supported", f"left out: {name} is not served", severity="warning") for name in asked.dropped]
         key = self.files.store(b"".join(encode(one) + b"\n" for one in said))
         file = BulkFile(key, job.id, 0, "error", "OperationOutcome", len(said), None)
-        try:
-            with self.database.begin("bulk") as unit:
-                hold(unit, job)
-                unit.bulk_jobs.add_file(file)
-                unit.commit()
-        except (JobEnded, GrantEnded):
-            self.files.delete(file)
-            raise
+        with filing(self.database, self.files, job, file):
+            pass
 
     def _of_type(self, job: BulkJob, asked: AskedExport, kind: str, owners: frozenset[str] | None, done: int) -> int:
+        for part in _parts(self._lines(job, asked, kind, owners)):
+            done = self._filed(job, asked, kind, part, done)
+        return done
+
+    def _lines(self, job: BulkJob, asked: AskedExport, kind: str, owners: frozenset[str] | None) -> Iterator[bytes]:
         wanted = [read_search(one, Reading(self.base, job.created_at), "_typeFilter") for one in asked.filters]
         anyof = [criteria for named, criteria in wanted if named == kind]
         since = datetime.fromisoformat(asked.since) if asked.since else None
-        part, elements = _Part(), _elements(asked, kind)
+        elements = _elements(asked, kind)
         for page in self._pages(job, kind):
             chosen = [one for one in page if _is_wanted(one, asked, owners, since, self._house)]
             for body in self._opened(job, asked, kind, chosen):
                 if anyof and not any(confirms(parse_json(body), criteria, self.base) for criteria in anyof):
                     continue
-                line = _part_of(body, elements)
-                part.lines.append(line)
-                part.size += len(line)
-                if part.is_full:
-                    done = self._filed(job, asked, kind, part, done)
-                    part = _Part()
-        return self._filed(job, asked, kind, part, done) if part.lines else done
+                yield _part_of(body, elements)
 
     @property
     def _house(self) -> str:
@@ -155,20 +135,14 @@ class RunExport:
             raise GrantEnded(f"the sender may not read {kind} any more: nothing was exported")
         return caller
 
-    def _filed(self, job: BulkJob, asked: AskedExport, kind: str, part: _Part, done: int) -> int:
-        count = len(part.lines)
-        key = self.files.store(b"\n".join(part.lines) + b"\n")
+    def _filed(self, job: BulkJob, asked: AskedExport, kind: str, lines: Sequence[bytes], done: int) -> int:
+        count = len(lines)
+        key = self.files.store(b"\n".join(lines) + b"\n")
         file = BulkFile(key, job.id, done, "output", kind, count, None)
-        try:
-            with self.database.begin(f"client:{job.client}") as unit:
-                hold(unit, job, {"step": done + count})
-                actor = (sender(unit, job, asked) if kind == TYPE else self._reader(unit, job, asked, kind)).actor
-                unit.bulk_jobs.add_file(file)
-                unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
-                unit.commit()
-        except (JobEnded, GrantEnded):
-            self.files.delete(file)
-            raise
+        changes = {"step": done + count}
+        with filing(self.database, self.files, job, file, actor=f"client:{job.client}", changes=changes) as unit:
+            actor = (sender(unit, job, asked) if kind == TYPE else self._reader(unit, job, asked, kind)).actor
+            unit.audit.record("bulk:file", job.id, actor, type=kind, count=count)
         return done + count
 
     def forget_earlier(self, job: BulkJob) -> None:
@@ -194,6 +168,20 @@ class RunExport:
         said = [one.get("entity", {}).get("reference", "") for one in members if not one.get("inactive")]
         names = [name for one in said if (name := local_name(one, self.base)) is not None and name[0] == "Patient"]
         return frozenset(one.owner for one in unit.resources.named(names).values() if not one.is_deleted)
+
+
+def _parts(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """As many as one file holds, none empty."""
+    part: list[bytes] = []
+    size = 0
+    for line in lines:
+        part.append(line)
+        size += len(line)
+        if size >= MOST_BYTES or len(part) >= MOST_LINES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _elements(asked: AskedExport, kind: str) -> tuple[str, ...]:

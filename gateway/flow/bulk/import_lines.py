@@ -16,7 +16,7 @@ from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Busy, Category, Forbidden, GatewayError
 from gateway.flow.bulk.asked import AskedImport, asked_import
 from gateway.flow.bulk.files import BulkFiles
-from gateway.flow.bulk.lease import GrantEnded, JobEnded, hold
+from gateway.flow.bulk.lease import GrantEnded, filing, hold
 from gateway.flow.bulk.sender import sender
 from gateway.flow.record.asked import Asked, Plan
 from gateway.flow.record.store import Record
@@ -102,14 +102,8 @@ class RunImport:
             said.append(_counts(file.source, lines - refused, refused))
         key = self.files.store(b"".join(encode(one) + b"\n" for one in said))
         told = BulkFile(key, job.id, 0, "output", "Parameters", len(said), None)
-        try:
-            with self.database.begin("bulk") as unit:
-                hold(unit, job)
-                unit.bulk_jobs.add_file(told)
-                unit.commit()
-        except (JobEnded, GrantEnded):
-            self.files.delete(told)
-            raise
+        with filing(self.database, self.files, job, told):
+            pass
 
     def _fetched(self, job: BulkJob, asked: AskedImport, known: Sequence[BulkFile]) -> list[BulkFile]:
         """The inputs in order; those named by address are brought in first and stay sealed from then on."""
@@ -121,14 +115,8 @@ class RunImport:
                 sender(unit, job, asked)
             content = self.source.fetch(url)
             file = input_file(self.files, job.id, part, content, kind=kind, source=url)
-            try:
-                with self.database.begin("bulk") as unit:
-                    hold(unit, job)
-                    unit.bulk_jobs.add_file(file)
-                    unit.commit()
-            except (JobEnded, GrantEnded):
-                self.files.delete(file)
-                raise
+            with filing(self.database, self.files, job, file):
+                pass
             have.append(file)
         return sorted(have, key=lambda file: file.part)
 

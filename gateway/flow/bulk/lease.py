@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from gateway.domain.bulk import BulkJob
+from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Busy, Forbidden
+from gateway.flow.bulk.files import BulkFiles
 from gateway.ports import Database, UnitOfWork
 
 LEASE: Final = timedelta(seconds=60)
@@ -43,6 +45,28 @@ def hold(unit: UnitOfWork, job: BulkJob, changes: Mapping[str, Any] | None = Non
     if not unit.bulk_jobs.proceed(job, told):
         look(unit, job)
         raise JobEnded
+
+
+@contextmanager
+def filing(
+    database: Database,
+    files: BulkFiles,
+    job: BulkJob,
+    file: BulkFile,
+    *,
+    actor: str = "bulk",
+    changes: Mapping[str, Any] | None = None,
+) -> Iterator[UnitOfWork]:
+    """The unit in which a stored file becomes the job's, which it holds; the file goes where the job has ended."""
+    try:
+        with database.begin(actor) as unit:
+            hold(unit, job, changes)
+            unit.bulk_jobs.add_file(file)
+            yield unit
+            unit.commit()
+    except (JobEnded, GrantEnded):
+        files.delete(file)
+        raise
 
 
 def look(unit: UnitOfWork, job: BulkJob) -> None:

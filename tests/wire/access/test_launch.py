@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -178,16 +179,19 @@ def test_without_openid_there_is_no_id_token(place: Place, physician: Person, pa
     assert given["scope"] == "launch/patient patient/Observation.rs"
 
 
+def ids_at(http: httpx.Client, path: str) -> list[str]:
+    """Of the resources in the Bundle that is answered."""
+    answer = http.get(f"/fhir/{path}")
+    assert answer.status_code == 200, answer.text
+    return [one["resource"]["id"] for one in answer.json().get("entry", [])]
+
+
 def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person, patients: list[str]) -> None:
     """Reads, versions, histories, searches, includes and $everything give that record alone; nothing can be written."""
     mine, hers = patients
     given = launched(place, physician, patients)
     with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
-
-        def ids(path: str) -> list[str]:
-            answer = http.get(f"/fhir/{path}")
-            assert answer.status_code == 200, answer.text
-            return [one["resource"]["id"] for one in answer.json().get("entry", [])]
+        ids = partial(ids_at, http)
 
         def status(path: str, method: str = "GET", **options: Any) -> int:
             return http.request(method, f"/fhir/{path}", **options).status_code
@@ -248,11 +252,7 @@ def test_a_chain_stays_in_the_record(place: Place, physician: Person, patients: 
         assert http.get(f"/fhir/Patient?_id={mine}&_has:Observation:performer:code=hers").json()["total"] == 1
     given = launched(place, physician, patients)
     with place.http(headers={"Authorization": f"Bearer {given['access_token']}"}) as http:
-
-        def found(path: str) -> list[str]:
-            answer = http.get(f"/fhir/{path}")
-            assert answer.status_code == 200, answer.text
-            return [one["resource"]["id"] for one in answer.json().get("entry", [])]
+        found = partial(ids_at, http)
 
         assert own_id in found("Observation?subject:Patient.identifier=LAUNCH-1")
         assert own_id in found("Observation?subject.family=OfLAUNCH-1")

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 from gateway.domain.access import Client
 from gateway.domain.criterion import EVERY_TYPE, Criterion, OfTypes
-from gateway.domain.errors import Deleted, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.search.compartment import compartment_types, every_type, in_compartment
 from gateway.formats.fhir.search.query import SearchQuery
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.authorize import authorize
-from gateway.servers.web.fhir.confine import see
+from gateway.servers.web.fhir.confine import living
 from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.services import WebServices
 
@@ -48,12 +47,7 @@ def within(services: WebServices, unit: UnitOfWork, client: Client, request: Fhi
     """Nothing for a search of a whole type; Missing (404) or Deleted (410) where there is no such Patient."""
     if not request.compartment:
         return Within() if request.kind != EVERY_TYPE else _of_all_types(client, query)
-    patient = unit.resources.find("Patient", request.compartment)
-    if patient is None:
-        raise Missing("no such resource")
-    see(services, client, patient)
-    if patient.is_deleted:
-        raise Deleted("this resource is deleted")
+    patient = living(services, unit, client, "Patient", request.compartment)
     if request.kind != EVERY_TYPE:
         return Within(in_compartment(request.compartment, (request.kind,)), (patient,))
     readable, left_out = _readable(client, query, compartment_types())

@@ -12,10 +12,11 @@ from typing import Final
 
 from gateway.domain.access import Caller, Client
 from gateway.domain.criterion import AllOf, Chained, Criterion, InRecord, Reverse
-from gateway.domain.errors import Forbidden, Missing
+from gateway.domain.errors import Deleted, Forbidden, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.flow.record.open import lies_in
 from gateway.formats.fhir.search.query import SearchQuery
+from gateway.ports import UnitOfWork
 from gateway.servers.web.services import WebServices
 
 _READING: Final = frozenset({"read", "vread", "history-instance", "search-type", "everything"})
@@ -57,6 +58,17 @@ def see(services: WebServices, client: Client, stored: StoredVersion) -> None:
     """Missing, in the words for what is not there, where it lies in another record."""
     if not is_visible(services, client, stored):
         raise Missing("no such resource")
+
+
+def living(services: WebServices, unit: UnitOfWork, client: Client, kind: str, own_id: str) -> StoredVersion:
+    """The resource as it stands; Missing where it is not there for who asks, Deleted where it is there no more."""
+    stored = unit.resources.find(kind, own_id)
+    if stored is None:
+        raise Missing("no such resource")
+    see(services, client, stored)
+    if stored.is_deleted:
+        raise Deleted("this resource is deleted")
+    return stored
 
 
 def confined(services: WebServices, client: Client, query: SearchQuery) -> tuple[Criterion, ...]:

@@ -14,7 +14,6 @@ from datetime import datetime
 import msgspec
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Deleted, Missing
 from gateway.domain.resource import StoredVersion
 from gateway.flow.record.references import local_name, references
 from gateway.flow.scopes import permits
@@ -24,7 +23,7 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.address import STORED
-from gateway.servers.web.fhir.confine import is_visible, see
+from gateway.servers.web.fhir.confine import is_visible, living
 from gateway.servers.web.fhir.date_range import since as since_of
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
@@ -71,12 +70,7 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
     links = page_links(services, client, f"$everything/{request.id}")
     asked = _asked(links, _fields(request))
     with services.reading() as unit:
-        patient = unit.resources.find("Patient", request.id)
-        if patient is None:
-            raise Missing("no such resource")
-        see(services, client, patient)
-        if patient.is_deleted:
-            raise Deleted("this resource is deleted")
+        patient = living(services, unit, client, "Patient", request.id)
         page, following = _Finding(services, unit, client, asked).page(patient.owner)
         bodies = services.record.opened(unit, page, "read", actor_of(client))
         beside = [
