@@ -1,7 +1,7 @@
 """Statements handed to libpq itself: what is known goes out together, and one wait gets all the answers.
 
-psycopg's cursors and pipelines are generators in Python, resumed at every step of every statement: they took more
-processor time for a small unit of work than all the rest of it. What psycopg does in C is used here as well: results
+psycopg's cursors and pipelines are generators in Python, resumed at every step of every statement: they took two fifths
+of the processor time of a small unit of work. What psycopg does in C is used here as well: results
 become values by its loaders, and `psycopg.pq` is its documented way to libpq.
 """
 
