@@ -81,16 +81,20 @@ def run(gateway: DemoGateway) -> None:
 
 
 def follow(settings: Settings, database: Database, files: list[Path]) -> Study:
-    """Tell of receipt, de-identification and settling as they happen."""
+    """Tell of receipt, de-identification and settling as they happen.
+
+    What is stored is compared after the study has settled: until then a worker that searches pixels for text may put
+    another object into the place of one that was received.
+    """
     study = wait_for("the study", lambda: _study(database, lambda one: one.instance_count == len(files)))
     tell("received", f"{study.instance_count} instances of study {study.id}, patient {study.patient}")
+    study = wait_for("the study to settle", lambda: _study(database, lambda one: one.state != "receiving"))
     found = compare(settings, database, study, files)
     tell(
         "identity",
         f"{found.removed} attributes removed and {found.replaced} replaced out of {found.attributes} in "
         f"{found.instances} stored objects; identifying values left: {', '.join(found.kept) or 'none'}",
     )
-    study = wait_for("the study to settle", lambda: _study(database, lambda one: one.state != "receiving"))
     tell("settled", f"complete by {study.settled_by}, revision {study.revision}")
     return study
 
