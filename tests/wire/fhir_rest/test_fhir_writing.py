@@ -33,6 +33,28 @@ def test_what_is_created_is_read_digit_for_digit(ehr: Writer) -> None:
     assert read.headers["etag"] == 'W/"1"'
 
 
+def test_a_decimal_with_an_exponent_is_the_same_in_every_answer(ehr: Writer) -> None:
+    """1.50E+2 is not written as 150: not in a history, a part, a search, a Bundle, $everything, nor as XML."""
+    numbers = ("1.50E+2", "-1.5e3", "0.00", "12345678901234567890.123")
+    extensions = ",".join(f'{{"url":"urn:e","valueDecimal":{number}}}' for number in numbers)
+    body = f'{{"resourceType":"Patient","id":"exponents","identifier":[{{"system":"urn:x","value":"e"}}],"extension":\
+[{extensions}]}}'
+    headers = {"Content-Type": "application/fhir+json"}
+    assert ehr.http.put("/fhir/Patient/exponents", content=body.encode(), headers=headers).status_code == 201
+    one = "Patient/exponents"
+    for path in (f"{one}/_history", f"{one}?_summary=data", "Patient?_id=exponents&_elements=extension"):
+        answer = ehr.send("GET", path)
+        assert answer.status_code == 200, path
+        assert [f'"valueDecimal":{number}' in answer.text for number in numbers] == [True] * 4, path
+    batch = ehr.transact(entry("GET", one), entry("GET", f"{one}/_history"), kind="batch")
+    assert batch.text.count('"valueDecimal":1.50E+2') == 2
+    assert extensions in ehr.send("GET", f"{one}/$everything").text
+    xml = ehr.send("GET", one, Accept="application/fhir+xml").text
+    assert [f'<valueDecimal value="{number}"/>' in xml for number in numbers] == [True] * 4
+    back = ehr.http.put(f"/fhir/{one}", content=xml.encode(), headers={"Content-Type": "application/fhir+xml"})
+    assert extensions in back.text
+
+
 def test_update_makes_the_next_version(ehr: Writer) -> None:
     """PUT gives version 2; the first is still read by vread; If-Match guards against a lost update."""
     own_id = ehr.create(patient("update"))["id"]

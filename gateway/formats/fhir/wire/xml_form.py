@@ -253,7 +253,7 @@ def _quoted(value: Any, place: Place) -> str:
     if type(value) is bool:
         return '"true"' if value else '"false"'
     if isinstance(value, int | Decimal):
-        return f'"{value}"'
+        return f'"{value!s}"'  # not by its format, which Decimal makes anew from the number
     return quoteattr(_text(value, place), _WRITTEN)
 
 
