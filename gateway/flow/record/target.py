@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.domain.errors import Deleted, Forbidden, Invalid, Missing, Unmet
 from gateway.domain.ids import new_id
 from gateway.domain.resource import StoredVersion
-from gateway.flow.record.asked import Asked, Criteria
+from gateway.flow.record.asked import ANY_VERSION, Asked, Criteria
 from gateway.flow.record.references import Name
 from gateway.formats.fhir.wire.issue import refused
 
@@ -62,7 +62,8 @@ def check_may(target: Target, *, ours: bool) -> None:
     """Unmet where a version that is asked for is not there, Forbidden where it is the gateway's own."""
     asked, was = target.asked, target.was
     living = was is not None and not was.is_deleted
-    if asked.if_match is not None and not (was is not None and living and str(was.version) == asked.if_match):
+    current = {ANY_VERSION, str(was.version)} if was is not None and living else set()
+    if asked.if_match is not None and not asked.if_match & current:
         raise Unmet("If-Match names a version that is not the current one")
     if asked.if_none_match and living:
         raise Unmet("If-None-Match: there is such a resource already")

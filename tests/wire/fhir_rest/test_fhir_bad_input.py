@@ -119,6 +119,18 @@ def test_bodies_that_are_none_are_refused(ward: Ward, kind: str, body: bytes, st
     assert answer.json()["resourceType"] == "OperationOutcome"
 
 
+@pytest.mark.parametrize("path", ["Patient/x?colour=blue", "Device?_id=x&_pretty=true&colour=blue"])
+def test_no_parameter_is_ignored_silently(ward: Ward, path: str) -> None:
+    """A parameter that says nothing to an interaction is refused by its name, or with leniency left out."""
+    kind, own_id = ("DiagnosticReport", ward.get("DiagnosticReport").json()["entry"][0]["resource"]["id"])
+    path = path.replace("Patient/x", f"{kind}/{own_id}")
+    refused = ward.get(path)
+    assert (refused.status_code, refused.json()["issue"][0]["expression"]) == (400, ["http.colour"])
+    assert ward.get(path, headers={"Prefer": "handling=lenient"}).status_code == 200
+    first = ward.get(path, headers={"Prefer": "handling=strict, handling=lenient"})
+    assert first.status_code == 400
+
+
 def test_a_get_with_a_body_is_refused(ward: Ward) -> None:
     """A body where none belongs is not read."""
     assert ward.http.request("GET", "/fhir/DiagnosticReport", content=b"x" * 100).status_code == 413

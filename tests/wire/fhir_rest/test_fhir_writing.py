@@ -67,6 +67,40 @@ def test_update_makes_the_next_version(ehr: Writer) -> None:
     assert ehr.send("PUT", path, patient("update", id="other")).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ('W/"9", W/"1"', 200),
+        ('"1"', 200),
+        ("*", 200),
+        ('W/"8",W/"9"', 412),
+        ("1", 400),
+        ('W/"1", *', 400),
+        ("", 400),
+        (", ".join(['W/"1"'] * 30), 400),
+    ],
+)
+def test_if_match_names_several_versions_or_any(ehr: Writer, told: str, status: int) -> None:
+    """One of a list must be the current version, * is any, and what is neither is refused and not ignored."""
+    own_id = ehr.create(patient("if-match"))["id"]
+    path = f"Patient/{own_id}"
+    assert ehr.send("PUT", path, patient("if-match", id=own_id), If_Match=told).status_code == status
+    entries = entry("PUT", path, patient("if-match", id=own_id), ifMatch=told.replace('"1"', '"2"') or "x")
+    answer = ehr.transact(entries)
+    assert answer.status_code in ((200,) if status == 200 else (400, 412, 422))
+    if answer.status_code == 400:
+        assert answer.json()["issue"][0]["expression"] == ["Bundle.entry[0].request.ifMatch"]
+
+
+def test_if_match_any_needs_something_there(ehr: Writer) -> None:
+    """If-Match: * writes over what is there and makes nothing new; what is deleted is not there."""
+    nobody = ehr.send("PUT", "Patient/if-any", patient("if-any", id="if-any"), If_Match="*")
+    assert nobody.status_code == 412
+    own_id = ehr.create(patient("if-any"))["id"]
+    assert ehr.send("DELETE", f"Patient/{own_id}", If_Match="*").status_code == 204
+    assert ehr.send("PUT", f"Patient/{own_id}", patient("if-any", id=own_id), If_Match="*").status_code == 412
+
+
 def test_update_as_create(ehr: Writer) -> None:
     """PUT to an id that is free makes the resource; If-None-Match: * refuses to overwrite it."""
     made = ehr.send("PUT", "Patient/mine", patient("as-create", id="mine"))
@@ -238,6 +272,38 @@ def test_xml_is_taken_and_given(ehr: Writer) -> None:
     lost = ehr.http.get("/fhir/Patient/nobody-here", headers={"Accept": "application/fhir+xml"})
     assert lost.status_code == 404
     assert lost.content.startswith(b"<OperationOutcome") or b"<OperationOutcome" in lost.content[:80]
+
+
+def test_pretty_is_for_people_and_changes_nothing(ehr: Writer) -> None:
+    """_pretty=true gives lines with the same numbers, text and narrative, as JSON and as XML, which is read back."""
+    div = '<div xmlns="http://www.w3.org/1999/xhtml"><p>a <b>b</b>\n c</p></div>'
+    text = {"status": "generated", "div": div}
+    made = ehr.create({"resourceType": "Organization", "name": "a > b", "text": text, "alias": ["x", "y"]})
+    path = f"Organization/{made['id']}"
+    plain, pretty = (ehr.send("GET", path + query) for query in ("", "?_pretty=true"))
+    assert pretty.text.startswith('{\n  "resourceType": "Organization",\n')
+    assert pretty.json() == plain.json()
+    xml = ehr.send("GET", f"{path}?_pretty=true&_format=xml").text
+    assert '\n  <name value="a &gt; b"/>\n' in xml
+    assert div in xml
+    headers = {"Content-Type": "application/fhir+xml"}
+    back = ehr.http.put(f"/fhir/{path}?_pretty=false", content=xml.encode(), headers=headers)
+    assert {**back.json(), "meta": made["meta"]} == made
+    for other in (f"{path}/_history?_pretty=true", "Organization?_pretty=true&_count=1", "metadata?_pretty=true"):
+        assert ehr.send("GET", other).text.startswith('{\n  "resourceType"'), other
+
+
+@pytest.mark.parametrize(
+    ("charset", "status"), [("utf-8", 201), ("UTF-8", 201), ('"utf-8"', 201), ("iso-8859-1", 415), ("utf-16", 415)]
+)
+def test_a_resource_is_utf_8_and_says_nothing_else(ehr: Writer, charset: str, status: int) -> None:
+    """R4 3.1.0.1.11: a body that claims another charset is not read as if it had not."""
+    body = b'{"resourceType": "Organization", "name": "Mueller"}'
+    for kind in ("application/fhir+json", "application/json"):
+        answer = ehr.http.post(
+            "/fhir/Organization", content=body, headers={"Content-Type": f"{kind}; charset={charset}"}
+        )
+        assert answer.status_code == status
 
 
 def test_patches_of_both_kinds(ehr: Writer) -> None:

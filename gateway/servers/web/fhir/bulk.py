@@ -17,7 +17,7 @@ from gateway.formats.fhir.subscription.wish import read_search
 from gateway.formats.fhir.wire.issue import refused
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.date_range import since as since_of
-from gateway.servers.web.fhir.exchange import FhirRequest, prefers_async
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, FhirRequest, prefers_async
 from gateway.servers.web.fhir.job import NDJSON, begun
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.resource_body import parsed
@@ -26,7 +26,7 @@ from gateway.servers.web.services import WebServices
 
 _FORMATS: Final = frozenset({NDJSON, "application/ndjson", "ndjson", "application/fhir ndjson"})
 _NOT_EXPORTED: Final = frozenset({"AuditEvent", "Subscription", "Bundle", "Binary"})
-_SERVED: Final = frozenset({"_type", "_since", "_outputFormat", "_typeFilter", "_elements", "_format"})
+_SERVED: Final = frozenset({"_type", "_since", "_outputFormat", "_typeFilter", "_elements", *OF_THE_ANSWER})
 _MAX_FILTERS: Final = 20
 _MAX_ELEMENTS: Final = 100
 _REASONS: Final = {"includeAssociatedData": ": Provenance is exported like every other type"}

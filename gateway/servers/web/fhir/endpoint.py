@@ -30,6 +30,7 @@ from gateway.servers.web.fhir.exchange import (
     prefers_lenient,
     refused,
     wants_other,
+    wants_pretty,
     wants_xml,
 )
 from gateway.servers.web.fhir.interaction import Interaction
@@ -116,8 +117,10 @@ class FhirEndpoint:
                 run = threads.bundle if of_many else threads.work
                 answer = await self._settled(await run(self._run, request, interaction, asked, client))
                 xml = interaction.name != JOB_FILE and wants_xml(request, asked.fields)
-            if xml:
-                return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
+            pretty = bool(asked.fields) and interaction.name != JOB_FILE and wants_pretty(asked.fields)
+            if xml or pretty:
+                written = partial(answer.response, head=request.method == "HEAD", xml=xml, pretty=pretty)
+                return await threads.work(written)
         return answer.response(head=request.method == "HEAD")
 
     async def _read(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client) -> Answer:
@@ -186,9 +189,12 @@ class FhirEndpoint:
             raise wrong_method(("GET", "HEAD", "OPTIONS"))
         if segments[0] == ".well-known":
             return JSONResponse(smart_configuration(self._services))
-        xml = wants_xml(request, query_fields(request))
+        fields = query_fields(request)
+        xml, pretty = wants_xml(request, fields), wants_pretty(fields)
         said = definition(self._services, segments[1]) if len(segments) > 1 else None
-        return (said or capabilities(self._services, INTERACTIONS)).response(head=request.method == "HEAD", xml=xml)
+        return (said or capabilities(self._services, INTERACTIONS)).response(
+            head=request.method == "HEAD", xml=xml, pretty=pretty
+        )
 
 
 def _sent(request: Request) -> dict[str, str]:

@@ -23,6 +23,7 @@ from gateway.domain.access import Client
 from gateway.domain.errors import Invalid
 from gateway.servers.web import body
 from gateway.servers.web.body import Fields
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
@@ -62,7 +63,7 @@ class PageLinks:
             raise Refusal(410, "expired", "this page link is older than an hour; ask again")
         return tuple((name, value) for name, value in fields), place
 
-    def resumed(self, fields: Fields, beside: Collection[str] = ("_format",)) -> tuple[Fields, list[Any] | None]:
+    def resumed(self, fields: Fields, beside: Collection[str] = OF_THE_ANSWER) -> tuple[Fields, list[Any] | None]:
         """The parameters themselves and None, or what a page link among them stands for and its place."""
         token = body.field(fields, PARAMETER)
         if token is None:
