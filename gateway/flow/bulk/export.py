@@ -55,9 +55,7 @@ class RunExport:
         with self.database.read() as unit:
             sender(unit, job, asked)
             owners, strangers = self._owners(unit, asked)
-        self._told_of_dropped(
-            job, [*(f"{name} is not served" for name in asked.dropped), *([_NO_MEMBERS] if strangers else ())]
-        )
+        self._told_of(job, [f"{name} is not served" for name in asked.dropped] + [_NO_MEMBERS] * strangers)
         for kind in asked.types:
             done = self._of_type(job, asked, kind, owners, done)
         return self._deletions(job, asked, owners, done) if asked.since else done
@@ -79,11 +77,11 @@ class RunExport:
                 self._reader(unit, job, asked, kind)
             yield from deletions(self.database, kind, since, job.created_at, is_wanted)
 
-    def _told_of_dropped(self, job: BulkJob, names: Sequence[str]) -> None:
+    def _told_of(self, job: BulkJob, left_out: Sequence[str]) -> None:
         """What a client must know of its export, under `error` of the manifest."""
-        if not names:
+        if not left_out:
             return
-        said = [issue("not-supported", f"left out: {name}", severity="warning") for name in names]
+        said = [issue("not-supported", f"left out: {one}", severity="warning") for one in left_out]
         key = self.files.store(b"".join(encode(one) + b"\n" for one in said))
         file = BulkFile(key, job.id, 0, "error", "OperationOutcome", len(said), None)
         with filing(self.database, self.files, job, file):
