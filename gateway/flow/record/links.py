@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.domain.errors import Unmet
+from gateway.domain.errors import GatewayError, Unmet
 from gateway.domain.resource import StoredVersion
 from gateway.flow.record.asked import Resource, criteria_of
 from gateway.flow.record.open import OpenResources
@@ -27,7 +27,15 @@ class Links:
 
     def led(self, target: Target, resource: Resource, known: Mapping[str, str], find: Callable[[str], str]) -> Resource:
         """With its links to other entries; InvalidResource where it means a Patient whom only another server has."""
-        led = rewritten(resource, known, find, target.asked.full_url)
+
+        def found(reference: str) -> str:
+            try:
+                return find(reference)
+            except GatewayError as error:
+                error.place = _place(target, resource, reference)
+                raise
+
+        led = rewritten(resource, known, found, target.asked.full_url)
         written = set(references(resource))
         for reference in references(led):
             elsewhere = local_name(reference, self.base) is None and "/Patient/" in reference
@@ -74,6 +82,10 @@ class Links:
 
 
 def _nowhere(target: Target, resource: Resource, reference: str, text: str) -> InvalidResource:
+    return refused("not-found", text, _place(target, resource, reference))
+
+
+def _place(target: Target, resource: Resource, reference: str) -> str:
+    """The element that holds the reference, in a Bundle with its entry."""
     place, asked = place_of(resource, reference), target.asked
-    path = f"{asked.place}.resource{place.removeprefix(asked.kind)}" if asked.place else place
-    return refused("not-found", text, path)
+    return f"{asked.place}.resource{place.removeprefix(asked.kind)}" if asked.place else place

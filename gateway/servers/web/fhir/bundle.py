@@ -220,9 +220,10 @@ def _alone(
     if entry.interaction.permission is None:
         return _failed(Invalid("a Bundle inside a Bundle is not carried out"), course)
     try:
-        return _answered(settled(services, entry.interaction.perform(services, client, entry.request, also)))
+        said = _answered(settled(services, entry.interaction.perform(services, client, entry.request, also)))
     except GatewayError as error:
         return _failed(error, course)
+    return {"response": said["response"]} if entry.method == "HEAD" else said
 
 
 def _answered(answer: Answer) -> Resource:
