@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from wire.fhir_rest.writing import MRN, Writer, entry, observation, patient, writer
@@ -499,3 +500,20 @@ def test_a_chain_leads_to_what_is_newer(ehr: Writer) -> None:
     with_patient = "subject:Patient.family=Winterbottom&_include=Observation:subject"
     found = ehr.send("GET", f"Observation?{with_patient}").json()
     assert [each["resource"]["id"] for each in found["entry"]] == [older["id"], newer["id"]]
+
+
+def test_a_long_list_of_ids_is_searched_and_paged(ehr: Writer) -> None:
+    """Two hundred ids in one parameter are found by GET and POST, page by page; what no address can hold says so."""
+    own = sorted(ehr.create({"resourceType": "Location", "name": f"Room {number}"})["id"] for number in range(3))
+    form = {"_id": ",".join([*own, *(uuid4().hex for _ in range(197))]), "_count": "1"}
+    by_post, by_get = ehr.http.post("/fhir/Location/_search", data=form), ehr.http.get("/fhir/Location", params=form)
+    for first in (by_post, by_get):
+        pages = [first.json()]
+        while following := [one["url"] for one in pages[-1]["link"] if one["relation"] == "next"]:
+            path = following[0].removeprefix(f"{ehr.hospital.services.fhir_base}/")
+            pages.append(ehr.send("GET", path).json())
+        assert sorted(one["resource"]["id"] for page in pages for one in page["entry"]) == own
+    twice = {"_id": [",".join([*own, *(uuid4().hex for _ in range(240))]) for _ in range(2)]}
+    assert len(ehr.http.post("/fhir/Location/_search", data=twice).json()["entry"]) == 3
+    paged = ehr.http.post("/fhir/Location/_search", data={**twice, "_count": "1"})
+    assert (paged.status_code, paged.json()["issue"][0]["code"]) == (413, "too-long")

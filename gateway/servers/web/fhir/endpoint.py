@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.domain.access import Client
 from gateway.domain.errors import Erased, Fault, GatewayError, Unavailable
 from gateway.flow.record.write import Overtaken
-from gateway.servers.web.body import query_fields, read_body, read_form
+from gateway.servers.web.body import MAX_CRITERION, query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate, remembered
@@ -163,7 +163,7 @@ class FhirEndpoint:
         """The request with parameters of query and form together (R4 3.1.1.3), or with its body."""
         fields, body = query_fields(request), b""
         if address.shape.endswith("/_search"):
-            fields += await read_form(request, _MAX_FORM_BYTES)
+            fields += await read_form(request, _MAX_FORM_BYTES, MAX_CRITERION)
         elif request.method in _WITH_BODY:
             body = await read_body(request, self._services.settings.web.max_resource_bytes)
         elif "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":

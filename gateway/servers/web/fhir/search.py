@@ -157,7 +157,10 @@ def _self_url(address: str, request: FhirRequest, links: PageLinks, query: Searc
     """What was searched for. A search by POST kept its parameters out of the URL, and so does its link."""
     token = next((value for name, value in request.fields if name == PARAMETER), None)
     if token is None and request.by_post:
-        token = _sealed(links, query, Position(_ANY_KEY))
+        try:
+            token = _sealed(links, query, Position(_ANY_KEY))
+        except Refusal:  # too long for an address
+            return address
     if token is not None:
         return f"{address}?{PARAMETER}={token}"
     return f"{address}?{urlencode(query.fields)}" if query.fields else address
