@@ -64,7 +64,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
-    chores.append(Chore("file", file_reports(settings, opened), pause))
+    chores.append(Chore("file", file_reports(settings, opened), pause, rest=_REST))
     chores.append(Chore("notify", send_notifications(settings, opened), pause, full=sys.maxsize, rest=_REST))
     chores.append(Chore("bulk", run_jobs(settings, opened, "export", "import"), pause, rest=_REST))
     chores.append(Chore("later", run_jobs(settings, opened, "request"), pause, rest=_REST))
