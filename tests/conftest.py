@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from harness.light_scrypt import lighten_passphrases, lighten_secrets
+from harness.sqlite_tables import migrated_file
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
@@ -243,11 +244,9 @@ def light_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template() -> Path:
     """A migrated SQLite file, to be copied."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
-    upgrade(f"sqlite:///{path}")
-    return path
+    return migrated_file()
 
 
 @pytest.fixture
