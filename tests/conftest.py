@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 from harness.light_scrypt import lighten_passphrases, lighten_secrets
+from harness.one_tls_context import share_tls_context
 from harness.sqlite_tables import migrated_file
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
@@ -45,6 +46,7 @@ settings.register_profile(
 )
 settings.load_profile("dxgate")
 lighten_secrets()
+share_tls_context()
 
 TESTS = Path(__file__).parent
 NODE_CLIENTS = Path(__file__).parents[1] / "var" / "fhir_clients"

@@ -22,7 +22,7 @@ CODECS = (
 )  # fmt: skip
 SHORTEST = 6
 _MOST_MEMORY = 3 << 29
-_LARGE = 1 << 22
+_LARGE = 1 << 14
 _PIECE = 1 << 16
 
 
@@ -53,18 +53,20 @@ def found_in(content: bytes, sought: Iterable[bytes]) -> list[bytes]:
 
 
 def _places(content: bytes, starts: Iterable[bytes]) -> Iterator[int]:
-    """Where four bytes may be one of the starts: both of their pairs are pairs of a start."""
+    """Where four bytes may be one of the starts: both of their pairs are pairs of a start. In no order."""
     first, second = np.zeros(1 << 16, bool), np.zeros(1 << 16, bool)
     for start in starts:
         first[int.from_bytes(start[:2], "little")] = True
         second[int.from_bytes(start[2:], "little")] = True
-    for begin in range(0, len(content), _PIECE):
-        written = np.frombuffer(content, np.uint8, min(_PIECE + 3, len(content) - begin), begin)
-        if not written.any():  # as most of a process's memory is; no needle begins with four zeros
-            continue
-        piece = written.astype(np.uint16)
-        pairs = piece[:-1] | piece[1:] << 8
-        yield from (begin + np.flatnonzero(first[pairs[:-2]] & second[pairs[2:]])).tolist()
+    for odd in (0, 1):
+        pairs = np.frombuffer(content, "<u2", (len(content) - odd) // 2, odd)
+        for begin in range(0, len(pairs) - 1, _PIECE):
+            piece = pairs[begin : begin + _PIECE + 1]
+            if not piece.any():  # as most of a process's memory is; no needle begins with four zeros
+                continue
+            may_be = np.flatnonzero(first[piece[:-1]])
+            may_be = may_be[second[piece[may_be + 1]]]
+            yield from (odd + 2 * (begin + may_be)).tolist()
 
 
 def process_texts(process: psutil.Process) -> Iterator[tuple[str, bytes]]:
