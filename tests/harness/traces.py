@@ -9,7 +9,9 @@ import base64
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator
+from mmap import PAGESIZE
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -86,20 +88,34 @@ def process_texts(process: psutil.Process) -> Iterator[tuple[str, bytes]]:
 def process_memory(process: psutil.Process) -> bytes:
     """Everything that a process has written and holds: its private writable pages (proc(5), maps and mem)."""
     parts, size = [], 0
-    with Path(f"/proc/{process.pid}/mem").open("rb", 0) as memory:
-        for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines():
+    proc = Path("/proc", str(process.pid))
+    with (proc / "mem").open("rb", 0) as memory, (proc / "pagemap").open("rb", 0) as pages:
+        for line in (proc / "maps").read_text().splitlines():
             span, rights, *_ = line.split()
             if not rights.startswith("rw"):
                 continue
             start, end = (int(each, 16) for each in span.split("-"))
-            size += end - start
-            assert size < _MOST_MEMORY, "a process holds more memory than a test should read"
-            try:
-                memory.seek(start)
-                parts.append(memory.read(end - start))
-            except (OSError, ValueError, OverflowError):  # [vvar] and pages that have gone
-                continue
-    return b"\0".join(parts)
+            for first, last in _held(pages, start, end):
+                size += last - first
+                assert size < _MOST_MEMORY, "a process holds more memory than a test should read"
+                try:
+                    memory.seek(first)
+                    parts.append(memory.read(last - first))
+                except (OSError, ValueError, OverflowError):  # [vvar] and pages that have gone
+                    continue
+            parts.append(b"\0")
+    return b"".join(parts)
+
+
+def _held(pages: Any, start: int, end: int) -> list[tuple[int, int]]:
+    """The runs of pages that are in memory or in swap; the others were never written (proc(5), pagemap)."""
+    try:
+        pages.seek(start // PAGESIZE * 8)
+        entries = np.frombuffer(pages.read((end - start) // PAGESIZE * 8), "<u8")
+    except (OSError, OverflowError):  # [vsyscall] has no place in it
+        return [(start, end)]
+    edges = np.flatnonzero(np.diff(entries >> np.uint64(62) != 0, prepend=False, append=False))
+    return [(start + int(one) * PAGESIZE, start + int(two) * PAGESIZE) for one, two in edges.reshape(-1, 2)]
 
 
 def broker_memory(socket: Path) -> bytes:
