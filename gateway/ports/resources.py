@@ -212,8 +212,8 @@ class Messages(Protocol):
         """False where it, or its Bundle.identifier, is there already."""
         ...
 
-    def forget(self, before: datetime) -> None:
-        """Those that came before."""
+    def forget(self, before: datetime) -> int:
+        """Those that came before go; how many they were."""
         ...
 
 

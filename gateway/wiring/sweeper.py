@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.domain.errors import GatewayError
 from gateway.readiness import mark_ready
 from gateway.wiring import STOP_SECONDS
-from gateway.wiring.fhir_store import file_reports, forget_events, send_notifications, settle_records
+from gateway.wiring.fhir_store import file_reports, forget_events, forget_messages, send_notifications, settle_records
 from gateway.wiring.intake import check
 from gateway.wiring.jobs import clear_jobs, run_jobs
 from gateway.wiring.keys import audit_key
@@ -70,6 +70,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     chores.append(Chore("later", run_jobs(settings, opened, "request"), pause, rest=_REST))
     chores.append(Chore("bulk-clear", clear_jobs(settings, opened), _ERASE_PAUSE))
     chores.append(Chore("forget-events", forget_events(settings, opened), _FORGET_PAUSE))
+    chores.append(Chore("forget-messages", forget_messages(opened), _FORGET_PAUSE))
     for told in settings.destinations:
         destination = Destination(
             name=told.name,
