@@ -263,7 +263,9 @@ class ModelSettings(Section):
     trusted_keys: str = ""
     """Folder of PEM public keys whose signatures are accepted beside the built-in one."""
     activate_signed: bool = True
-    """Activate a verified package as soon as a worker announces it; otherwise it stays a draft."""
+    """Activate a verified package as soon as a worker announces it; otherwise, or with 2 approvals, it is a draft."""
+    approvals: int = Field(1, ge=1, le=2)
+    """People who must want a version before it is active: with 2, the second `dxgate model promote` makes it so."""
     reload_seconds: float = Field(30.0, ge=0, le=86400)
     """Pause between two looks for new packages while a worker runs; 0 means that only its start looks."""
     remote: tuple[RemoteModelSettings, ...] = ()

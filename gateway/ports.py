@@ -6,7 +6,7 @@ Adapters are named in gateway/wiring/, the inference engine of a worker in worke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from gateway.domain.bulk import BulkFile, BulkJob, BulkKind
 from gateway.domain.clearance import Box, MaskedContent, PixelFinding, Pixels, PixelTask
 from gateway.domain.criterion import Criterion, Link, Order, Place
 from gateway.domain.finding import Finding
+from gateway.domain.governance import Approval, Stop
 from gateway.domain.identity import Purpose, StudyIdentity
 from gateway.domain.ids import BlobKey, DeliveryId, FindingId, InstanceId, ModelId, ReportId, StudyId, TaskId
 from gateway.domain.message import ReceivedMessage
@@ -332,6 +333,44 @@ class Recalls(Protocol):
 
     def under_way(self, model_id: ModelId, limit: int) -> list[StudyId]:
         """Studies of whose present revision the model still has to say something."""
+        ...
+
+
+class Governance(Protocol):
+    """Stopped models, approvals that wait for a second person, and what models have said."""
+
+    def stop(self, made: Stop) -> bool:
+        """From now on no task of the model is claimed or ended with an answer; False where it is stopped already."""
+        ...
+
+    def resume(self, model_id: ModelId) -> bool:
+        """False where it was not stopped."""
+        ...
+
+    def stop_of(self, model_id: ModelId) -> Stop | None: ...
+
+    def stops(self) -> list[Stop]:
+        """Oldest first."""
+        ...
+
+    def waiting(self) -> dict[ModelId, int]:
+        """Open tasks by model."""
+        ...
+
+    def approve(self, made: Approval) -> Approval:
+        """The approval that counts: the first one, which may be another person's."""
+        ...
+
+    def approvals(self) -> list[Approval]: ...
+
+    def withdraw_approval(self, model_id: ModelId) -> None: ...
+
+    def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:
+        """Findings made in this time, page by page, and whether each was made in the shadow."""
+        ...
+
+    def ends(self, since: datetime, before: datetime) -> list[tuple[ModelId, str, int]]:
+        """Tasks planned in this time: model, state, count."""
         ...
 
 
@@ -922,6 +961,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def reviews(self) -> Reviews: ...
     @property
     def recalls(self) -> Recalls: ...
+    @property
+    def governance(self) -> Governance: ...
     @property
     def deliveries(self) -> Deliveries: ...
     @property

@@ -137,7 +137,8 @@ def _load(
     package = source.package()
     manifest = package.manifest
     remote = next((one for one in settings.models.remote if one.pack == manifest.name), None)
-    name, activate = model_id(manifest.name, manifest.version, package.sha256), settings.models.activate_signed
+    name = model_id(manifest.name, manifest.version, package.sha256)
+    activate = settings.models.activate_signed and settings.models.approvals == 1
 
     def open_session() -> Session | ValueSession | RulesTable | PlanRules:
         now = source.package()
