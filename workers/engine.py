@@ -247,4 +247,5 @@ def _scored(image: ImagePrediction, manifest: ImageManifest) -> ScoredImage:
         heat_map=image.heat_map,
         refusal_code=image.refusal.code if image.refusal else None,
         refusal=image.refusal.text if image.refusal else None,
+        distance=image.distance,
     )

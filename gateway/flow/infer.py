@@ -120,6 +120,7 @@ class RunTask:
             heat_map=key,
             refusal_code=image.refusal_code,
             refusal=image.refusal,
+            distance=image.distance,
         )
 
     def _finish(self, task: Task, finding: Finding) -> Outcome:
