@@ -263,7 +263,8 @@ class ModelSettings(Section):
     trusted_keys: str = ""
     """Folder of PEM public keys whose signatures are accepted beside the built-in one."""
     activate_signed: bool = True
-    """Activate a verified package as soon as a worker announces it; otherwise, or with 2 approvals, it is a draft."""
+    """Activate a verified package as soon as a worker announces it; otherwise it is a draft, as a third-party one is
+    always and, with 2 approvals, every one."""
     approvals: int = Field(1, ge=1, le=2)
     """People who must want a version before it is active: with 2, the second `dxgate model promote` makes it so."""
     stop_override_rate: float = Field(0.0, ge=0, le=1)

@@ -17,8 +17,9 @@ from harness.gateway_process import REPOSITORY
 from onnx import TensorProto, helper
 
 from gateway.cli import main
+from gateway.config import load as load_settings
 from gateway.domain.errors import Conflict, Forbidden, Invalid
-from models import card
+from models import card, registry
 from models.bring import draft, evaluate, finish, numbers, page
 from models.bring.evaluate import Wish
 from models.bring.graph import look
@@ -32,6 +33,7 @@ from models.runtime.providers import Policy
 from models.runtime.readings import Reading
 from models.runtime.record import RecordPredictor
 from models.runtime.value_session import ValueSession
+from workers.engine import load_models
 
 TUTORIAL = REPOSITORY / "deploy" / "models" / "bring-your-own.md"
 EXAMPLE = REPOSITORY / "deploy" / "models" / "example"
@@ -405,3 +407,13 @@ def test_a_signed_pack_is_measured_as_it_is(site: Path, packed: Path, capsys: py
     (packed / "facts.md").write_text("better than it is")
     assert main(arguments) != 0
     assert "changed after signing: facts.md" in capsys.readouterr().err
+
+
+def test_a_model_of_somebody_else_waits_for_a_person(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where signed packs of the project activate themselves, a third-party one is announced as a draft."""
+    monkeypatch.setattr(registry, "BUILT_IN", tmp_path / "none")
+    models = {"folders": (str(site / "build" / "site-models"),), "trusted_keys": str(site / "build" / "trust")}
+    (served,) = load_models(load_settings({}, worker={"device": "cpu"}, models=models).settings).served
+    assert (served.name, served.state) == ("fna-cytology", "draft")
