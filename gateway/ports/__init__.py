@@ -5,7 +5,7 @@ Adapters are named in gateway/wiring/, the inference engine of a worker in worke
 """
 
 from gateway.ports.access import Access, AuditTrail
-from gateway.ports.analysis import Models, Tasks
+from gateway.ports.analysis import Governance, Models, Tasks
 from gateway.ports.bulk import BulkJobs, BulkSource
 from gateway.ports.database import Database, GroupCommit, UnitOfWork
 from gateway.ports.identities import Erasures, Identities, KeyRows, PatientRow, Quotas, Resting, WrappedKeys
@@ -30,6 +30,7 @@ __all__ = [
     "Deliveries",
     "Doorbell",
     "Erasures",
+    "Governance",
     "GroupCommit",
     "Hook",
     "Identities",

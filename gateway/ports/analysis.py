@@ -1,12 +1,13 @@
-"""The models that workers have announced, and the tasks that are planned for them."""
+"""The models that workers have announced, the tasks that are planned for them, and what people decide about them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 from gateway.domain.finding import Finding
+from gateway.domain.governance import Approval, Stop
 from gateway.domain.ids import FindingId, ModelId, StudyId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.domain.study import Study
@@ -96,3 +97,41 @@ class Tasks(Protocol):
     def finding(self, finding_id: FindingId) -> Finding: ...
 
     def count_open(self) -> int: ...
+
+
+class Governance(Protocol):
+    """Stopped models, approvals that wait for a second person, and what models have said."""
+
+    def stop(self, made: Stop) -> bool:
+        """From now on no task of the model is claimed or ended with an answer; False where it is stopped already."""
+        ...
+
+    def resume(self, model_id: ModelId) -> bool:
+        """False where it was not stopped."""
+        ...
+
+    def stop_of(self, model_id: ModelId) -> Stop | None: ...
+
+    def stops(self) -> list[Stop]:
+        """Oldest first."""
+        ...
+
+    def waiting(self) -> dict[ModelId, int]:
+        """Open tasks by model."""
+        ...
+
+    def approve(self, made: Approval) -> Approval:
+        """The approval that counts: the first one, which may be another person's."""
+        ...
+
+    def approvals(self) -> list[Approval]: ...
+
+    def withdraw_approval(self, model_id: ModelId) -> None: ...
+
+    def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:
+        """Findings made in this time, page by page, and whether each was made in the shadow."""
+        ...
+
+    def ends(self, since: datetime, before: datetime) -> list[tuple[ModelId, str, int]]:
+        """Tasks planned in this time: model, state, count."""
+        ...

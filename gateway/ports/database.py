@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from gateway.ports.access import Access, AuditTrail
-from gateway.ports.analysis import Models, Tasks
+from gateway.ports.analysis import Governance, Models, Tasks
 from gateway.ports.bulk import BulkJobs
 from gateway.ports.identities import Erasures, Identities, KeyRows, Quotas
 from gateway.ports.reports import Deliveries, Recalls, Reports, Reviews
@@ -37,6 +37,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def reviews(self) -> Reviews: ...
     @property
     def recalls(self) -> Recalls: ...
+    @property
+    def governance(self) -> Governance: ...
     @property
     def deliveries(self) -> Deliveries: ...
     @property

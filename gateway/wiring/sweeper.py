@@ -13,6 +13,7 @@ from gateway.domain.errors import GatewayError
 from gateway.readiness import mark_ready
 from gateway.wiring import STOP_SECONDS
 from gateway.wiring.fhir_store import file_reports, forget_events, forget_messages, send_notifications, settle_records
+from gateway.wiring.governance import stop_by_rule
 from gateway.wiring.intake import check
 from gateway.wiring.jobs import clear_jobs, run_jobs
 from gateway.wiring.keys import audit_key
@@ -71,6 +72,7 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
     chores.append(Chore("bulk-clear", clear_jobs(settings, opened), _ERASE_PAUSE))
     chores.append(Chore("forget-events", forget_events(settings, opened), _FORGET_PAUSE))
     chores.append(Chore("forget-messages", forget_messages(opened), _FORGET_PAUSE))
+    chores.append(Chore("stop-rules", stop_by_rule(settings, opened), _FORGET_PAUSE, full=sys.maxsize))
     for told in settings.destinations:
         destination = Destination(
             name=told.name,
