@@ -21,6 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from harness.light_scrypt import lighten_passphrases, lighten_secrets
+from harness.one_tls_context import share_tls_context
+from harness.sqlite_tables import migrated_file
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
 
@@ -42,6 +45,8 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("dxgate")
+lighten_secrets()
+share_tls_context()
 
 TESTS = Path(__file__).parent
 NODE_CLIENTS = Path(__file__).parents[1] / "var" / "fhir_clients"
@@ -150,7 +155,9 @@ class PostgresCluster:
             upgrade(self._url(template))
             self._template = template
             name += "a"
-        self.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {self._template}" if migrated else ""))
+        # copying files is cheaper than copying pages by way of the log, which is what 15 and newer do unasked
+        source = f" TEMPLATE {self._template} STRATEGY FILE_COPY" if migrated else ""
+        self.execute(f"CREATE DATABASE {name}{source}")
         self._made.append(name)
         return self._url(name)
 
@@ -209,9 +216,11 @@ def _running(programs: Path, folder: Path) -> Iterator[PostgresCluster]:
         )
 
     call("initdb", "-D", str(data), "-U", "dxgate", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+    # nothing here outlives the machine, and compiling a statement costs more than it can save on a dozen rows
     options = (
         f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off "
-        "-c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=60"
+        "-c synchronous_commit=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=60 "
+        "-c wal_level=minimal -c max_wal_senders=0 -c autovacuum=off -c jit=off"
     )
 
     def control(action: str, *words: str) -> None:
@@ -230,12 +239,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture
+def light_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that write and open what is under a passphrase in this process only."""
+    lighten_passphrases(monkeypatch)
+
+
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template() -> Path:
     """A migrated SQLite file, to be copied."""
-    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
-    upgrade(f"sqlite:///{path}")
-    return path
+    return migrated_file()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from gateway.privacy.providers.file import FileProvider
 from gateway.privacy.providers.pkcs11 import Pkcs11Provider
 from gateway.privacy.providers.transit import TransitProvider
 
+pytestmark = pytest.mark.usefixtures("light_passphrases")
 KEY, CONTEXT = b"k" * 32, b"dxgate/test"
 SECRET, OTHER_SECRET = "ab" * 32, "cd" * 32
 SECRETS = ("correct horse battery", SECRET, "271828", "s.transit-token")

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,7 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for the tests that leave it as it is."""
-    started = GatewayProcess(tmp_path_factory.mktemp("undisturbed") / "home", new_interpreter=True)
+    started = GatewayProcess(tmp_path_factory.mktemp("undisturbed") / "home")
     try:
         yield started.start()
     finally:
@@ -67,7 +68,7 @@ def test_kill_9_of_the_supervisor_leaves_no_orphan(gateway: GatewayProcess) -> N
     gateway.process.send_signal(signal.SIGKILL)
     gateway.process.wait(30)
     wait_for(lambda: _gone(family), 30, "the children to go")
-    gateway.start()
+    replace(gateway, new_interpreter=False).start().stop()
 
 
 def test_a_second_up_on_the_same_home_is_refused(undisturbed: GatewayProcess) -> None:

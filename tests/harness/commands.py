@@ -26,6 +26,20 @@ from gateway.commands.up import SHARED, _environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SECONDS = 120
+ALONE = (  # what one role or command imports for itself; onnxruntime starts a thread and is left to the worker
+    "gateway.servers.web.serve",
+    "gateway.storage.migrate",
+    "alembic.command",
+    "alembic.context",
+    "sqlalchemy.dialects.sqlite",
+    "psycopg",
+    "httpcore",
+    "gateway.formats.fhir.printed_pdf",
+    "reportlab.platypus",
+    "celery.bin.celery",
+    "celery.worker.consumer",
+    "models.package",
+)
 _asking = threading.Lock()
 _servers: dict[int, subprocess.Popen[str]] = {}
 
@@ -119,11 +133,15 @@ def _serve() -> None:
     from pkgutil import iter_modules
 
     import gateway.commands
+    from gateway.flow import secret_hash
     from gateway.forked import fork, may_fork
+    from gateway.servers.web.lasting import load_for_good
 
     commands = [f"gateway.commands.{one.name}" for one in iter_modules(gateway.commands.__path__)]
-    for name in (*SHARED, *commands, "gateway.cli", "gateway.storage.migrate", "sqlalchemy.dialects.sqlite"):
+    for name in (*SHARED, *commands, "gateway.cli", *ALONE):
         import_module(name)
+    load_for_good()
+    secret_hash._N, secret_hash._R, secret_hash._P = 1 << 8, 8, 1  # as in light_scrypt.py
     gc.collect()
     gc.freeze()
     assert may_fork(), "something that was imported has started a thread"

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import psutil
 from harness.commands import REPOSITORY, CommandProcess, run_command, start_command
+from harness.sqlite_tables import lay_tables
 
 
 def free_port() -> int:
@@ -47,7 +48,7 @@ class GatewayProcess:
     process: CommandProcess | subprocess.Popen[bytes] | None = None
     secret: str = ""
     new_interpreter: bool = False
-    """Starts as a person does who types the command, instead of in a fork of what has been imported."""
+    """Starts as a person does who types the command: from nothing, not in a fork of what has been imported."""
 
     @property
     def base_url(self) -> str:
@@ -75,9 +76,14 @@ class GatewayProcess:
         return self.home.parent / f"{self.home.name}.log"
 
     def start(self, seconds: float = 60) -> GatewayProcess:
-        self.process = self._typed() if self.new_interpreter else start_command(["up"], self.environment, self.log)
+        self.process = self._typed() if self.new_interpreter else self._forked()
         wait_for(self.is_ready, seconds, f"the gateway to be ready (log: {self.log})")
         return self
+
+    def _forked(self) -> CommandProcess:
+        if "DXGATE_DATABASE_URL" not in self.settings:
+            lay_tables(self.home)
+        return start_command(["up"], self.environment, self.log)
 
     def _typed(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

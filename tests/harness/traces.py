@@ -9,7 +9,9 @@ import base64
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator
+from mmap import PAGESIZE
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -22,7 +24,7 @@ CODECS = (
 )  # fmt: skip
 SHORTEST = 6
 _MOST_MEMORY = 3 << 29
-_LARGE = 1 << 22
+_LARGE = 1 << 14
 _PIECE = 1 << 16
 
 
@@ -53,18 +55,20 @@ def found_in(content: bytes, sought: Iterable[bytes]) -> list[bytes]:
 
 
 def _places(content: bytes, starts: Iterable[bytes]) -> Iterator[int]:
-    """Where four bytes may be one of the starts: both of their pairs are pairs of a start."""
+    """Where four bytes may be one of the starts: both of their pairs are pairs of a start. In no order."""
     first, second = np.zeros(1 << 16, bool), np.zeros(1 << 16, bool)
     for start in starts:
         first[int.from_bytes(start[:2], "little")] = True
         second[int.from_bytes(start[2:], "little")] = True
-    for begin in range(0, len(content), _PIECE):
-        written = np.frombuffer(content, np.uint8, min(_PIECE + 3, len(content) - begin), begin)
-        if not written.any():  # as most of a process's memory is; no needle begins with four zeros
-            continue
-        piece = written.astype(np.uint16)
-        pairs = piece[:-1] | piece[1:] << 8
-        yield from (begin + np.flatnonzero(first[pairs[:-2]] & second[pairs[2:]])).tolist()
+    for odd in (0, 1):
+        pairs = np.frombuffer(content, "<u2", (len(content) - odd) // 2, odd)
+        for begin in range(0, len(pairs) - 1, _PIECE):
+            piece = pairs[begin : begin + _PIECE + 1]
+            if not piece.any():  # as most of a process's memory is; no needle begins with four zeros
+                continue
+            may_be = np.flatnonzero(first[piece[:-1]])
+            may_be = may_be[second[piece[may_be + 1]]]
+            yield from (odd + 2 * (begin + may_be)).tolist()
 
 
 def process_texts(process: psutil.Process) -> Iterator[tuple[str, bytes]]:
@@ -84,20 +88,34 @@ def process_texts(process: psutil.Process) -> Iterator[tuple[str, bytes]]:
 def process_memory(process: psutil.Process) -> bytes:
     """Everything that a process has written and holds: its private writable pages (proc(5), maps and mem)."""
     parts, size = [], 0
-    with Path(f"/proc/{process.pid}/mem").open("rb", 0) as memory:
-        for line in Path(f"/proc/{process.pid}/maps").read_text().splitlines():
+    proc = Path("/proc", str(process.pid))
+    with (proc / "mem").open("rb", 0) as memory, (proc / "pagemap").open("rb", 0) as pages:
+        for line in (proc / "maps").read_text().splitlines():
             span, rights, *_ = line.split()
             if not rights.startswith("rw"):
                 continue
             start, end = (int(each, 16) for each in span.split("-"))
-            size += end - start
-            assert size < _MOST_MEMORY, "a process holds more memory than a test should read"
-            try:
-                memory.seek(start)
-                parts.append(memory.read(end - start))
-            except (OSError, ValueError, OverflowError):  # [vvar] and pages that have gone
-                continue
-    return b"\0".join(parts)
+            for first, last in _held(pages, start, end):
+                size += last - first
+                assert size < _MOST_MEMORY, "a process holds more memory than a test should read"
+                try:
+                    memory.seek(first)
+                    parts.append(memory.read(last - first))
+                except (OSError, ValueError, OverflowError):  # [vvar] and pages that have gone
+                    continue
+            parts.append(b"\0")
+    return b"".join(parts)
+
+
+def _held(pages: Any, start: int, end: int) -> list[tuple[int, int]]:
+    """The runs of pages that are in memory or in swap; the others were never written (proc(5), pagemap)."""
+    try:
+        pages.seek(start // PAGESIZE * 8)
+        entries = np.frombuffer(pages.read((end - start) // PAGESIZE * 8), "<u8")
+    except (OSError, OverflowError):  # [vsyscall] has no place in it
+        return [(start, end)]
+    edges = np.flatnonzero(np.diff(entries >> np.uint64(62) != 0, prepend=False, append=False))
+    return [(start + int(one) * PAGESIZE, start + int(two) * PAGESIZE) for one, two in edges.reshape(-1, 2)]
 
 
 def broker_memory(socket: Path) -> bytes:

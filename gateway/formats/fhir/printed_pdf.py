@@ -37,8 +37,10 @@ def printed_pdf(document: ReportDocument, organization_name: str) -> bytes:
 
 
 def _built(blocks: list[Block], type_: Typeface, foot: str, mark: str) -> bytes:
+    from reportlab import rl_config
     from reportlab.platypus import SimpleDocTemplate
 
+    rl_config.useA85 = 0  # streams as they are: written in ASCII they are a quarter longer, and Python writes them so
     target = BytesIO()
     sides = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN)
     page = SimpleDocTemplate(target, pagesize=_A4, title=blocks[0].text, invariant=1, lang="en", **sides)

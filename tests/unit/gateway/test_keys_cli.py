@@ -23,6 +23,7 @@ from gateway.privacy import keyring
 from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, Purpose
 from gateway.storage.group_commit import GroupCommitter
 
+pytestmark = pytest.mark.usefixtures("light_passphrases")
 Run = Callable[..., tuple[int, str, str]]
 BACKUP_PASSPHRASE = "a backup's own long passphrase"
 WHO = "MRN-CLI-4711"

@@ -10,7 +10,18 @@ from harness.six_scripts import PATIENTS, Patient
 from harness.traces import CODECS, found_in, needles
 
 LARGE = 9 << 20
-EDGES = (0, 1, (1 << 16) - 3, (3 << 16) - 1, (4 << 20) - 5, (4 << 20) - 1, 4 << 20, (8 << 20) + 3)
+EDGES = (
+    0,
+    1,
+    (1 << 16) - 3,
+    (1 << 17) - 3,
+    (1 << 17) - 1,
+    (3 << 16) - 1,
+    (4 << 20) - 5,
+    (4 << 20) - 1,
+    4 << 20,
+    (8 << 20) + 3,
+)
 
 
 @pytest.mark.parametrize("patient", PATIENTS, ids=lambda patient: patient.script)

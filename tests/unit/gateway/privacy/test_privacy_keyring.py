@@ -20,6 +20,8 @@ from gateway.privacy.key_provider import KeyProvider
 from gateway.privacy.keyring import IDENTITY_FILE, OBJECTS_FILE, KeyRing, Purpose, create, load, save
 from gateway.privacy.providers.file import FileProvider
 
+pytestmark = pytest.mark.usefixtures("light_passphrases")
+
 
 def test_objects_and_identity_are_apart(tmp_path: Path) -> None:
     """The objects ring opens objects, extends the audit and seals deposits; with the other it serves every purpose."""
@@ -168,8 +170,11 @@ FIRST_FORMAT = {
 
 
 @pytest.mark.parametrize("passphrase", [None, "correct horse"])
-def test_rings_of_the_first_format_open_and_become_format_2(passphrase: str | None, tmp_path: Path) -> None:
+def test_rings_of_the_first_format_open_and_become_format_2(
+    passphrase: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What an earlier release has written is read, with and without a passphrase, and written anew in format 2."""
+    monkeypatch.undo()  # the earlier release's cost, not the one of light_passphrases
     folder, provider = tmp_path / "keys", FileProvider(passphrase)
     folder.mkdir(mode=0o700)
     document: dict[str, object] = {"format": 1, "ring": FIRST_FORMAT}
