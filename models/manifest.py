@@ -138,7 +138,7 @@ class RecordInput:
     tensor: str
     missing_max: float  # share of the fields that may be absent
     fields: tuple[Field, ...]
-    by_rank: bool = False  # values are ranked within the record before anything else, so their unit is free
+    by_rank: bool = False  # the graph ranks the values within the record before anything else; recorded here
     one_of: tuple[str, ...] = ()
     excludes: tuple[Excluded, ...] = ()
 
