@@ -202,8 +202,8 @@ def stopped(settings: Settings) -> Findings:
     from gateway import wiring
 
     current, newest = wiring.schema_revisions(settings)
-    if current != newest:
-        yield "ok", "not asked; the tables are not the newest"  # which is for `database` to say
+    if current != newest or not _has_keys(settings):
+        yield "ok", "not asked; tables or keys are not there yet"  # which is for their own checks to say
         return
     with wiring.database(settings).read() as unit:
         stops, waiting = unit.governance.stops(), unit.governance.waiting()
@@ -300,6 +300,16 @@ _CHECKS: dict[str, Callable[[Settings], Findings]] = {
     "web": web,
     "clock": clock,
 }
+
+
+def _has_keys(settings: Settings) -> bool:
+    from gateway import wiring
+
+    try:
+        wiring.object_keys(settings)
+    except Missing:
+        return False
+    return True
 
 
 def is_running(settings: Settings, role: str) -> bool:
