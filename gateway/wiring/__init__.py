@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.wiring.exports import export_studies as export_studies
     from gateway.wiring.fhir_store import file_reports as file_reports
     from gateway.wiring.fhir_store import forget_events as forget_events
+    from gateway.wiring.fhir_store import forget_messages as forget_messages
     from gateway.wiring.fhir_store import record as record
     from gateway.wiring.fhir_store import reindex as reindex
     from gateway.wiring.fhir_store import send_notifications as send_notifications
@@ -64,7 +65,7 @@ _PARTS: Final = {
     "storage": "database database_under schema_revisions migrate blobs object_seal vault anchor_file",
     "upkeep": "prove_keys rotate_keys rotate_kek erase_patient",
     "reports": "read_reports review recall verify_reviews reidentify",
-    "fhir_store": "record reindex settle_records file_reports send_notifications forget_events",
+    "fhir_store": "record reindex settle_records file_reports send_notifications forget_events forget_messages",
     "jobs": "bulk_files run_jobs clear_jobs",
     "sign_in": "access key_set_fetch sign_in_elsewhere",
     "exports": "export_keys choose_studies export_folder export_studies",
