@@ -34,6 +34,8 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import Database, UnitOfWork
 
 _PAGE: Final = 200
+_FIRST: Final = 20  # before it is known how heavy they are
+MOST_SEALED = 16 << 20  # compressed bytes of bodies that are opened together, as far as those before tell
 MAX_MEMBERS: Final = 10_000
 _NO_MEMBERS: Final = "patients who are no members of the Group"
 
@@ -109,18 +111,21 @@ class RunExport:
         return self.files.vault.house().pseudonym
 
     def _pages(self, job: BulkJob, kind: str) -> Iterator[list[StoredVersion]]:
-        """All resources of a type that were there when the job was asked for."""
+        """All resources of a type that were there when the job was asked for, few at a time where they are heavy."""
         criteria: Sequence[Criterion] = ()
         after: Place | None = None
         until = resource_key(job.created_at + timedelta(milliseconds=1))
+        at_once = _FIRST
         while True:
             with self.database.read() as unit:
-                places = unit.resource_index.page(kind, criteria, (), limit=_PAGE, until=until, after=after)
+                places = unit.resource_index.page(kind, criteria, (), limit=at_once, until=until, after=after)
                 found = unit.resources.of_keys([place.key for place in places])
             yield [one for one in found if not one.is_deleted]
-            if len(places) < _PAGE:
+            if len(places) < at_once:
                 return
             after = places[-1]
+            weight = sum(len(one.sealed) for one in found) // max(len(found), 1)
+            at_once = min(_PAGE, max(1, MOST_SEALED // max(weight, 1)))
 
     def _opened(self, job: BulkJob, asked: AskedExport, kind: str, chosen: Sequence[StoredVersion]) -> list[bytes]:
         """GrantEnded where the sender may not read them any more."""

@@ -34,6 +34,8 @@ MAX_LOOKED_AT = 500  # candidates opened for one page; a rarer match gives a sho
 MAX_SETTLED = 1000  # resources that one link of a chain may lead over, where each has to be opened
 MAX_COUNTED = 1_000_000
 MAX_INCLUDED = 1000
+MOST_OPENED = 32 << 20  # bytes of bodies behind which a page ends, and as many of what goes with it
+_AT_ONCE = 64  # bodies opened before their bytes are looked at
 _ANY_KEY = (1 << 63) - 1
 MAX_ROUNDS = 5  # of _include:iterate
 Open = Callable[[StoredVersion], bytes]
@@ -106,6 +108,7 @@ class _Search:
         self._opened: dict[int, tuple[StoredVersion, bytes]] = {}
         self._unread: dict[int, str] = {}
         self._hidden: set[int] = set()
+        self._weight = 0  # bytes of what is open
 
     def page(self, is_first: bool) -> FoundPage:
         query = self._query
@@ -138,15 +141,20 @@ class _Search:
     def _places(self, criteria: Sequence[Criterion]) -> tuple[list[Place], Position | None]:
         """The matches of this page, and where the next begins."""
         wanted, lossy = self._query.count, [each for each in criteria if is_lossy(each)]
+        most = wanted + 1 if not lossy else max(wanted + 1, 50)
         found: list[Place] = []
         after, looked_at = self._position.after, 0
         while True:
-            batch = self._next(self._query.kind, criteria, after, wanted + 1 if not lossy else max(wanted + 1, 50))
-            for place in batch.places:
-                if len(found) == wanted:
+            batch = self._next(self._query.kind, criteria, after, most)
+            for number, place in enumerate(batch.places):
+                if len(found) == wanted or (found and self._weight > MOST_OPENED):
                     return found, replace(self._position, after=after)
+                if place.key not in self._opened:
+                    self._open([each.key for each in batch.places[number : number + _AT_ONCE]])
                 if self._fits(place.key, lossy):
                     found.append(place)
+                else:
+                    self._close(place.key)
                 after, looked_at = place, looked_at + 1
             if batch.is_last:
                 return found, None
@@ -163,7 +171,7 @@ class _Search:
         *,
         until: int | None = None,
     ) -> _Batch:
-        """The next candidates, opened."""
+        """The next candidates."""
         found = self._unit.resource_index.page(
             kind,
             criteria,
@@ -172,13 +180,22 @@ class _Search:
             until=self._position.until if until is None else until,
             after=after,
         )
-        self._open([place.key for place in found])
         return _Batch(found, len(found) < limit)
 
     def _open(self, keys: Sequence[int]) -> None:
         missing = [key for key in keys if key not in self._opened]
         for stored in self._unit.resources.of_keys(missing):
-            self._opened[stored.key] = stored, self._step.open(stored)
+            self._keep(stored)
+
+    def _keep(self, stored: StoredVersion) -> None:
+        body = self._step.open(stored)
+        self._opened[stored.key] = stored, body
+        self._weight += len(body)
+
+    def _close(self, key: int) -> None:
+        """What does not fit is not kept."""
+        _, body = self._opened.pop(key)
+        self._weight -= len(body)
 
     def _fits(self, key: int, lossy: Sequence[Criterion]) -> bool:
         return not lossy or confirms(parse_json(self._opened[key][1]), lossy, self._step.base)
@@ -208,12 +225,23 @@ class _Search:
         looked_at = 0
         while True:
             batch = self._next(kind, parts, after, 200, order=(), until=_ANY_KEY)
-            yield from (place.key for place in batch.places if self._fits(place.key, lossy))
+            yield from self._fitting(batch.places, lossy)
             if batch.is_last:
                 return
             after, looked_at = batch.places[-1], looked_at + len(batch.places)
             if looked_at >= MAX_SETTLED:
                 raise Unsupported(f"more than {MAX_SETTLED} resources would have to be opened; narrow the search")
+
+    def _fitting(self, places: Sequence[Place], lossy: Sequence[Criterion]) -> Iterator[int]:
+        """Keys of those that fit; what has to be opened for it is not kept."""
+        for start in range(0, len(places), _AT_ONCE):
+            keys = [place.key for place in places[start : start + _AT_ONCE]]
+            fresh = [key for key in keys if key not in self._opened]
+            self._open(fresh)
+            fit = [key for key in keys if self._fits(key, lossy)]
+            for key in fresh:
+                self._close(key)
+            yield from fit
 
     def _count(self, criteria: Sequence[Criterion]) -> int:
         lossy = [each for each in criteria if is_lossy(each)]
@@ -227,7 +255,7 @@ class _Search:
         count = looked_at = 0
         while True:
             batch = self._next(self._query.kind, criteria, after, 200, order=())
-            count += sum(self._fits(place.key, lossy) for place in batch.places)
+            count += sum(1 for _ in self._fitting(batch.places, lossy))
             if batch.is_last:
                 return count
             after, looked_at = batch.places[-1], looked_at + len(batch.places)
@@ -238,28 +266,30 @@ class _Search:
 
     def _included(self, matches: Sequence[int]) -> tuple[list[int], frozenset[str], bool]:
         """Keys of what goes with the matches, the types that were left out for want of a scope, and whether cut."""
+        most = self._weight + MOST_OPENED
         found: dict[int, None] = {}
         withheld: set[str] = set()
         frontier, rounds = list(matches), 0
         includes: Sequence[Include] = self._query.includes
         while frontier and includes and rounds < MAX_ROUNDS:
             fresh = []
-            for key in self._followed(frontier, includes):
+            for key in self._followed(frontier, includes, most):
                 if key in found or key in matches or key in self._hidden:
                     continue
                 kind = self._type_of(key)
                 if key not in self._opened:
                     withheld.add(kind)
-                elif len(found) == MAX_INCLUDED:
+                elif len(found) == MAX_INCLUDED or self._weight > most:
                     return list(found), frozenset(withheld), True
                 else:
                     found[key] = None
                     fresh.append(key)
             includes = [each for each in includes if each.iterate]
             frontier, rounds = fresh, rounds + 1
-        return list(found), frozenset(withheld), bool(frontier and includes)
+        return list(found), frozenset(withheld), bool(frontier and includes) or self._weight > most
 
-    def _followed(self, keys: Sequence[int], includes: Sequence[Include]) -> Iterator[int]:
+    def _followed(self, keys: Sequence[int], includes: Sequence[Include], most: int) -> Iterator[int]:
+        """Those of which is known what they are, slice by slice, until more than `most` bytes are open."""
         index = self._unit.resource_index
         for include in includes:
             if include.reverse:
@@ -268,8 +298,11 @@ class _Search:
                 source = include.link.source
                 starts = [key for key in keys if source in (None, self._type_of(key))]
                 found = index.referred(starts, include.link, MAX_INCLUDED + 1) if starts else []
-            self._peek(found)
-            yield from found
+            for start in range(0, len(found), _AT_ONCE):
+                if self._weight > most:
+                    break
+                self._peek(found[start : start + _AT_ONCE])
+                yield from found[start : start + _AT_ONCE]
 
     def _peek(self, keys: Sequence[int]) -> None:
         """Opens what may be read; of the rest only the type is known, and of what may not be seen nothing is told."""
@@ -278,7 +311,7 @@ class _Search:
             if not self._step.may_see(stored):
                 self._hidden.add(stored.key)
             elif self._may_read(stored.type):
-                self._opened[stored.key] = stored, self._step.open(stored)
+                self._keep(stored)
             else:
                 self._unread[stored.key] = stored.type
 

@@ -79,6 +79,7 @@ def test_dates_at_the_ends_of_the_calendar_are_answered(ward: Ward, path: str) -
         ("identifier=a%0ab", 400),
         ("identifier=", 400),
         ("identifier=a|b|c", 400),
+        ("_elements=status,colour", 400),
         ("_count=-1", 400),
         ("_count=many", 400),
         ("_count=1&_count=2", 400),

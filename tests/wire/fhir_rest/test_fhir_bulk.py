@@ -18,6 +18,7 @@ from wire.fhir_rest.jobs import ASYNC, Kind, Ward, jobs_of
 from wire.fhir_rest.writing import MRN, observation, patient
 
 from gateway import wiring
+from gateway.flow.bulk import export
 from gateway.outlets.bulk_source import HttpBulkSource, check_source
 
 
@@ -66,6 +67,15 @@ def test_since_and_type_filter_narrow(ward: Ward) -> None:
     only = ward.exported(f"$export?_type=Patient&_typeFilter=Patient%3Fidentifier%3D{MRN}%7CA")
     assert [one["identifier"][0]["value"] for one in only["Patient"]] == ["A"]
     assert ward.exported("$export?_type=Patient&_since=2999-01-01T00:00:00Z") == {}
+
+
+def test_heavy_resources_are_exported_few_at_a_time(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many lie in memory together, each is in the files once."""
+    monkeypatch.setattr(export, "_FIRST", 2)
+    monkeypatch.setattr(export, "MOST_SEALED", 1)
+    made = {ward.ehr.create({"resourceType": "Location", "name": f"Wing {number}"})["id"] for number in range(7)}
+    lines = ward.exported("$export?_type=Location&_typeFilter=Location%3Fname%3DWing")["Location"]
+    assert sorted(one["id"] for one in lines) == sorted(made)
 
 
 def told(*parameters: tuple[str, str, Any]) -> dict[str, Any]:

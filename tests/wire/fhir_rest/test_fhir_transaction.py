@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from wire.fhir_rest.writing import MRN, Writer, entry, observation, patient, writer
 
+from gateway.servers.web.fhir import bundle
+
 ONE = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-001122334401"
 TWO = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-001122334402"
 
@@ -94,6 +96,22 @@ def test_head_in_a_bundle_has_no_resource(ehr: Writer, kind: str) -> None:
     ]
     assert told == {"response": read["response"]}
     assert read["resource"]["id"] == own_id
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_the_answer_to_a_bundle_is_bounded(ehr: Writer, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many requests in one make no endless answer: beyond the bound a read is refused, a write told without body."""
+    monkeypatch.setattr(bundle, "MOST_ANSWERED", 2200)
+    own_id = ehr.create(patient(f"bound-{kind}", text=narrative("x" * 900)))["id"]
+    reads = [entry("GET", f"Patient/{own_id}") for _ in range(3)]
+    told = ehr.transact(*reads, entry("POST", "Organization", {"resourceType": "Organization", "name": "y"}), kind=kind)
+    statuses = [one["response"]["status"][:3] for one in told.json()["entry"]]
+    assert sorted(statuses) == ["200", "201", "413", "413"]
+    assert len(told.content) < 4000
+
+
+def narrative(words: str) -> dict[str, str]:
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'}
 
 
 def test_methods_run_in_the_order_of_the_specification(ehr: Writer) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from wire.fhir_rest.writing import MRN, Writer, entry, observation, patient, writer
+
+from gateway.flow.record import search
+from gateway.servers.web.fhir import everything, history
 
 UUID = "urn:uuid:0b9c8b1e-4a3b-4c5d-8e6f-00112233445"
 
@@ -517,3 +521,52 @@ def test_a_long_list_of_ids_is_searched_and_paged(ehr: Writer) -> None:
     assert len(ehr.http.post("/fhir/Location/_search", data=twice).json()["entry"]) == 3
     paged = ehr.http.post("/fhir/Location/_search", data={**twice, "_count": "1"})
     assert (paged.status_code, paged.json()["issue"][0]["code"]) == (413, "too-long")
+
+
+def pages(ehr: Writer, path: str, most: int = 50) -> list[list[str]]:
+    """The ids on each page, at most so many pages, following the links."""
+    found: list[list[str]] = []
+    while path and len(found) < most:
+        told = ehr.send("GET", path).json()
+        found.append([one["resource"]["id"] for one in told["entry"]])
+        following = next((one["url"] for one in told["link"] if one["relation"] == "next"), "")
+        path = following.removeprefix(f"{ehr.hospital.services.fhir_base}/")
+    return found
+
+
+def test_pages_end_where_they_are_heavy(ehr: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are asked for, a page of large bodies holds few; all pages together hold each once, in order."""
+    monkeypatch.setattr(search, "MOST_OPENED", 1500)
+    monkeypatch.setattr(search, "_AT_ONCE", 2)
+    monkeypatch.setattr(history, "MOST_SEALED", 1500)
+    monkeypatch.setattr(everything, "MOST_SEALED", 1500)
+    owner = ehr.create(patient("heavy"))["id"]
+    large = [observation(f"Patient/{owner}", note=[{"text": os.urandom(300).hex()}]) for _ in range(9)]
+    made = [ehr.create(one)["id"] for one in large]
+    asked = f"Observation?subject=Patient/{owner}&_count=100"
+    for path, order in (
+        (asked, made[::-1]),
+        (f"{asked}&_include=Observation:subject", made[::-1]),
+        ("Observation?subject:Patient.identifier=heavy&_count=100", made[::-1]),
+        (f"Patient/{owner}/$everything?_type=Observation", made),
+    ):
+        found = pages(ehr, path)
+        assert len(found) >= 3, path
+        assert [one for page in found for one in page if one != owner] == order, path
+    first, second = pages(ehr, "Observation/_history?_count=9", 2)
+    assert first + second == made[::-1][: len(first + second)]
+    assert len(first) < 9
+
+
+def test_what_is_too_heavy_to_include_is_told(ehr: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An include that is cut for its bytes says so: nobody takes a part for the whole."""
+    owner = ehr.create(patient("includes"))["id"]
+    for _ in range(6):
+        ehr.create(observation(f"Patient/{owner}", note=[{"text": "x" * 400}]))
+    path = f"Patient?_id={owner}&_revinclude=Observation:subject"
+    assert len(ehr.send("GET", path).json()["entry"]) == 7
+    monkeypatch.setattr(search, "MOST_OPENED", 1500)
+    monkeypatch.setattr(search, "_AT_ONCE", 2)
+    told = ehr.send("GET", path).json()["entry"]
+    assert len(told) < 7
+    assert told[-1]["resource"]["issue"][0]["code"] == "incomplete"

@@ -15,6 +15,7 @@ from gateway.domain.errors import Invalid, Unsupported
 from gateway.formats.fhir.search.parameters import parameters, types
 from gateway.formats.fhir.search.read_criterion import criterion, in_store, parameter_of, printable
 from gateway.formats.fhir.search.read_wanted import Reading
+from gateway.formats.fhir.wire.definitions import type_named
 
 Total = Literal["none", "estimate", "accurate"]
 Summary = Literal["true", "text", "data", "count", "false"]
@@ -137,7 +138,18 @@ def _elements(query: SearchQuery, _: str, value: str) -> SearchQuery:
     names = [name.strip().removeprefix(f"{query.kind}.") for name in value.split(",") if name.strip()]
     if not names or not all(name.isalnum() and name.isascii() for name in names):
         raise Unsupported("_elements names elements of the resource itself, by commas")
+    strange = [name for name in names if not _is_element(query.kind, name)]
+    if strange:
+        raise Unsupported(f"{query.kind} has no element {printable(strange[0])}")
     return replace(query, elements=(*query.elements, *names[:50]))
+
+
+def _is_element(kind: str, name: str) -> bool:
+    """Also of a choice by its name alone: `value` of `valueQuantity`. Of all types together every name may be one."""
+    known = type_named(kind)
+    if known is None:
+        return True
+    return name in known.members or any(member.element == f"{name}[x]" for member in known.members.values())
 
 
 def _sort(query: SearchQuery, _: str, value: str) -> SearchQuery:

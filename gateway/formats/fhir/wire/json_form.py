@@ -18,6 +18,7 @@ from gateway.formats.fhir.wire.issue import InvalidResource, refused
 MOST_BYTES: Final = 32 << 20
 MOST_VALUES: Final = 2_000_000
 MOST_DEPTH: Final = 64
+_TOO_DEEP: Final = f"the resource is nested deeper than {MOST_DEPTH}"
 _CONTAINERS: Final = frozenset((dict, list))
 
 
@@ -51,7 +52,9 @@ def _decoded(body: bytes) -> Any:
         raise _twice(body.decode("utf-8-sig")) from cause
     except (UnicodeError, json.JSONDecodeError) as cause:
         raise refused("structure", f"the resource is not JSON in UTF-8{_place(cause)}") from None
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise refused("too-costly", _TOO_DEEP) from None
+    except ValueError:
         raise refused("structure", "the resource is not JSON in UTF-8") from None
 
 
@@ -102,7 +105,7 @@ def refuse_deep(document: Any) -> None:
             return
         inner = chain(*map(dict.values, objects), *lists)
         level = [each for each in inner if type(each) in _CONTAINERS]
-    raise refused("too-costly", f"the resource is nested deeper than {MOST_DEPTH}")
+    raise refused("too-costly", _TOO_DEEP)
 
 
 def _refuse_bad_text(document: dict[str, Any]) -> None:

@@ -18,6 +18,8 @@ XHTML: Final = "http://www.w3.org/1999/xhtml"
 _HINTS: Final = "http://www.w3.org/2001/XMLSchema-instance"  # schemaLocation and the like say nothing of the resource
 _XML: Final = "http://www.w3.org/XML/1998/namespace "
 _OWN_SPACE: Final = re.compile(rb"""<div\s[^>]*?\bxmlns\s*=\s*["']http://www\.w3\.org/1999/xhtml["']""")
+_UTF_8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 MOST_ELEMENTS: Final = 500_000
 MOST_DEPTH: Final = 64
 
@@ -34,6 +36,8 @@ class XmlElement:
 
 def read_xml(body: bytes) -> XmlElement:
     """The root of a document in UTF-8; InvalidResource where it is no well-formed, plain, bounded one."""
+    if body[:2] in _UTF_16 or b"\0" in body[:4]:  # which expat would read, whatever it is told
+        raise refused("structure", "the resource is not XML in UTF-8")
     reader = _Reader(body)
     try:
         reader.parser.Parse(body, True)
@@ -56,10 +60,15 @@ class _Reader:
         self.root = XmlElement("", {})
         self.parser = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
         self.parser.buffer_text = True
+        self.parser.XmlDeclHandler = self._declared
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
         self.parser.StartDoctypeDeclHandler = self._document_type
+
+    def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in _UTF_8:
+            raise refused("structure", "the resource is written in UTF-8, and declares nothing else")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1

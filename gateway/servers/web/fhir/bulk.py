@@ -60,6 +60,8 @@ def _export(services: WebServices, client: Client, request: FhirRequest, level: 
     fields, named = fields_of(request)
     if named and level == "system":
         raise Refusal(400, "not-supported", "patient is for an export of Patient or Group, not of the whole system")
+    if named and not permits(client.scopes, "Patient", "r"):
+        raise Forbidden("to name patients this needs the scope system/Patient.r")
     dropped = tuple(dict.fromkeys(printable(name) for name, _ in fields if name not in _SERVED))
     if dropped and not request.lenient:
         reason = _REASONS.get(dropped[0], "")

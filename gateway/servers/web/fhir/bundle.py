@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 Find = Callable[[str, str], Interaction]
 """The interaction behind an address shape and a method; Refusal (405) where there is none."""
 Said = Resource | msgspec.Raw
+Fits = Callable[[int], bool]
+"""Counts the bytes of an entry, and says whether the answer holds as many."""
+MOST_ANSWERED: Final = 64 << 20  # bytes of what is answered at once
 """An entry of the answer, or its JSON."""
 _ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _HEADERS: Final = {
@@ -64,15 +67,15 @@ class Course:
 
     `known` is what became of the entries that are written already; `keep` takes what becomes of others into the
     transaction that writes them, and `stored` reads it back. `go_on` is called before each entry, gives who asks as
-    far as he still may, and ends the run by an error. `fits` counts the bytes of an entry, and says whether the
-    answer holds as many. In the last attempt an outage is the answer to the entry that met it.
+    far as he still may, and ends the run by an error. In the last attempt an outage is the answer to the entry that
+    met it.
     """
 
     known: Mapping[int, Said]
     keep: Callable[[UnitOfWork, Mapping[int, Said]], None]
     stored: Callable[[], Mapping[int, Said]]
     go_on: Callable[[], Client]
-    fits: Callable[[int], bool]
+    fits: Fits
     is_last: bool
 
 
@@ -107,8 +110,9 @@ def _transaction(
     writes = [place for place, one in enumerate(entries) if one.interaction.asked is not None]
 
     def respond(said: Mapping[int, Said]) -> Answer:
-        reads = _read(services, client, entries, course) if len(said) < len(entries) else {}
-        wrote = {place: _bounded(one, course, entries[place]) for place, one in said.items()}
+        fits = _room(course)
+        reads = _read(services, client, entries, course, fits) if len(said) < len(entries) else {}
+        wrote = {place: _bounded(one, fits, entries[place]) for place, one in said.items()}
         return _response({**wrote, **reads}, "transaction-response")
 
     if course is not None and course.known:
@@ -134,12 +138,14 @@ def _transaction(
     return writing(services, client, asked, answer, also=lambda unit, written: course.keep(unit, said_of(written)))
 
 
-def _read(services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None) -> dict[int, Said]:
+def _read(
+    services: WebServices, client: Client, entries: Sequence[Entry], course: Course | None, fits: Fits
+) -> dict[int, Said]:
     said: dict[int, Said] = {}
     for place, one in enumerate(entries):
         if one.interaction.asked is None:
             client = client if course is None else course.go_on()
-            said[place] = _bounded(_alone(services, client, one, course), course, one)
+            said[place] = _bounded(_alone(services, client, one, course), fits, one)
     return said
 
 
@@ -160,23 +166,24 @@ def _batch(
             asked[place] = entry_of(services, request, one, place, find, is_checked=False)
         except GatewayError as error:
             said[place] = _failed(error, course)
+    fits, outages = _room(course), []
     for place in sorted(asked, key=lambda place: (_ORDER[asked[place].method], place)):
+        one = asked[place]
         if course is None:
-            said[place] = _alone(services, client, asked[place], None)
+            found: Said = _alone(services, client, one, None)
         else:
-            one = asked[place]
             found = course.known.get(place) or _within(services, one, place, course)
-            said[place] = _bounded(found, course, one)
-    if course is not None and course.is_last:  # an outage may have hidden that an entry was committed
-        said |= {place: _bounded(one, course, asked[place]) for place, one in _hidden(said, course).items()}
+        if _is_outage(found):
+            outages.append(place)
+        said[place] = _bounded(found, fits, one)
+    if course is not None and course.is_last and outages:  # which may have hidden that an entry was committed
+        stored = course.stored()
+        said |= {place: _bounded(stored[place], fits, asked[place]) for place in outages if place in stored}
     return _response(said, "batch-response")
 
 
-def _hidden(said: Mapping[int, Said], course: Course) -> dict[int, Said]:
-    """What is stored of entries that are said to have failed."""
-    failed = [place for place, one in said.items() if isinstance(one, dict) and one["response"]["status"][0] == "5"]
-    stored = course.stored() if failed else {}
-    return {place: stored[place] for place in failed if place in stored}
+def _is_outage(said: Said) -> bool:
+    return isinstance(said, dict) and bool(said["response"]["status"].startswith("5"))
 
 
 def so_far(services: WebServices, request: FhirRequest, known: Mapping[int, Said], error: GatewayError) -> Answer:
@@ -200,17 +207,31 @@ def _within(services: WebServices, entry: Entry, place: int, course: Course) -> 
     return _alone(services, client, entry, course, keep)
 
 
-def _bounded(said: Said, course: Course | None, entry: Entry) -> Said:
+def _room(course: Course | None) -> Fits:
+    """What is answered at once has a bound of its own: many small requests must not make one endless answer."""
+    if course is not None:
+        return course.fits
+    left = MOST_ANSWERED
+
+    def fits(size: int) -> bool:
+        nonlocal left
+        if size > left:
+            return False
+        left -= size
+        return True
+
+    return fits
+
+
+def _bounded(said: Said, fits: Fits, entry: Entry) -> Said:
     """An entry for which the answer has no room any more: what was written without the resource, else its refusal."""
-    if course is None:
-        return said
     line = said if isinstance(said, msgspec.Raw) else msgspec.Raw(encode(said))
-    if course.fits(len(line)):
+    if fits(len(line)):
         return line
     if entry.interaction.asked is not None:
         return {"response": msgspec.json.decode(line)["response"]}
     reason = "the answer to the Bundle is too large for it: ask for it by itself"
-    return _failed(refused("too-costly", reason, entry.request.place), course)
+    return _failed(refused("too-costly", reason, entry.request.place), None)
 
 
 def _alone(

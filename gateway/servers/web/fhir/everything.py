@@ -36,6 +36,7 @@ from gateway.servers.web.services import WebServices
 DEFAULT_COUNT = 100
 MAX_COUNT = 500
 _AT_ONCE = 200
+MOST_SEALED = 16 << 20  # compressed bytes of bodies behind which a page ends
 MOST_OPENED = 2000  # to judge by the date of care, for one page
 _SERVED = frozenset({"_count", "_since", "_type", "start", "end", *OF_THE_ANSWER, PARAMETER})
 _BY_POST = {
@@ -131,16 +132,17 @@ class _Finding:
     def page(self, owner: str) -> tuple[list[StoredVersion], int | None]:
         """What a page shows of a record, and behind which key the next begins, None where there is none."""
         found: list[StoredVersion] = []
-        after, opened = self.asked.after, 0
+        after, opened, weight = self.asked.after, 0, 0
         while True:
             some = self.unit.resources.of_owner(owner, _AT_ONCE, after)
             for one in some:
                 if self.asked.wants(self.client, one):
                     opened += self.asked.care is not None
                     if self._is_in_time(one):
-                        if len(found) == self.asked.count:
+                        if len(found) == self.asked.count or weight > MOST_SEALED:
                             return found, after
                         found.append(one)
+                        weight += len(one.sealed)
                 after = one.key
             if len(some) < _AT_ONCE:
                 return found, None

@@ -12,6 +12,7 @@ from gateway.domain.resource import StoredVersion
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.formats.fhir.wire.json_form import parse_json
+from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.confine import is_visible, see
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
@@ -24,6 +25,8 @@ from gateway.servers.web.services import WebServices
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
+MOST_SEALED = 16 << 20  # compressed bytes of bodies behind which a page ends
+_AT_ONCE = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SERVED = frozenset({"_count", "_since", "_at", *OF_THE_ANSWER, PARAMETER})
 _STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
@@ -48,16 +51,8 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
             if current is None:
                 raise Missing("no such resource")
             see(services, client, current)
-        found = unit.resources.history(
-            kind=request.kind or None,
-            own_id=request.id or None,
-            since=asked.since,
-            until=asked.at.end,
-            current_since=asked.at.start,
-            limit=asked.count + 1,
-            after=_after(asked.place),
-        )
-        page = [one for one in found[: asked.count] if _may_see(services, client, one, request.kind)]
+        found, more = _found(unit, request, asked)
+        page = [one for one in found if _may_see(services, client, one, request.kind)]
         shown = [one for one in page if not one.is_deleted]
         bodies = services.record.opened(unit, shown, "read", actor_of(client))
         patients = patients_of(services, shown)
@@ -66,13 +61,38 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
     by_version = {(one.key, one.version): body for one, body in zip(shown, bodies, strict=True)}
     entries = [_entry(services, one, by_version.get((one.key, one.version))) for one in page]
     urls = [{"relation": "self", "url": _self_url(services, request)}]
-    if len(found) > asked.count:
-        last = found[asked.count - 1]
+    if more:
+        last = found[-1]
         token = links.seal(asked.fields, [(last.at - _EPOCH) // timedelta(microseconds=1), last.key, last.version])
         urls.append({"relation": "next", "url": f"{_address(services, request)}?{PARAMETER}={token}"})
-    whole = len(found) <= asked.count and asked.place is None
+    whole = not more and asked.place is None
     total = len(page) if whole else None
     return Answer(200, element(resourceType="Bundle", type="history", total=total, link=urls, entry=entries))
+
+
+def _found(unit: UnitOfWork, request: FhirRequest, asked: _Asked) -> tuple[list[StoredVersion], bool]:
+    """As many versions as a page holds, by their number and their bytes, and whether there are more."""
+    found: list[StoredVersion] = []
+    after, weight = _after(asked.place), 0
+    while True:
+        limit = min(asked.count + 1 - len(found), _AT_ONCE)
+        some = unit.resources.history(
+            kind=request.kind or None,
+            own_id=request.id or None,
+            since=asked.since,
+            until=asked.at.end,
+            current_since=asked.at.start,
+            limit=limit,
+            after=after,
+        )
+        for one in some:
+            if len(found) == asked.count or weight > MOST_SEALED:
+                return found, True
+            found.append(one)
+            weight += len(one.sealed)
+        if len(some) < limit:
+            return found, False
+        after = (found[-1].at, found[-1].key, found[-1].version)
 
 
 def _asked(links: PageLinks, fields: Fields) -> _Asked:

@@ -149,7 +149,9 @@ def _outcomes(page: FoundPage) -> Iterator[Resource]:
         yield issue("forbidden", f"{kind} is not included: no scope for it", severity="warning")
     if page.is_cut:
         yield issue(
-            "incomplete", f"more than {MAX_INCLUDED} resources, or too many rounds, to include", severity="warning"
+            "incomplete",
+            f"more than {MAX_INCLUDED} resources, or too many rounds or bytes, to include",
+            severity="warning",
         )
 
 

@@ -71,6 +71,14 @@ def test_what_is_no_bounded_json_object_is_refused(case: str) -> None:
     assert [issue.expression for issue in caught.value.issues] == [expression]
 
 
+@pytest.mark.parametrize("depth", [70, 200_000])
+def test_depth_is_told_as_depth(depth: int) -> None:
+    """What the parser itself cannot follow is too deep, not ill-formed."""
+    with pytest.raises(InvalidResource, match="nested deeper than 64") as caught:
+        parse_json(b'{"a":' * depth + b"1" + b"}" * depth)
+    assert caught.value.issues[0].code == "too-costly"
+
+
 def test_a_refusal_does_not_echo_a_value() -> None:
     """The text of an error holds nothing of the body, which may be a name."""
     with pytest.raises(InvalidResource) as caught:

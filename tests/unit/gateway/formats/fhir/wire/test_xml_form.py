@@ -169,3 +169,29 @@ def test_a_damaged_document_is_read_or_refused(data: st.DataObject) -> None:
     except InvalidResource:
         return
     assert parsed["resourceType"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "charset", "taken"),
+    [
+        ("UTF-8", "utf-8", True),
+        ("us-ascii", "utf-8", True),
+        ("ISO-8859-1", "latin-1", False),
+        ("ISO-8859-1", "utf-8", False),
+        ("UTF-16", "utf-16", False),
+        ("UTF-16", "utf-16-be", False),
+        ("windows-1252", "utf-8", False),
+    ],
+)
+def test_what_declares_another_encoding_is_not_guessed_at(declared: str, charset: str, taken: bool) -> None:
+    """A resource is UTF-8 (R4 2.6.0.5); what says or is anything else is refused, and never read as if it were."""
+    name = "Mueller" if declared == "us-ascii" else "M\u00fcller"
+    text = (
+        f'<?xml version="1.0" encoding="{declared}"?><Organization xmlns="http://hl7.org/fhir"><name value="{name}"/>'
+    )
+    body = f"{text}</Organization>".encode(charset)
+    if taken:
+        assert parse_xml(body)["name"] == name
+        return
+    with pytest.raises(InvalidResource, match="UTF-8"):
+        parse_xml(body)
