@@ -272,6 +272,13 @@ def _models(commands: Group) -> None:
     promote = _version(_command(model, "promote", "model:promote", "let a version run: in the shadow, or for reports"))
     promote.add_argument("--to", required=True, choices=("shadow", "active"), help="shadow: findings are not reported")
     _version(_command(model, "retire", "model:retire", "let a version read nothing any more"))
+    stop = _version(_command(model, "stop", "model:stop", "run nothing with it from now on; what waits stays in sight"))
+    stop.add_argument("--reason", required=True, metavar="TEXT", help="why; it stays in the audit trail")
+    _version(_command(model, "resume", "model:resume", "let a stopped version go on with what waits for it"))
+    month = _json(_command(model, "report", "model_month:report", "what each version did in a month; page and CSV"))
+    month.add_argument("--month", required=True, metavar="YYYY-MM", help="in UTC")
+    month.add_argument("--csv", default="", metavar="FILE", help="every figure, one a line")
+    month.add_argument("--page", default="", metavar="FILE", help="the same as a page (HTML)")
     rollback = _command(model, "rollback", "model:rollback", "back to the version that was active before")
     rollback.add_argument("name")
     _packs(model)
@@ -297,6 +304,17 @@ def _packs(model: Group) -> None:
     measure.add_argument("--data", required=True, metavar="PATH", help="folder with labels.csv, or a CSV of records")
     measure.add_argument("--choose", type=float, default=0.5, metavar="SHARE", help="patients that choose (default .5)")
     measure.add_argument("--sensitivity", type=float, default=0.9, metavar="SHARE", help="wanted (default .9)")
+    accept = _json(_packed(model, "accept", "measure a signed pack, as it is served, on the site's own cases"))
+    accept.add_argument("--data", required=True, metavar="PATH", help="as for evaluate; every case is scored")
+    accept.add_argument("--out", default="", metavar="FILE", help="the figures as JSON; a file that exists stays")
+    for name in ("auc", "sensitivity", "specificity"):
+        told = f"exit 1 where the {name} of all cases, or of a subgroup, is lower"
+        accept.add_argument(f"--least-{name}", type=float, default=0.0, metavar="SHARE", help=told)
+    train = _command(model, "train", "model_pack:train", "make a built-in pack again from its data; not signed")
+    train.add_argument("recipe", help="a file of models/training, such as diabetes_risk")
+    train.add_argument("--data", required=True, metavar="FOLDER", help="as the first lines of the recipe say")
+    train.add_argument("--out", default="build/packs", metavar="FOLDER", help="where the pack is written")
+    train.add_argument("--seed", type=int, default=1, metavar="NUMBER")
     _packed(model, "pack", "put in numbers, golden vectors and digests; refuses what is not written")
     keygen = _command(model, "keygen", "model_pack:keygen", "make a pair of signing keys")
     keygen.add_argument("key", metavar="FILE", help="for the private half; the public one lies beside, *.pub.pem")
@@ -306,7 +324,7 @@ def _packs(model: Group) -> None:
         command.add_argument("--passphrase-file", default="", metavar="FILE", help="passphrase of the private key")
     verify = _json(_packed(model, "verify", "print every check that a worker makes"))
     add = _packed(model, "add", "copy a verified pack into the site's folder of models")
-    for command in (verify, add):
+    for command in (verify, add, accept):
         command.add_argument("--trust", default="", metavar="FOLDER", help="more public keys (*.pem) to trust")
 
 

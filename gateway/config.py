@@ -263,7 +263,17 @@ class ModelSettings(Section):
     trusted_keys: str = ""
     """Folder of PEM public keys whose signatures are accepted beside the built-in one."""
     activate_signed: bool = True
-    """Activate a verified package as soon as a worker announces it; otherwise it stays a draft."""
+    """Activate a verified package as soon as a worker announces it; otherwise it is a draft, as a third-party one is
+    always and, with 2 approvals, every one."""
+    approvals: int = Field(1, ge=1, le=2)
+    """People who must want a version before it is active: with 2, the second `dxgate model promote` makes it so."""
+    stop_override_rate: float = Field(0.0, ge=0, le=1)
+    """Share of overruled results among a model's reviewed ones, in 30 days, from which on it is stopped; 0: never."""
+    stop_after_reviews: int = Field(20, ge=1)
+    """Reviews that there must be before that rule says anything."""
+    stop_shift: float = Field(0.0, ge=0, le=100)
+    """Population stability index of a model's probabilities, the last 30 days beside the 90 before, from which on it is
+    stopped by itself; 0: never."""
     reload_seconds: float = Field(30.0, ge=0, le=86400)
     """Pause between two looks for new packages while a worker runs; 0 means that only its start looks."""
     remote: tuple[RemoteModelSettings, ...] = ()

@@ -24,7 +24,7 @@ from gateway.domain.prediction import Prediction, ScoredImage
 from gateway.domain.record import InputDocument
 from gateway.domain.study import Priority
 from models import registry
-from models.manifest import ImageManifest, RulesManifest
+from models.manifest import ImageManifest, RulesManifest, Scored
 from models.package import TRUST, Package, trusted_keys
 from models.promotion import start_of
 from models.runtime.decoding import Decode, decode_here
@@ -137,7 +137,9 @@ def _load(
     package = source.package()
     manifest = package.manifest
     remote = next((one for one in settings.models.remote if one.pack == manifest.name), None)
-    name, activate = model_id(manifest.name, manifest.version, package.sha256), settings.models.activate_signed
+    name = model_id(manifest.name, manifest.version, package.sha256)
+    own = not isinstance(manifest, Scored) or manifest.origin == "own"  # of somebody else's a person decides
+    activate = own and settings.models.activate_signed and settings.models.approvals == 1
 
     def open_session() -> Session | ValueSession | RulesTable | PlanRules:
         now = source.package()
@@ -246,4 +248,5 @@ def _scored(image: ImagePrediction, manifest: ImageManifest) -> ScoredImage:
         heat_map=image.heat_map,
         refusal_code=image.refusal.code if image.refusal else None,
         refusal=image.refusal.text if image.refusal else None,
+        distance=image.distance,
     )

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
+from bench_fhir_floor import floor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from harness.gateway_process import GatewayProcess, wait_for
@@ -206,6 +207,13 @@ def run(folder: Path, database_url: str, seconds: float) -> None:
         server.wait(30)
 
 
+def floor_row(url: str, seconds: float) -> None:
+    """The read at the same pace without the gateway; what it takes of the processor is not the server's."""
+    latencies = sorted(floor(url, seconds, PACED))
+    p50, p99 = (latencies[int(len(latencies) * share)] * 1000 for share in (0.5, 0.99))
+    print(f"| the database alone, {PACED} reads a second | {PACED} | | | {p50:.1f} | {p99:.1f} |", flush=True)
+
+
 def _answers(base: str) -> bool:
     try:
         return httpx.get(f"{base}/healthz", timeout=2).status_code == 200
@@ -254,9 +262,11 @@ def main() -> None:
             print("| PostgreSQL | | | | | |")
             if asked.postgres:
                 run(Path(folder) / "postgresql", asked.postgres, asked.seconds)
+                floor_row(asked.postgres, asked.seconds)
             else:
                 with postgresql(Path(folder) / "cluster") as url:
                     run(Path(folder) / "postgresql", url, asked.seconds)
+                    floor_row(url, asked.seconds)
 
 
 if __name__ == "__main__":

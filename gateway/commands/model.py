@@ -1,4 +1,4 @@
-"""`dxgate model list|promote|retire|rollback`: which versions workers have announced, and what each may do.
+"""`dxgate model list|promote|retire|rollback|stop|resume`: which versions workers have announced, and what each may do.
 
 A package that a worker has verified is a draft where models.activate_signed is off: a person decides, and the
 audit trail names that person.
@@ -7,34 +7,62 @@ audit trail names that person.
 from __future__ import annotations
 
 import argparse
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gateway.commands.output import actor, print_rows, row_of, tell
 from gateway.config import LoadedSettings
 from gateway.domain.errors import Conflict, Missing
 from gateway.domain.model import ServedModel
 
-COLUMNS = ("name", "version", "state", "sha256", "provider", "announced_at")
+if TYPE_CHECKING:
+    from gateway.flow.govern import GovernModels
+
+COLUMNS = ("name", "version", "state", "sha256", "provider", "announced_at", "stopped", "waiting", "approved_by")
 
 
 def list_models(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from gateway import wiring
 
     with wiring.database(loaded.settings).read() as unit:
-        rows = [row_of(model) for model in unit.models.all()]
+        stops = {each.model_id: each.reason for each in unit.governance.stops()}
+        approvals = {each.model_id: each.by for each in unit.governance.approvals()}
+        waiting = unit.governance.waiting()
+        rows = [
+            row_of(model)
+            | {
+                "stopped": stops.get(model.id),
+                "waiting": waiting.get(model.id, 0),
+                "approved_by": approvals.get(model.id),
+            }
+            for model in unit.models.all()
+        ]
     print_rows(rows, COLUMNS, as_json=arguments.json)
     return 0
 
 
 def activate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
-    from gateway import wiring
+    """Where models.approvals is 2, the first person's word is kept, and the second one's makes it active."""
+    model = _chosen(loaded, arguments)
+    waiting = _govern(loaded).promote(model.id, actor())
+    if waiting is not None:
+        tell(f"{_named(model)} is approved by {waiting.by}; it is active when a second person promotes it")
+        return 0
+    tell(f"{_named(model)} is active")
+    return 0
 
-    with wiring.database(loaded.settings).begin(actor()) as unit:
-        model = chosen(unit.models.all(), arguments.name, arguments.version, arguments.sha256)
-        if not unit.models.activate(model.id):
-            raise Conflict(f"{model.name} {model.version} is active already")
-        unit.commit()
-    tell(f"{model.name} {model.version} ({model.sha256[:12]}) is active")
+
+def stop(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """Nothing is run with it from now on; what waits for it stays in sight."""
+    model = _chosen(loaded, arguments)
+    count = _govern(loaded).stop(model.id, arguments.reason, actor())
+    tell(f"{_named(model)} is stopped; {count} task(s) wait: `dxgate model resume`, or `dxgate recall --mark`")
+    return 0
+
+
+def resume(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    model = _chosen(loaded, arguments)
+    count = _govern(loaded).resume(model.id, actor())
+    tell(f"{_named(model)} goes on; {count} task(s) waited")
     return 0
 
 
@@ -68,9 +96,28 @@ def _decide(loaded: LoadedSettings, arguments: argparse.Namespace, state: Litera
         model = chosen(unit.models.all(), arguments.name, arguments.version, arguments.sha256)
         if not unit.models.decide(model.id, state):
             raise Conflict(f"{model.name} {model.version} is {state} already")
+        unit.governance.withdraw_approval(model.id)
         unit.commit()
     tell(f"{model.name} {model.version} ({model.sha256[:12]}) is {state}")
     return 0
+
+
+def _govern(loaded: LoadedSettings) -> GovernModels:
+    from gateway import wiring
+    from gateway.flow.govern import GovernModels
+
+    return GovernModels(wiring.database(loaded.settings), loaded.settings.models.approvals)
+
+
+def _chosen(loaded: LoadedSettings, arguments: argparse.Namespace) -> ServedModel:
+    from gateway import wiring
+
+    with wiring.database(loaded.settings).read() as unit:
+        return chosen(unit.models.all(), arguments.name, arguments.version, arguments.sha256)
+
+
+def _named(model: ServedModel) -> str:
+    return f"{model.name} {model.version} ({model.sha256[:12]})"
 
 
 def chosen(known: list[ServedModel], name: str, version: str, sha256: str) -> ServedModel:

@@ -1,4 +1,4 @@
-"""`dxgate model init|evaluate|pack|keygen|sign|verify|add`: from an ONNX file to a pack in the site's folder.
+"""`dxgate model init|train|evaluate|accept|pack|keygen|sign|verify|add`: from a graph to a pack of the site.
 
 None of these needs the database: a pack is made where its maker sits. What runs is decided by `promote`.
 """
@@ -6,7 +6,9 @@ None of these needs the database: a pack is made where its maker sits. What runs
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -52,6 +54,56 @@ def evaluate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         if isinstance(value, dict) and "ci95" in value:
             tell(f"  {name:<12} {value['value']:.3f}  (95 % CI {value['ci95'][0]:.3f} to {value['ci95'][1]:.3f})")
     tell(f"threshold {found['chosen_on_validation']['threshold']}; written: manifest.toml, evaluation.json, plots")
+    return 0
+
+
+def accept(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """1 where something lies below what was wanted."""
+    from models import package
+    from models.bring.accept import Least, accept
+
+    least = Least(arguments.least_auc, arguments.least_sensitivity, arguments.least_specificity)
+    opened = package.verify(_folder(arguments), _trusted(loaded, arguments.trust))
+    found = accept(opened, Path(arguments.data), least)
+    if arguments.out:
+        _keep(Path(arguments.out), found)
+    if arguments.json:
+        print_json(found)
+    else:
+        _tell_accepted(found)
+    return 1 if found["missed"] else 0
+
+
+def _tell_accepted(found: dict[str, Any]) -> None:
+    cases = found["cases"]
+    tell(f"{cases['n']} cases, {cases['positive']} positive; {found['refused']['n']} refused")
+    if found["few_cases"]:
+        tell(f"WARNING: {found['few_cases']}")
+    for part, told in {"all cases": cases, **found["subgroups"]}.items():
+        for name, value in told.items():
+            if isinstance(value, dict) and "ci95" in value:
+                low, high = value["ci95"]
+                tell(f"  {part:<20} {name:<12} {value['value']:.3f}  (95 % CI {low:.3f} to {high:.3f})")
+    for missed in found["missed"]:
+        tell(f"MISSED: {missed}")
+
+
+def _keep(path: Path, found: dict[str, Any]) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as out:
+            out.write(json.dumps(found, indent=1) + "\n")
+    except FileExistsError:
+        raise Conflict(f"{path} exists") from None
+    except OSError as error:
+        raise Invalid(f"{path} cannot be written: {error.strerror}") from error
+
+
+def train(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
+    """Runs a recipe in this environment, which needs what requirements/train.txt lists."""
+    from models.training import run
+
+    run.recipe(arguments.recipe, Path(arguments.data), Path(arguments.out), arguments.seed)
+    tell(f"{arguments.out}: look at evaluation.json, then sign the pack (`dxgate model sign`)")
     return 0
 
 

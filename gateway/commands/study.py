@@ -35,12 +35,13 @@ def list_studies(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
 def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from gateway import wiring
+    from gateway.flow.govern import with_stops
     from gateway.flow.privacy_record import privacy_record
 
     with wiring.database(loaded.settings).read() as unit:
         study = unit.studies.get(StudyId(arguments.id))
         report = _report(unit, study)
-        tasks = _tasks(unit, study, report)
+        tasks = with_stops(unit, _tasks(unit, study, report))
         deliveries = unit.deliveries.of_report(report.id) if report else []
         record = privacy_record(unit, study.id)
     if arguments.json:

@@ -29,7 +29,10 @@ class Label:
 
 @dataclass(frozen=True)
 class ImageFinding:
-    """One image's answer. `refusal` says why the image was not scored; then `labels` is empty."""
+    """One image's answer. `refusal` says why the image was not scored; then `labels` is empty.
+
+    `distance` is how far the image is from those that the model learnt from, where it tells.
+    """
 
     sop_instance_uid: str
     labels: tuple[Label, ...]
@@ -38,6 +41,7 @@ class ImageFinding:
     heat_map: BlobKey | None
     refusal_code: str | None = None
     refusal: str | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True)

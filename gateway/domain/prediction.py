@@ -18,6 +18,7 @@ class ScoredImage:
     heat_map: bytes | None = field(default=None, repr=False)
     refusal_code: str | None = None
     refusal: str | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True)

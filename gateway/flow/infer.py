@@ -120,16 +120,26 @@ class RunTask:
             heat_map=key,
             refusal_code=image.refusal_code,
             refusal=image.refusal,
+            distance=image.distance,
         )
 
     def _finish(self, task: Task, finding: Finding) -> Outcome:
         with self.database.begin(self.worker) as unit:
             study = unit.studies.lock(task.study_id)
+            if unit.governance.stop_of(task.model_id) is not None:
+                return self._set_aside(unit, task)
             if not unit.tasks.finish(task, finding):
                 return "not ours"
             self._follow(unit, study, task)
             unit.commit()
         return "done"
+
+    def _set_aside(self, unit: UnitOfWork, task: Task) -> Outcome:
+        """Its model was stopped meanwhile: the answer is dropped and the task waits, whatever it has tried."""
+        if not unit.tasks.end(task, "release", "the model was stopped while this ran", until=self.now()):
+            return "not ours"
+        unit.commit()
+        return "released"
 
     def _follow(self, unit: UnitOfWork, study: Study, task: Task) -> None:
         """No report waits for a model in the shadow."""

@@ -29,9 +29,9 @@ class SettleStudies:
         None while no model runs, as before the first worker is ready: a settled study is not asked about again.
         """
         with self.database.read() as unit:
-            if not unit.models.running():
-                return 0
             due = unit.studies.due(self.now(), limit)
+            if not due or not unit.models.running():
+                return 0
         return sum(self.settle(study, evidence_of(study)) for study in due)
 
     def settle(self, study: Study, evidence: Evidence) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, NullPool, PoolProxiedConnection, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DisconnectionError
@@ -87,6 +87,17 @@ def sqlite_engine(url: URL, begin: str, *pragmas: str) -> Engine:
     return engine
 
 
+_NETWORK: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A network that is lost without a word is noticed within half a minute, by who waits for an answer (keepalives, in
+seconds) and by who sends (in milliseconds); the statement's own limit is kept by the server, who may be out of reach.
+What the address of the database says itself goes before it."""
+
+
 def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> Engine:
     """An engine whose statements, locks and idle transactions are all bounded in time; pool size 0 keeps none."""
     pool: dict[str, Any] = {
@@ -97,12 +108,14 @@ def postgresql_engine(url: URL, pool_size: int, statement_seconds: int = 60) -> 
     }
     bounds = _POSTGRESQL_OPTIONS.format(max(LOCK_SECONDS, statement_seconds // 2), statement_seconds)
     options = f"{url.query.get('options', '')} {bounds}".strip()
+    network = {name: value for name, value in _NETWORK.items() if name not in url.query}
     engine = create_engine(
         url,
         **(pool if pool_size else {"poolclass": NullPool}),
         connect_args={
             "options": options,
             "connect_timeout": 5,
+            **network,
             "application_name": "dxgate",
             "client_encoding": "utf8",  # as libpq.py writes text, whatever encoding the database has
             "prepare_threshold": None,  # psycopg would drop what libpq.py has prepared at every rollback

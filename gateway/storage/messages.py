@@ -35,5 +35,5 @@ class SqlMessages:
     def keep(self, received: ReceivedMessage) -> bool:
         return self._transaction.run(_KEEP, asdict(received)) == 1
 
-    def forget(self, before: datetime) -> None:
-        self._transaction.run(_FORGET, {"before": before})
+    def forget(self, before: datetime) -> int:
+        return self._transaction.run(_FORGET, {"before": before})

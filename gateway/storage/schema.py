@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.storage import (
     bulk_tables,
     fhir_tables,
+    governance_tables,
     id_token_tables,
     index_tables,
     message_tables,
@@ -18,6 +19,7 @@ from gateway.storage.tables import metadata
 __all__ = [
     "bulk_tables",
     "fhir_tables",
+    "governance_tables",
     "id_token_tables",
     "index_tables",
     "message_tables",

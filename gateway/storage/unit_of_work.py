@@ -24,6 +24,7 @@ from gateway.storage.clearances import SqlClearances
 from gateway.storage.deliveries import SqlDeliveries
 from gateway.storage.erasures import SqlErasures
 from gateway.storage.failures import translated
+from gateway.storage.governance import SqlGovernance
 from gateway.storage.identities import SqlIdentities
 from gateway.storage.key_rows import SqlKeyRows
 from gateway.storage.messages import SqlMessages
@@ -162,6 +163,10 @@ class SqlUnitOfWork:
     @cached_property
     def recalls(self) -> SqlRecalls:
         return SqlRecalls(self._transaction)
+
+    @cached_property
+    def governance(self) -> SqlGovernance:
+        return SqlGovernance(self._transaction)
 
     @cached_property
     def deliveries(self) -> SqlDeliveries:

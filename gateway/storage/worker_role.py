@@ -27,6 +27,7 @@ WORKER_GRANTS: dict[str, str] = {
     "report_version": "SELECT, INSERT",
     "delivery": "SELECT, INSERT, UPDATE",
     "recall": "SELECT",
+    "model_stop": "SELECT",
     "audit": "SELECT, INSERT",
     "audit_word": "INSERT",
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.domain.reindex import Reindexing
     from gateway.flow.deliver import DeliverReports
+    from gateway.flow.record.forget_messages import ForgetMessages
     from gateway.flow.record.reindex import Reindex
     from gateway.flow.record.settle import SettleRecords
     from gateway.flow.record.store import Record
@@ -97,6 +98,12 @@ def send_notifications(settings: Settings, opened: Database) -> SendNotification
         first_pause=timedelta(seconds=told.retry_seconds),
         timeout=told.timeout_seconds,
     )
+
+
+def forget_messages(opened: Database) -> ForgetMessages:
+    from gateway.flow.record.forget_messages import ForgetMessages
+
+    return ForgetMessages(opened)
 
 
 def forget_events(settings: Settings, opened: Database) -> ForgetEvents:

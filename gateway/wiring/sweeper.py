@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from gateway.domain.errors import GatewayError
 from gateway.readiness import mark_ready
 from gateway.wiring import STOP_SECONDS
-from gateway.wiring.fhir_store import file_reports, forget_events, send_notifications, settle_records
+from gateway.wiring.fhir_store import file_reports, forget_events, forget_messages, send_notifications, settle_records
+from gateway.wiring.governance import stop_by_rule
 from gateway.wiring.intake import check
 from gateway.wiring.jobs import clear_jobs, run_jobs
 from gateway.wiring.keys import audit_key
@@ -64,12 +65,14 @@ def sweep(settings: Settings, stop: threading.Event) -> None:
         Chore("erase", FinishErasures(opened, blobs(settings), lambda: scrub(opened)), _ERASE_PAUSE),
     ]
     reports = read_reports(settings, opened)
-    chores.append(Chore("file", file_reports(settings, opened), pause))
+    chores.append(Chore("file", file_reports(settings, opened), pause, rest=_REST))
     chores.append(Chore("notify", send_notifications(settings, opened), pause, full=sys.maxsize, rest=_REST))
     chores.append(Chore("bulk", run_jobs(settings, opened, "export", "import"), pause, rest=_REST))
     chores.append(Chore("later", run_jobs(settings, opened, "request"), pause, rest=_REST))
     chores.append(Chore("bulk-clear", clear_jobs(settings, opened), _ERASE_PAUSE))
     chores.append(Chore("forget-events", forget_events(settings, opened), _FORGET_PAUSE))
+    chores.append(Chore("forget-messages", forget_messages(opened), _FORGET_PAUSE))
+    chores.append(Chore("stop-rules", stop_by_rule(settings, opened), _FORGET_PAUSE, full=sys.maxsize))
     for told in settings.destinations:
         destination = Destination(
             name=told.name,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from conftest import PostgresCluster
@@ -203,3 +205,15 @@ def test_more_statements_than_names(connection: Connection, monkeypatch: pytest.
     questions = [Question(f"SELECT $1::INTEGER + {number}", [1]) for number in range(9)]
     assert [answer.fetchone() for answer in ask(connection, questions)] == [(1 + number,) for number in range(9)]
     assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar() == 3
+
+
+def test_a_network_that_falls_silent_is_given_up(postgres_url: str) -> None:
+    """The kernel closes a connection whose peer answers no more, so that a wait in libpq ends; the URL may say else."""
+    asked = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+    for query, told in (("", [10, 5, 3, 20_000]), ("?keepalives_idle=77&tcp_user_timeout=9000", [77, 5, 3, 9000])):
+        engine = postgresql_engine(parse_url(postgres_url + query), 1)
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with socket.socket(fileno=os.dup(driver.pgconn.socket)) as seen:
+                assert [seen.getsockopt(socket.IPPROTO_TCP, each) for each in asked] == told
+        engine.dispose()

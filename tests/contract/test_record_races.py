@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,21 +49,16 @@ class Processes:
     def at_once(self, write: Callable[[int], list[Written]]) -> list[list[Written] | GatewayError]:
         """What each of many writers got, all let go at the same moment."""
         together = threading.Barrier(WRITERS)
-        found: list[list[Written] | GatewayError] = [[] for _ in range(WRITERS)]
 
-        def run(number: int) -> None:
+        def run(number: int) -> list[Written] | GatewayError:
             together.wait()
             try:
-                found[number] = write(number)
+                return write(number)
             except GatewayError as error:
-                found[number] = error
+                return error
 
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(WRITERS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        return found
+        with ThreadPoolExecutor(WRITERS) as threads:
+            return list(threads.map(run, range(WRITERS), timeout=60))
 
     def count(self, kind: str) -> int:
         with self.gateway.database.read() as unit:
@@ -81,8 +77,8 @@ def processes(database_url: str, tmp_path: Path) -> Iterator[Processes]:
     gateway.close()
 
 
-def put(own_id: str, resource: Resource, **options: str) -> Asked:
-    return Asked("PUT", resource["resourceType"], own_id, resource=resource | {"id": own_id}, **options)  # type: ignore[arg-type]
+def put(own_id: str, resource: Resource, if_match: frozenset[str] | None = None) -> Asked:
+    return Asked("PUT", resource["resourceType"], own_id, resource=resource | {"id": own_id}, if_match=if_match)
 
 
 def versions_in(found: Sequence[list[Written] | GatewayError]) -> list[int]:
@@ -120,7 +116,9 @@ def test_concurrent_conditional_updates_make_one(processes: Processes) -> None:
 def test_one_of_many_with_the_same_version_wins(processes: Processes) -> None:
     """If-Match: one writer's version follows, the others are told that theirs is not the current one."""
     processes.write(0, put("one", patient("if-match")))
-    found = processes.at_once(lambda number: processes.write(number, put("one", patient("if-match"), if_match="1")))
+    found = processes.at_once(
+        lambda number: processes.write(number, put("one", patient("if-match"), if_match=frozenset({"1"})))
+    )
     assert sum(isinstance(each, list) for each in found) == 1, found
     assert sum(isinstance(each, Unmet) for each in found) == WRITERS - 1
 

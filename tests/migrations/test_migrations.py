@@ -20,6 +20,7 @@ from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select,
 from gateway.domain.access import Client, Grant, Person
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Fault, Unavailable
+from gateway.domain.governance import Approval, Stop
 from gateway.domain.ids import BlobKey, ClientId, PersonId
 from gateway.domain.message import ReceivedMessage
 from gateway.domain.recall import Recall
@@ -74,6 +75,8 @@ def _fill(url: str) -> None:
         unit.deliveries.plan(report, ["ehr"], AT)
         signed = unit.reports.write(report, "sign", 1, content(found), AT)
         unit.reviews.add(review(signed))
+        unit.governance.stop(Stop(task.model_id, "wrong threshold", AT, "tester"))
+        unit.governance.approve(Approval(task.model_id, AT, "tester"))
         unit.recalls.add(Recall(task.model_id, "breast", "1.0.0", "wrong threshold", AT, "tester"))
         (instance,) = unit.studies.instances(study.id)
         unit.pixel_tasks.plan(instance, "routine", AT)

@@ -17,8 +17,9 @@ from harness.gateway_process import REPOSITORY
 from onnx import TensorProto, helper
 
 from gateway.cli import main
+from gateway.config import load as load_settings
 from gateway.domain.errors import Conflict, Forbidden, Invalid
-from models import card
+from models import card, registry
 from models.bring import draft, evaluate, finish, numbers, page
 from models.bring.evaluate import Wish
 from models.bring.graph import look
@@ -32,6 +33,7 @@ from models.runtime.providers import Policy
 from models.runtime.readings import Reading
 from models.runtime.record import RecordPredictor
 from models.runtime.value_session import ValueSession
+from workers.engine import load_models
 
 TUTORIAL = REPOSITORY / "deploy" / "models" / "bring-your-own.md"
 EXAMPLE = REPOSITORY / "deploy" / "models" / "example"
@@ -380,3 +382,38 @@ def test_few_cases_are_said_and_have_width() -> None:
     assert found["accuracy"]["ci95"] == [0.7225, 1.0]
     assert "5 positive and 5 negative" in numbers.few_cases(truth)
     assert numbers.few_cases(np.repeat(truth, 6)) == ""
+
+
+def test_a_signed_pack_is_measured_as_it_is(site: Path, packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`accept` scores every case by the signed threshold, by subgroup too, changes nothing of the pack, and ends with 1
+    where something lies below what the site wants; an unsigned or changed pack is not measured."""
+    before = {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()}
+    arguments = ["model", "accept", str(packed), "--data", str(EXAMPLE / "cases.csv")]
+    arguments += ["--trust", str(site / "build" / "trust")]
+    out = packed.parent / "accepted.json"
+    assert main([*arguments, "--out", str(out), "--least-auc", "0.9"]) == 0
+    found = json.loads(out.read_text())
+    told = json.loads((packed / "evaluation.json").read_text())
+    assert found["threshold"] == told["chosen_on_validation"]["threshold"]
+    assert found["cases"]["n"] == told["test"]["n"] + told["chosen_on_validation"]["n"]
+    assert found["cases"]["auc"]["value"] > 0.95
+    assert found["subgroups"].keys() == told["subgroups"].keys()
+    assert {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()} == before
+    capsys.readouterr()
+    assert main([*arguments, "--least-specificity", "1"]) == 1
+    assert "MISSED: all cases: specificity" in capsys.readouterr().out
+    assert main([*arguments, "--out", str(out)]) != 0
+    assert "exists" in capsys.readouterr().err
+    (packed / "facts.md").write_text("better than it is")
+    assert main(arguments) != 0
+    assert "changed after signing: facts.md" in capsys.readouterr().err
+
+
+def test_a_model_of_somebody_else_waits_for_a_person(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where signed packs of the project activate themselves, a third-party one is announced as a draft."""
+    monkeypatch.setattr(registry, "BUILT_IN", tmp_path / "none")
+    models = {"folders": (str(site / "build" / "site-models"),), "trusted_keys": str(site / "build" / "trust")}
+    (served,) = load_models(load_settings({}, worker={"device": "cpu"}, models=models).settings).served
+    assert (served.name, served.state) == ("fna-cytology", "draft")

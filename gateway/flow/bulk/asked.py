@@ -19,7 +19,8 @@ T = TypeVar("T")
 class AskedExport(msgspec.Struct, frozen=True):
     """`url` is the request as the manifest repeats it; `since` is an instant.
 
-    `dropped` are parameters that a lenient client named and that are not served.
+    `dropped` are parameters that a lenient client named and that are not served. `patients` are ids of Patients whose
+    records alone are wanted, none for all.
 
     `scopes`, `person`, `address` and `number` are the caller's, as in every job; no `scopes` stand in jobs of the
     release before.
@@ -33,6 +34,7 @@ class AskedExport(msgspec.Struct, frozen=True):
     filters: tuple[str, ...] = ()
     elements: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
     scopes: tuple[str, ...] | None = None
     person: str = ""
     address: str = ""

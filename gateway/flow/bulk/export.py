@@ -14,7 +14,7 @@ from typing import Final
 from gateway.domain.access import Caller
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.criterion import Criterion, Place
-from gateway.domain.errors import Deleted, Missing
+from gateway.domain.errors import Deleted, Invalid, Missing
 from gateway.domain.resource import StoredVersion, resource_key
 from gateway.flow.bulk.asked import AskedExport, asked_export
 from gateway.flow.bulk.deletions import TYPE, deletions
@@ -35,6 +35,7 @@ from gateway.ports import Database, UnitOfWork
 
 _PAGE: Final = 200
 MAX_MEMBERS: Final = 10_000
+_NO_MEMBERS: Final = "patients who are no members of the Group"
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,8 @@ class RunExport:
         done = 0
         with self.database.read() as unit:
             sender(unit, job, asked)
-            owners = self._owners(unit, asked)
-        if asked.dropped:
-            self._told_of_dropped(job, asked)
+            owners, strangers = self._owners(unit, asked)
+        self._told_of(job, [f"{name} is not served" for name in asked.dropped] + [_NO_MEMBERS] * strangers)
         for kind in asked.types:
             done = self._of_type(job, asked, kind, owners, done)
         return self._deletions(job, asked, owners, done) if asked.since else done
@@ -77,9 +77,11 @@ class RunExport:
                 self._reader(unit, job, asked, kind)
             yield from deletions(self.database, kind, since, job.created_at, is_wanted)
 
-    def _told_of_dropped(self, job: BulkJob, asked: AskedExport) -> None:
-        """What a lenient client must know of its export, under `error` of the manifest."""
-        said = [issue("not-supported", f"left out: {name} is not served", severity="warning") for name in asked.dropped]
+    def _told_of(self, job: BulkJob, left_out: Sequence[str]) -> None:
+        """What a client must know of its export, under `error` of the manifest."""
+        if not left_out:
+            return
+        said = [issue("not-supported", f"left out: {one}", severity="warning") for one in left_out]
         key = self.files.store(b"".join(encode(one) + b"\n" for one in said))
         file = BulkFile(key, job.id, 0, "error", "OperationOutcome", len(said), None)
         with filing(self.database, self.files, job, file):
@@ -155,16 +157,29 @@ class RunExport:
                 unit.bulk_jobs.drop_file(file)
                 unit.commit()
 
-    def _owners(self, unit: UnitOfWork, asked: AskedExport) -> frozenset[str] | None:
-        """Whose records a Group's export is about; None where it is not about a Group."""
+    def _owners(self, unit: UnitOfWork, asked: AskedExport) -> tuple[frozenset[str] | None, bool]:
+        """Whose records it is about, None for all; and whether patients were named who are no members."""
+        named = self._of_patients(unit, asked.patients) if asked.patients else None
         if asked.level != "group":
-            return None
+            return named, False
+        members = self._members(unit, asked)
+        return (members, False) if named is None else (members & named, not named <= members)
+
+    @staticmethod
+    def _of_patients(unit: UnitOfWork, ids: Sequence[str]) -> frozenset[str]:
+        found = unit.resources.named([("Patient", own_id) for own_id in ids])
+        return frozenset(one.owner for one in found.values() if not one.is_deleted)
+
+    def _members(self, unit: UnitOfWork, asked: AskedExport) -> frozenset[str]:
+        """Whose records the Group's active members are."""
         stored = unit.resources.find("Group", asked.group)
         if stored is None:
             raise Missing("there is no such Group")
         if stored.is_deleted:
             raise Deleted("the Group is deleted")
-        members = parse_json(self.record.opened.unseen(unit, stored)).get("member", [])[:MAX_MEMBERS]
+        members = parse_json(self.record.opened.unseen(unit, stored)).get("member", [])
+        if len(members) > MAX_MEMBERS:
+            raise Invalid(f"the Group has more than {MAX_MEMBERS} members")
         said = [one.get("entity", {}).get("reference", "") for one in members if not one.get("inactive")]
         names = [name for one in said if (name := local_name(one, self.base)) is not None and name[0] == "Patient"]
         return frozenset(one.owner for one in unit.resources.named(names).values() if not one.is_deleted)

@@ -13,6 +13,7 @@ from gateway.domain.resource import Method, StoredVersion
 Resource = dict[str, Any]
 Criteria = tuple[tuple[str, str], ...]
 Did = Literal["created", "updated", "deleted", "nothing"]
+ANY_VERSION: Final = "*"
 _MOST_CRITERIA: Final = 20
 
 
@@ -31,9 +32,10 @@ def criteria_of(query: str) -> Criteria:
 class Asked:
     """`id` is empty where the server chooses it, or finds it by `criteria`.
 
-    `resource` is for POST and PUT, `patch` for PATCH. `if_match` is a version id; `if_none_match`: only where there is
-    no such resource. `full_url` is by what other entries of a Bundle refer to it, `place` which entry it is.
-    `stays`: what is there already must be of the patient of whom `resource` is, and is not moved.
+    `resource` is for POST and PUT, `patch` for PATCH. `if_match` are version ids, one of which must be the current
+    one, or ANY_VERSION; `if_none_match`: only where there is no such resource. `full_url` is by what other entries of
+    a Bundle refer to it, `place` which entry it is. `stays`: what is there already must be of the patient of whom
+    `resource` is, and is not moved.
     """
 
     method: Method
@@ -42,7 +44,7 @@ class Asked:
     criteria: Criteria | None = field(default=None, repr=False)
     resource: Resource | None = field(default=None, repr=False)
     patch: Callable[[Resource], Resource] | None = field(default=None, repr=False)
-    if_match: str | None = None
+    if_match: frozenset[str] | None = None
     if_none_match: bool = False
     full_url: str = field(default="", repr=False)
     place: str = ""

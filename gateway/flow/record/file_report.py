@@ -15,8 +15,8 @@ from gateway.domain.report import Delivery, Report
 from gateway.flow.read_reports import ReadReports
 from gateway.flow.record.asked import Asked, Resource
 from gateway.flow.record.orders import the_order
-from gateway.flow.record.plan import unchanged
 from gateway.flow.record.store import Record
+from gateway.flow.record.unchanged import unchanged
 from gateway.formats.fhir.identifier import patient_id
 from gateway.formats.fhir.render import render
 from gateway.ports import Database, ReportDocument, UnitOfWork

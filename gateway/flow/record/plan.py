@@ -6,42 +6,26 @@ under lock by `write`; where another writer was first, the plan is made anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from gateway.domain.errors import Deleted, Forbidden, GatewayError, Invalid, Missing, Unmet
-from gateway.domain.ids import new_id
+from gateway.domain.errors import Missing
 from gateway.domain.resource import StoredVersion, resource_key
-from gateway.flow.record.asked import Asked, Condition, Criteria, Plan, Resource, Step, criteria_of
+from gateway.flow.record.asked import Asked, Condition, Plan, Resource, Step
+from gateway.flow.record.entry_place import placed
+from gateway.flow.record.links import Links
 from gateway.flow.record.open import OpenResources
 from gateway.flow.record.owner import FindOwner
-from gateway.flow.record.references import Name, local_name, place_of, references, rewritten, searched
+from gateway.flow.record.references import Name, rewritten
+from gateway.flow.record.target import Target, addresses, check_may, check_once, named_id, target_of
 from gateway.formats.fhir.element import instant
 from gateway.formats.fhir.wire.check import check
-from gateway.formats.fhir.wire.issue import InvalidResource, Issue, refused
+from gateway.formats.fhir.wire.issue import InvalidResource, refused
 from gateway.formats.fhir.wire.json_form import encode_json, parse_json
 from gateway.ports import UnitOfWork
 from gateway.privacy.resource_bodies import seal_body
 from gateway.privacy.vault import PatientRecord, Vault
-
-_ENTRIES = ("urn:uuid:", "urn:oid:")  # how entries of a Bundle name each other before they have an address
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a write goes: the resource as it stands, and its id if it is a new one."""
-
-    asked: Asked
-    was: StoredVersion | None
-    id: str
-    idle: bool = False
-
-    @property
-    def name(self) -> Name:
-        return self.asked.kind, self.id
 
 
 @dataclass(frozen=True)
@@ -54,17 +38,21 @@ class PlanWrites:
     base: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    @property
+    def links(self) -> Links:
+        return Links(self.opened, self.base)
+
     def __call__(self, unit: UnitOfWork, asked: Sequence[Asked], *, ours: bool = False) -> Plan:
         """Unmet, Missing, Deleted, Forbidden, InvalidResource: what the sender hears. Writes nothing."""
         limit = 2 + sum(one.method == "DELETE" for one in asked)
         conditions = [self._condition(unit, one, limit) for one in asked]
         targets = self._targets(unit, asked, conditions)
         for target in targets:
-            with _placed(target.asked):
-                _check_may(target, ours=ours)
-        _check_once(targets)
+            with placed(target.asked):
+                check_may(target, ours=ours)
+        check_once(targets)
         resources = self._resources(unit, targets)
-        found = self._linked(unit, targets, resources)
+        found = self.links.linked(unit, targets, resources)
         owners = self._owners(unit, targets, resources, found)
         self._check_stay(unit, targets, owners)
         at = self.now()
@@ -78,7 +66,7 @@ class PlanWrites:
         """What a conditional interaction finds."""
         if asked.criteria is None:
             return None
-        with _placed(asked):
+        with placed(asked):
             found = unit.resource_index.matching(asked.kind, asked.criteria, limit)
         said = "\x1f".join([asked.kind, *sorted(f"{name}={value}" for name, value in asked.criteria)])
         lock = int.from_bytes(self.vault.search_index("condition", said)[:4], "big")
@@ -89,51 +77,38 @@ class PlanWrites:
     ) -> list[Target]:
         keys = [key for condition in conditions if condition for key in condition.found]
         by_key = {one.key: one for one in unit.resources.of_keys(keys)}
-        by_name = unit.resources.named([(one.kind, own_id) for one in asked if (own_id := _own_id(one))])
+        by_name = unit.resources.named([(one.kind, own_id) for one in asked if (own_id := named_id(one))])
         gone: set[int] = set()
         targets: dict[int, Target] = {}
         for place in sorted(range(len(asked)), key=lambda place: asked[place].method != "DELETE"):
             one, condition = asked[place], conditions[place]
             found = None if condition is None else [by_key[key] for key in condition.found if key not in gone]
-            with _placed(one):
-                targets[place] = target = _target(one, found, by_name)
+            with placed(one):
+                targets[place] = target = target_of(one, found, by_name)
             if one.method == "DELETE" and target.was is not None:
                 gone.add(target.was.key)
         return [targets[place] for place in range(len(asked))]
 
     def _resources(self, unit: UnitOfWork, targets: Sequence[Target]) -> list[Resource | None]:
         """What each write leaves, with its links to other entries led to where they are stored."""
-        known = _addresses(targets)
+        known = addresses(targets)
         meant: dict[str, str] = {}  # conditional references: many entries have the same
 
         def find(reference: str) -> str:
             if reference not in meant:
-                meant[reference] = self._find(unit, reference)
+                meant[reference] = self.links.find(unit, reference)
             return meant[reference]
 
         made: list[Resource | None] = []
         for target in targets:
             resource = target.asked.resource
             if target.asked.patch is not None and target.was is not None:
-                with _placed(target.asked):
+                with placed(target.asked):
                     resource = self._patched(unit, target.asked.patch, target.was)
             if resource is not None and target.asked.place:
-                resource = self._led(target, resource, known, find)
+                resource = self.links.led(target, resource, known, find)
             made.append(None if target.idle or resource is None else {**_first(resource), **resource, "id": target.id})
         return made
-
-    def _led(
-        self, target: Target, resource: Resource, known: Mapping[str, str], find: Callable[[str], str]
-    ) -> Resource:
-        """With its links to other entries; InvalidResource where it means a Patient whom only another server has."""
-        led = rewritten(resource, known, find, target.asked.full_url)
-        written = set(references(resource))
-        for reference in references(led):
-            elsewhere = local_name(reference, self.base) is None and "/Patient/" in reference
-            if elsewhere and reference not in written:
-                text = "beside this fullUrl the reference means a Patient of another server, who is no entry"
-                raise _nowhere(target, led, reference, text)
-        return led
 
     def _patched(self, unit: UnitOfWork, patch: Callable[[Resource], Resource], was: StoredVersion) -> Resource:
         after = patch(self._body(unit, was))
@@ -143,40 +118,6 @@ class PlanWrites:
         if issues:
             raise InvalidResource(issues)
         return after
-
-    def _find(self, unit: UnitOfWork, reference: str) -> str:
-        """The resource that a conditional reference means; Unmet unless it is exactly one (R4 3.1.0.11.2)."""
-        kind, query = searched(reference) or ("", "")
-        found = unit.resources.of_keys(unit.resource_index.matching(kind, criteria_of(query), 2))
-        if len(found) != 1:
-            raise Unmet(f"a conditional reference to a {kind} matches {'none' if not found else 'several'}")
-        return f"{kind}/{found[0].id}"
-
-    def _linked(
-        self, unit: UnitOfWork, targets: Sequence[Target], resources: Sequence[Resource | None]
-    ) -> Mapping[Name, StoredVersion]:
-        """What the resources refer to, as it is stored; InvalidResource where it is nowhere."""
-        made = {target.name for target, one in zip(targets, resources, strict=True) if one is not None or target.idle}
-        new = {target.name for target in targets if target.was is None}
-        wanted: dict[Name, tuple[Target, Resource, str]] = {}
-        for target, resource in zip(targets, resources, strict=True):
-            for reference in references(resource) if resource is not None else ():
-                name = local_name(reference, self.base)
-                if resource is not None and target.asked.place and reference.startswith(_ENTRIES):
-                    raise _nowhere(target, resource, reference, "the reference leads to no entry of the Bundle")
-                if name is not None and resource is not None and name not in new:
-                    wanted.setdefault(name, (target, resource, reference))
-        found = unit.resources.named(list(wanted))
-        for name, (target, resource, reference) in wanted.items():
-            is_here = name in made or (name in found and not found[name].is_deleted)
-            if not is_here and not self._had(unit, target, reference):
-                raise _nowhere(target, resource, reference, f"the reference leads to a {name[0]} that is not here")
-        return found
-
-    def _had(self, unit: UnitOfWork, target: Target, reference: str) -> bool:
-        """Whether the version before says the same: what was deleted meanwhile stops no later correction."""
-        was = target.was
-        return was is not None and not was.is_deleted and reference in references(self._body(unit, was))
 
     def _body(self, unit: UnitOfWork, stored: StoredVersion) -> Resource:
         return parse_json(self.opened.unseen(unit, stored))
@@ -253,7 +194,7 @@ class PlanWrites:
         A Patient has a rule of its own, and what was nobody's may become somebody's.
         """
         bound = [one for one in targets if one.asked.stays and one.asked.kind != "Patient"]
-        known = _addresses(targets) if bound else {}
+        known = addresses(targets) if bound else {}
         for target in bound:
             asked, was = target.asked, target.was
             if was is None or was.is_deleted:
@@ -267,11 +208,6 @@ class PlanWrites:
                 raise refused("business-rule", text, f"{asked.place}.resource.identifier")
 
 
-def _addresses(targets: Sequence[Target]) -> dict[str, str]:
-    """From the fullUrl of each entry to where it is stored."""
-    return {one.asked.full_url: f"{one.asked.kind}/{one.id}" for one in targets if one.asked.full_url and one.id}
-
-
 def _new_keys(at: datetime, count: int) -> list[int]:
     """A microsecond for each, or the keys of a large transaction would meet by chance: few of their bits are random."""
     return [resource_key(at + timedelta(microseconds=place)) for place in range(count)]
@@ -281,106 +217,6 @@ def _moment(at: datetime, was: StoredVersion | None) -> datetime:
     """In milliseconds, as lastUpdated says it, and never before the version that it follows."""
     later = at if was is None else max(at, was.at)
     return later.replace(microsecond=later.microsecond // 1000 * 1000)
-
-
-def unchanged(plan: Plan, besides: str) -> Plan:
-    """The plan without writes that would store what is stored already, version and time apart.
-
-    Of the type `besides` each is written: its versions are numbered elsewhere, and none may be missing.
-    """
-
-    def without(resource: Mapping[str, Any]) -> dict[str, Any]:
-        meta = {name: one for name, one in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
-        return {**resource, "meta": meta}
-
-    def same(step: Step) -> bool:
-        if step.resource is None or step.previous is None or step.asked.kind == besides:
-            return False
-        return encode_json(without(step.resource)) == encode_json(without(step.previous))
-
-    return replace(plan, steps=[replace(step, now=None) if same(step) else step for step in plan.steps])
-
-
-def _nowhere(target: Target, resource: Resource, reference: str, text: str) -> InvalidResource:
-    place, asked = place_of(resource, reference), target.asked
-    path = f"{asked.place}.resource{place.removeprefix(asked.kind)}" if asked.place else place
-    return refused("not-found", text, path)
-
-
-def _own_id(asked: Asked) -> str:
-    if asked.id or asked.method != "PUT" or asked.resource is None:
-        return asked.id
-    own_id = asked.resource.get("id")
-    return own_id if isinstance(own_id, str) else ""
-
-
-def _target(asked: Asked, found: Sequence[StoredVersion] | None, by_name: Mapping[Name, StoredVersion]) -> Target:
-    """Where one write goes. `found` is what its condition matches, None where it has none; Unmet for several."""
-    if found is not None and len(found) > 1:
-        raise Unmet("the condition matches more than one resource")
-    if asked.method == "POST":
-        return Target(asked, found[0], found[0].id, idle=True) if found else Target(asked, None, new_id())
-    if found:
-        own_id = _own_id(asked)
-        if own_id and own_id != found[0].id:
-            raise Invalid("the resource's id is not that of the one that the condition matches")
-        return Target(asked, found[0], found[0].id)
-    if asked.method == "PUT":
-        own_id = _own_id(asked) or new_id()
-        return Target(asked, by_name.get((asked.kind, own_id)), own_id)
-    was = by_name.get((asked.kind, asked.id)) if found is None else None
-    if asked.method == "PATCH":
-        if was is None:
-            raise Missing("there is no such resource to patch")
-        if was.is_deleted:
-            raise Deleted("the resource is deleted")
-    return Target(asked, was, asked.id, idle=asked.method == "DELETE" and (was is None or was.is_deleted))
-
-
-def _check_may(target: Target, *, ours: bool) -> None:
-    asked, was = target.asked, target.was
-    living = was is not None and not was.is_deleted
-    if asked.if_match is not None and not (was is not None and living and str(was.version) == asked.if_match):
-        raise Unmet("If-Match names a version that is not the current one")
-    if asked.if_none_match and living:
-        raise Unmet("If-None-Match: there is such a resource already")
-    if was is not None and was.ours and not ours and not target.idle:
-        raise Forbidden("this resource is the gateway's own and follows the analysis; clients cannot change it")
-
-
-@contextmanager
-def _placed(asked: Asked) -> Iterator[None]:
-    """An error inside the block names the entry of the Bundle."""
-    try:
-        yield
-    except InvalidResource as error:
-        if not asked.place:
-            raise
-        raise InvalidResource([_of_entry(one, asked.place) for one in error.issues]) from None
-    except GatewayError as error:
-        error.place = error.place or asked.place
-        raise
-
-
-def _of_entry(issue: Issue, place: str) -> Issue:
-    """Where in the entry: in the operations of a patch, or in what they make of the resource, which is not there."""
-    if issue.expression.startswith("Bundle."):
-        return issue
-    _, _, rest = issue.expression.partition("Parameters.")
-    return replace(issue, expression=f"{place}.resource.{rest}" if rest else place)
-
-
-def _check_once(targets: Sequence[Target]) -> None:
-    """R4 3.1.0.11.2: what a transaction changes, it changes once, and every condition makes one resource at most."""
-    seen: set[Name | tuple[str, Criteria | None]] = set()
-    for target in targets:
-        is_named = bool(target.id) and (not target.idle or target.asked.method == "DELETE")  # gone already or not
-        made: list[Name | tuple[str, Criteria | None]] = [target.name] if is_named else []
-        if target.was is None and target.asked.criteria is not None:
-            made.append((target.asked.kind, target.asked.criteria))
-        if seen & set(made):
-            raise refused("invalid", "two entries of the transaction are about the same resource", target.asked.place)
-        seen.update(made)
 
 
 def _first(resource: Resource) -> Resource:

@@ -43,9 +43,9 @@ class SettleRecords:
         """Settles at most `limit` records and returns how many tasks it planned."""
         self._wake(limit)
         with self.database.read() as unit:
-            models = [model for model in unit.models.running() if model.needs is not None]
-            due = unit.records.due(self.now(), limit) if models else []
-        return sum(self.settle(study, models) for study in due)
+            due = unit.records.due(self.now(), limit)
+            models = [model for model in unit.models.running() if model.needs is not None] if due else []
+        return sum(self.settle(study, models) for study in due) if models else 0
 
     def _wake(self, limit: int) -> None:
         now = self.now()

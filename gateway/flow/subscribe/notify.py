@@ -263,7 +263,7 @@ class SendNotifications:
             kept = {name: value for name, value in resource.items() if name != "error"}
             return {**kept, "status": state} | ({"error": reason} if reason else {})
 
-        asked = Asked("PATCH", KIND, held.id, patch=patched, if_match=str(held.version))
+        asked = Asked("PATCH", KIND, held.id, patch=patched, if_match=frozenset((str(held.version),)))
         try:
             written = self.record.within(unit, [asked], ACTOR)
         except (Unmet, Missing, Deleted):

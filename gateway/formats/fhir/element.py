@@ -12,14 +12,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import msgspec
-
 from gateway.domain.errors import Fault
+from gateway.formats.fhir.wire.json_form import encode_json
 
 Resource = dict[str, Any]
 MEDIA_TYPE = "application/fhir+json"
 _PLACES = Decimal("0.0001")  # a model's probability has no meaning beyond four places
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 def element(**members: Any) -> Resource:
@@ -28,8 +26,8 @@ def element(**members: Any) -> Resource:
 
 
 def encode(resource: Resource) -> bytes:
-    """UTF-8 JSON with decimals written digit for digit."""
-    return _ENCODER.encode(resource)
+    """UTF-8 JSON with decimals written digit for digit, those of others as they came."""
+    return encode_json(resource)
 
 
 def decimal(value: float) -> Decimal:

@@ -19,6 +19,11 @@ _OUR_ISSUERS: Final = "urn:dxgate:issuer:"  # what gateway/formats/fhir/identifi
 _OID: Final = "urn:oid:"
 _PATIENT_CODES: Final = ("MR", "PI", "PT")
 _SUBJECTS: Final = ("subject", "patient", "individual", "focus", "beneficiary")
+_NAMED: Final = (
+    *_SUBJECTS,
+    *("author", "who", "actor", "performer", "requester"),
+    *("policyHolder", "subscriber", "party", "enterer", "provider"),
+)
 _PEOPLE: Final = ("Patient/", "Practitioner/", "PractitionerRole/", "RelatedPerson/", "Person/")
 _SHARED_VALUES: Final = ("urn:oid:", "urn:uuid:", "http://", "https://")
 Resource = dict[str, Any]
@@ -88,6 +93,7 @@ def _harvest(name: str, value: Resource, found: dict[str, set[str]]) -> None:
         found["names"].update({*parts, " ".join(parts), *_strings(value.get("text"))} - {""})
     if name.lower().endswith("identifier"):
         found["numbers"].update(one for one in _strings(value.get("value")) if not one.startswith(_SHARED_VALUES))
+    found["numbers"].update(_strings(value.get("subscriberId")))
     if "system" in value and name in ("telecom", "valueContactPoint"):
         found["contacts"].update(_strings(value.get("value")))
     if name.lower().endswith("address"):
@@ -95,7 +101,7 @@ def _harvest(name: str, value: Resource, found: dict[str, set[str]]) -> None:
         found["addresses"].update(one for one in places if len(one) > 3)
     if isinstance(value.get("display"), str):
         target = str(value.get("reference") or value.get("type") or "")
-        if f"{target}/".startswith(_PEOPLE) or name in (*_SUBJECTS, "author", "who", "actor", "performer", "requester"):
+        if f"{target}/".startswith(_PEOPLE) or name in _NAMED:
             found["names"].add(value["display"])
     for birth in ("birthDate", "bornDate"):
         if isinstance(value.get(birth), str):

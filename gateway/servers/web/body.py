@@ -19,6 +19,7 @@ BODY_SECONDS = 30.0
 MAX_QUERY_BYTES = 16 * 1024
 MAX_FIELDS = 100
 MAX_VALUE = 2048
+MAX_CRITERION = 12 * 1024  # of a search: lists of ids, and the token of a page that repeats them
 FORM = "application/x-www-form-urlencoded"
 
 Fields = tuple[tuple[str, str], ...]
@@ -66,12 +67,13 @@ async def read_form(
 
 
 def query_fields(request: Request) -> Fields:
+    """Of an address, whose values may be long: its length as a whole bounds them."""
     raw: bytes = request.scope.get("query_string", b"")
     if not raw:
         return ()
     if len(raw) > MAX_QUERY_BYTES:
         raise Refusal(414, "too-long", f"a query has at most {MAX_QUERY_BYTES} bytes; use POST _search")
-    return parse_fields(raw)
+    return parse_fields(raw, MAX_CRITERION)
 
 
 def parse_fields(raw: bytes, longest: int = MAX_VALUE, texts: Mapping[str, int] = MappingProxyType({})) -> Fields:

@@ -18,6 +18,7 @@ from gateway.ports import (
     Clearances,
     Deliveries,
     Erasures,
+    Governance,
     Identities,
     KeyRows,
     Messages,
@@ -124,6 +125,10 @@ class NotedReading:
     @property
     def recalls(self) -> Recalls:
         return self._unit.recalls
+
+    @property
+    def governance(self) -> Governance:
+        return self._unit.governance
 
     @property
     def deliveries(self) -> Deliveries:

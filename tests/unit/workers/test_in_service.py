@@ -181,3 +181,12 @@ def test_what_starts_held_back_as_a_draft_rests(sqlite_database: SqlDatabase) ->
     drafts = {name for (name, _), rule in promotion.held_back().items() if rule.start == "draft"}
     resting = {one.name for one in loaded.served if one.id not in loaded.shelf.loaded() | loaded.records.loaded()}
     assert resting == drafts != set()
+
+
+def test_where_two_people_are_asked_nothing_activates_itself(workshop: Workshop) -> None:
+    """A signed pack is a draft as soon as models.approvals is 2, whatever models.activate_signed says."""
+    workshop.breast()
+    models = {"folders": (str(workshop.folder / "packs"),), "trusted_keys": str(workshop.trust)}
+    for approvals, state in ((1, "active"), (2, "draft")):
+        settings = load({}, worker={"device": "cpu"}, models=models | {"approvals": approvals}).settings
+        assert [one.state for one in load_models(settings).served] == [state]

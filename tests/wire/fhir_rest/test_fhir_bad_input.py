@@ -48,12 +48,32 @@ def test_ids_that_are_none_are_404(ward: Ward, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "_history?_since=9999-12-31T23:59:59-14:00",
+        "_history?_at=le9999-12-31T23:59:59-14:00",
+        "_history?_at=ge0001-01-01T00:00:00%2B14:00",
+        "AuditEvent?date=lt9999-12-31T23:59:59-14:00",
+        "AuditEvent?date=gt0001-01-01T00:00:00%2B14:00",
+        "DiagnosticReport?date=9999-12-31",
+        "DiagnosticReport?date=le0001",
+        "Patient?birthdate=le9999-12-31",
+        "Patient?birthdate=ge0001",
+    ],
+)
+def test_dates_at_the_ends_of_the_calendar_are_answered(ward: Ward, path: str) -> None:
+    """The first and the last day that FHIR can write are dates like others, in every zone: no range overflows."""
+    assert ward.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
     ("query", "status"),
     [
         ("identifier=" + "x" * 10_000, 400),
         ("identifier=" + "x" * 20_000, 414),
         ("&".join(f"identifier=v{number}" for number in range(300)), 400),
-        ("identifier=" + ",".join(f"v{number}" for number in range(60)), 400),
+        ("identifier=" + ",".join(f"v{number}" for number in range(251)), 400),
+        ("issued=" + ",".join(f"20{number}" for number in range(10, 61)), 400),
         ("identifier=%ff%fe", 400),
         ("identifier=a%00b", 400),
         ("identifier=a%0ab", 400),
@@ -98,6 +118,18 @@ def test_bodies_that_are_none_are_refused(ward: Ward, kind: str, body: bytes, st
     answer = ward.http.post("/fhir/DiagnosticReport/_search", content=body, headers={"Content-Type": kind})
     assert answer.status_code == status
     assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize("path", ["Patient/x?colour=blue", "Device?_id=x&_pretty=true&colour=blue"])
+def test_no_parameter_is_ignored_silently(ward: Ward, path: str) -> None:
+    """A parameter that says nothing to an interaction is refused by its name, or with leniency left out."""
+    kind, own_id = ("DiagnosticReport", ward.get("DiagnosticReport").json()["entry"][0]["resource"]["id"])
+    path = path.replace("Patient/x", f"{kind}/{own_id}")
+    refused = ward.get(path)
+    assert (refused.status_code, refused.json()["issue"][0]["expression"]) == (400, ["http.colour"])
+    assert ward.get(path, headers={"Prefer": "handling=lenient"}).status_code == 200
+    first = ward.get(path, headers={"Prefer": "handling=strict, handling=lenient"})
+    assert first.status_code == 400
 
 
 def test_a_get_with_a_body_is_refused(ward: Ward) -> None:

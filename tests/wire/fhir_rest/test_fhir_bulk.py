@@ -68,6 +68,56 @@ def test_since_and_type_filter_narrow(ward: Ward) -> None:
     assert ward.exported("$export?_type=Patient&_since=2999-01-01T00:00:00Z") == {}
 
 
+def told(*parameters: tuple[str, str, Any]) -> dict[str, Any]:
+    """A Parameters resource of name, kind and value."""
+    parts = [{"name": name, f"value{kind}": value} for name, kind, value in parameters]
+    return {"resourceType": "Parameters", "parameter": parts}
+
+
+def test_a_post_asks_for_the_same_in_its_body(ward: Ward) -> None:
+    """By POST the parameters stand in a Parameters resource, lists as repetitions; the manifest shows none of them."""
+    types = [("_type", "String", "Patient"), ("_type", "String", "Organization"), ("_elements", "String", "id")]
+    manifest = ward.manifest(ward.begin("$export", "POST", told(*types, ("_since", "Instant", "2020-01-01T00:00:00Z"))))
+    assert {file["type"] for file in manifest["output"]} == {"Patient", "Organization"}
+    assert manifest["request"].endswith("/fhir/$export")
+    assert {name for line in ward.lines(manifest["output"][0]) for name in line} <= {"resourceType", "id", "meta"}
+    assert ward.manifest(ward.begin("$export?_type=Organization", "POST"))["output"]
+
+
+def test_a_post_names_whose_records_are_wanted(ward: Ward) -> None:
+    """patient narrows an export to records by name; who is no member of the Group is left out, and that is told."""
+    mine, other = (ward.ehr.create(patient(number))["id"] for number in ("POST-A", "POST-B"))
+    for own_id in (mine, other):
+        ward.ehr.create(observation(f"Patient/{own_id}"))
+    member = [{"entity": {"reference": f"Patient/{mine}"}}]
+    group = ward.ehr.create({"resourceType": "Group", "type": "person", "actual": True, "member": member})["id"]
+    named = [("patient", "Reference", {"reference": f"Patient/{own_id}"}) for own_id in (mine, other)]
+    alone = ward.manifest(ward.begin("Patient/$export", "POST", told(*named[:1])))
+    assert [one["id"] for file in alone["output"] if file["type"] == "Patient" for one in ward.lines(file)] == [mine]
+    of_group = ward.manifest(ward.begin(f"Group/{group}/$export", "POST", told(*named)))
+    assert [one["id"] for file in of_group["output"] if file["type"] == "Patient" for one in ward.lines(file)] == [mine]
+    (said,) = [line for file in of_group["error"] for line in ward.lines(file)]
+    assert said["issue"][0]["diagnostics"] == "left out: patients who are no members of the Group"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("Patient/$export", told(("patient", "Reference", {"reference": "Patient/nobody"})), 404),
+        ("Patient/$export", told(("patient", "Reference", {"reference": "Group/x"})), 404),
+        ("Patient/$export", told(("patient", "String", "Patient/x")), 400),
+        ("$export", told(("patient", "Reference", {"reference": "Patient/nobody"})), 400),
+        ("$export", told(("nonsense", "String", "x")), 400),
+        ("$export", told(("_type", "Integer", 1)), 400),
+        ("$export", {"resourceType": "Patient"}, 400),
+        ("$export", {"resourceType": "Parameters", "parameter": [{"name": "_type"}]}, 400),
+    ],
+)
+def test_a_post_that_cannot_be_exported_is_refused(ward: Ward, path: str, body: dict[str, Any], status: int) -> None:
+    """What the body says wrongly is told of at the kick-off."""
+    assert ward.ehr.send("POST", path, body, Prefer="respond-async").status_code == status
+
+
 def deleted(ward: Ward, path: str) -> list[str]:
     """What the manifest of an export says was deleted."""
     manifest = ward.manifest(ward.begin(path))

@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 from wire.fhir_rest.hospital import SECRET
 from wire.fhir_rest.jobs import Kind
 from wire.fhir_rest.writing import Writer, observation, patient, writer
 
-from gateway.domain.message import RELIABLE
+from gateway.domain.message import RELIABLE, ReceivedMessage
+from gateway.flow.record.forget_messages import ForgetMessages
 from gateway.formats.fhir.wire.check import check
 from gateway.formats.fhir.wire.xml_form import encode_xml, parse_xml
 from gateway.storage.message_tables import vault_message
@@ -164,6 +166,24 @@ def test_after_thirty_days_a_message_is_a_new_one(ehr: Writer) -> None:
     assert answered(ehr, sent)["response"]["code"] == "ok"
     (visit,) = found(ehr, "Encounter", identifier="urn:visits|V\\,m-14")
     assert visit["meta"]["versionId"] == "2"
+
+
+def test_what_is_no_longer_known_goes_without_another_message(ehr: Writer) -> None:
+    """The sweeper's chore lets go of messages past their thirty days, and of no other."""
+    old, young = admission("m-15"), admission("m-16")
+    forget = ForgetMessages(ehr.hospital.database)
+    assert answered(ehr, old)["response"]["code"] == "ok"
+    with ehr.hospital.database.outside_transactions() as connection:
+        connection.execute(vault_message.update().values(at=datetime.now(UTC) - RELIABLE - timedelta(minutes=1)))
+        aged = connection.execute(select(func.count()).select_from(vault_message)).scalar_one()
+    with ehr.hospital.database.begin("test") as unit:
+        unit.messages.keep(ReceivedMessage("ehr", b"young", None, datetime.now(UTC)))
+        unit.commit()
+    assert forget() == aged > 0
+    assert forget() == 0
+    with ehr.hospital.database.outside_transactions() as connection:
+        assert connection.execute(select(func.count()).select_from(vault_message)).scalar_one() == 1
+    assert answered(ehr, young)["response"]["code"] == "ok"
 
 
 def test_an_id_of_the_senders_is_not_taken_for_ours(ehr: Writer) -> None:

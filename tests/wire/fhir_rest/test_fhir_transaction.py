@@ -85,6 +85,17 @@ def test_entries_that_cannot_be_carried_out(ehr: Writer, asked: Any, status: int
     assert ehr.send("GET", "Patient/beside").status_code == 404
 
 
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+def test_head_in_a_bundle_has_no_resource(ehr: Writer, kind: str) -> None:
+    """HEAD is GET without the body (R4 3.1.0.11): status, ETag and nothing more."""
+    own_id = ehr.create(patient(f"head-{kind}"))["id"]
+    told, read = ehr.transact(entry("HEAD", f"Patient/{own_id}"), entry("GET", f"Patient/{own_id}"), kind=kind).json()[
+        "entry"
+    ]
+    assert told == {"response": read["response"]}
+    assert read["resource"]["id"] == own_id
+
+
 def test_methods_run_in_the_order_of_the_specification(ehr: Writer) -> None:
     """DELETE comes before POST, and GET sees what was written, whatever the order of the entries."""
     own_id = ehr.create(patient("order"))["id"]
@@ -110,6 +121,7 @@ def test_conditional_references_and_creates(ehr: Writer) -> None:
     assert said[0]["response"]["status"] == "200 OK"
     assert {stored(ehr, one)["subject"]["reference"] for one in said[1:]} == {f"Patient/{own_id}"}
     lost = ehr.transact(entry("POST", "Observation", observation(f"Patient?identifier={MRN}|nobody")))
+    assert lost.json()["issue"][0]["expression"] == ["Bundle.entry[0].resource.subject"]
     assert lost.status_code == 412
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from wire.fhir_rest.writing import MRN, Writer, entry, observation, patient, writer
@@ -33,6 +34,28 @@ def test_what_is_created_is_read_digit_for_digit(ehr: Writer) -> None:
     assert read.headers["etag"] == 'W/"1"'
 
 
+def test_a_decimal_with_an_exponent_is_the_same_in_every_answer(ehr: Writer) -> None:
+    """1.50E+2 is not written as 150: not in a history, a part, a search, a Bundle, $everything, nor as XML."""
+    numbers = ("1.50E+2", "-1.5e3", "0.00", "12345678901234567890.123")
+    extensions = ",".join(f'{{"url":"urn:e","valueDecimal":{number}}}' for number in numbers)
+    body = f'{{"resourceType":"Patient","id":"exponents","identifier":[{{"system":"urn:x","value":"e"}}],"extension":\
+[{extensions}]}}'
+    headers = {"Content-Type": "application/fhir+json"}
+    assert ehr.http.put("/fhir/Patient/exponents", content=body.encode(), headers=headers).status_code == 201
+    one = "Patient/exponents"
+    for path in (f"{one}/_history", f"{one}?_summary=data", "Patient?_id=exponents&_elements=extension"):
+        answer = ehr.send("GET", path)
+        assert answer.status_code == 200, path
+        assert [f'"valueDecimal":{number}' in answer.text for number in numbers] == [True] * 4, path
+    batch = ehr.transact(entry("GET", one), entry("GET", f"{one}/_history"), kind="batch")
+    assert batch.text.count('"valueDecimal":1.50E+2') == 2
+    assert extensions in ehr.send("GET", f"{one}/$everything").text
+    xml = ehr.send("GET", one, Accept="application/fhir+xml").text
+    assert [f'<valueDecimal value="{number}"/>' in xml for number in numbers] == [True] * 4
+    back = ehr.http.put(f"/fhir/{one}", content=xml.encode(), headers={"Content-Type": "application/fhir+xml"})
+    assert extensions in back.text
+
+
 def test_update_makes_the_next_version(ehr: Writer) -> None:
     """PUT gives version 2; the first is still read by vread; If-Match guards against a lost update."""
     own_id = ehr.create(patient("update"))["id"]
@@ -43,6 +66,40 @@ def test_update_makes_the_next_version(ehr: Writer) -> None:
     assert "gender" not in ehr.send("GET", f"{path}/_history/1").json()
     assert ehr.send("GET", path).json()["gender"] == "female"
     assert ehr.send("PUT", path, patient("update", id="other")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ('W/"9", W/"1"', 200),
+        ('"1"', 200),
+        ("*", 200),
+        ('W/"8",W/"9"', 412),
+        ("1", 400),
+        ('W/"1", *', 400),
+        ("", 400),
+        (", ".join(['W/"1"'] * 30), 400),
+    ],
+)
+def test_if_match_names_several_versions_or_any(ehr: Writer, told: str, status: int) -> None:
+    """One of a list must be the current version, * is any, and what is neither is refused and not ignored."""
+    own_id = ehr.create(patient("if-match"))["id"]
+    path = f"Patient/{own_id}"
+    assert ehr.send("PUT", path, patient("if-match", id=own_id), If_Match=told).status_code == status
+    entries = entry("PUT", path, patient("if-match", id=own_id), ifMatch=told.replace('"1"', '"2"') or "x")
+    answer = ehr.transact(entries)
+    assert answer.status_code in ((200,) if status == 200 else (400, 412, 422))
+    if answer.status_code == 400:
+        assert answer.json()["issue"][0]["expression"] == ["Bundle.entry[0].request.ifMatch"]
+
+
+def test_if_match_any_needs_something_there(ehr: Writer) -> None:
+    """If-Match: * writes over what is there and makes nothing new; what is deleted is not there."""
+    nobody = ehr.send("PUT", "Patient/if-any", patient("if-any", id="if-any"), If_Match="*")
+    assert nobody.status_code == 412
+    own_id = ehr.create(patient("if-any"))["id"]
+    assert ehr.send("DELETE", f"Patient/{own_id}", If_Match="*").status_code == 204
+    assert ehr.send("PUT", f"Patient/{own_id}", patient("if-any", id=own_id), If_Match="*").status_code == 412
 
 
 def test_update_as_create(ehr: Writer) -> None:
@@ -216,6 +273,38 @@ def test_xml_is_taken_and_given(ehr: Writer) -> None:
     lost = ehr.http.get("/fhir/Patient/nobody-here", headers={"Accept": "application/fhir+xml"})
     assert lost.status_code == 404
     assert lost.content.startswith(b"<OperationOutcome") or b"<OperationOutcome" in lost.content[:80]
+
+
+def test_pretty_is_for_people_and_changes_nothing(ehr: Writer) -> None:
+    """_pretty=true gives lines with the same numbers, text and narrative, as JSON and as XML, which is read back."""
+    div = '<div xmlns="http://www.w3.org/1999/xhtml"><p>a <b>b</b>\n c</p></div>'
+    text = {"status": "generated", "div": div}
+    made = ehr.create({"resourceType": "Organization", "name": "a > b", "text": text, "alias": ["x", "y"]})
+    path = f"Organization/{made['id']}"
+    plain, pretty = (ehr.send("GET", path + query) for query in ("", "?_pretty=true"))
+    assert pretty.text.startswith('{\n  "resourceType": "Organization",\n')
+    assert pretty.json() == plain.json()
+    xml = ehr.send("GET", f"{path}?_pretty=true&_format=xml").text
+    assert '\n  <name value="a &gt; b"/>\n' in xml
+    assert div in xml
+    headers = {"Content-Type": "application/fhir+xml"}
+    back = ehr.http.put(f"/fhir/{path}?_pretty=false", content=xml.encode(), headers=headers)
+    assert {**back.json(), "meta": made["meta"]} == made
+    for other in (f"{path}/_history?_pretty=true", "Organization?_pretty=true&_count=1", "metadata?_pretty=true"):
+        assert ehr.send("GET", other).text.startswith('{\n  "resourceType"'), other
+
+
+@pytest.mark.parametrize(
+    ("charset", "status"), [("utf-8", 201), ("UTF-8", 201), ('"utf-8"', 201), ("iso-8859-1", 415), ("utf-16", 415)]
+)
+def test_a_resource_is_utf_8_and_says_nothing_else(ehr: Writer, charset: str, status: int) -> None:
+    """R4 3.1.0.1.11: a body that claims another charset is not read as if it had not."""
+    body = b'{"resourceType": "Organization", "name": "Mueller"}'
+    for kind in ("application/fhir+json", "application/json"):
+        answer = ehr.http.post(
+            "/fhir/Organization", content=body, headers={"Content-Type": f"{kind}; charset={charset}"}
+        )
+        assert answer.status_code == status
 
 
 def test_patches_of_both_kinds(ehr: Writer) -> None:
@@ -411,3 +500,20 @@ def test_a_chain_leads_to_what_is_newer(ehr: Writer) -> None:
     with_patient = "subject:Patient.family=Winterbottom&_include=Observation:subject"
     found = ehr.send("GET", f"Observation?{with_patient}").json()
     assert [each["resource"]["id"] for each in found["entry"]] == [older["id"], newer["id"]]
+
+
+def test_a_long_list_of_ids_is_searched_and_paged(ehr: Writer) -> None:
+    """Two hundred ids in one parameter are found by GET and POST, page by page; what no address can hold says so."""
+    own = sorted(ehr.create({"resourceType": "Location", "name": f"Room {number}"})["id"] for number in range(3))
+    form = {"_id": ",".join([*own, *(uuid4().hex for _ in range(197))]), "_count": "1"}
+    by_post, by_get = ehr.http.post("/fhir/Location/_search", data=form), ehr.http.get("/fhir/Location", params=form)
+    for first in (by_post, by_get):
+        pages = [first.json()]
+        while following := [one["url"] for one in pages[-1]["link"] if one["relation"] == "next"]:
+            path = following[0].removeprefix(f"{ehr.hospital.services.fhir_base}/")
+            pages.append(ehr.send("GET", path).json())
+        assert sorted(one["resource"]["id"] for page in pages for one in page["entry"]) == own
+    twice = {"_id": [",".join([*own, *(uuid4().hex for _ in range(240))]) for _ in range(2)]}
+    assert len(ehr.http.post("/fhir/Location/_search", data=twice).json()["entry"]) == 3
+    paged = ehr.http.post("/fhir/Location/_search", data={**twice, "_count": "1"})
+    assert (paged.status_code, paged.json()["issue"][0]["code"]) == (413, "too-long")

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
 from gateway.domain.criterion import SpanWanted
 from gateway.domain.errors import Unsupported
 from gateway.formats.fhir.search.compare import span_fits
-from gateway.formats.fhir.search.instants import span
-from gateway.formats.fhir.search.values import Span
+from gateway.formats.fhir.search.instants import moment, span
+from gateway.formats.fhir.search.values import EARLIEST, LATEST, Span
 
 FIRST_YEAR, LAST_YEAR = 1850, 2150
 _DAY = 86_400_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Fits = Callable[[str], bool]
 
 
@@ -25,7 +23,7 @@ def marks_of(value: Span) -> list[str]:
     """What is stored of a date: y, m, d of what it lies in; Y or M where it is no more exact than that."""
     text = value.text
     if len(text) > 10:  # with a time: the day in UTC
-        text = (_EPOCH + timedelta(microseconds=value.low)).date().isoformat()
+        text = moment(value.low).date().isoformat()
     year, month = text[:4], text[:7]
     if len(text) == 4:
         return [f"y{year}", f"Y{year}"]
@@ -34,7 +32,7 @@ def marks_of(value: Span) -> list[str]:
 
 def marks_wanted(wanted: SpanWanted) -> list[str]:
     """Any of these marks means a fit. Unsupported for a time of day."""
-    if wanted.low % _DAY or wanted.high % _DAY:
+    if any(each % _DAY for each in (wanted.low, wanted.high) if EARLIEST + 1 < each < LATEST - 1):
         raise Unsupported("dates of birth and death are searched by day, month or year")
 
     def fits(text: str) -> bool:

@@ -14,6 +14,8 @@ _DATE = re.compile(
 )
 _DAY = 86_400_000_000
 _EPOCH = date(1970, 1, 1).toordinal()
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @lru_cache(4096)
@@ -42,7 +44,15 @@ def span(text: str) -> tuple[int, int]:
 
 
 def microseconds(at: datetime) -> int:
-    return (at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (at.astimezone(UTC) - _START) // timedelta(microseconds=1)
+
+
+def moment(microseconds: int) -> datetime:
+    """The other way round; what lies before or behind all that Python knows is its first or last instant."""
+    try:
+        return _START + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return _LAST if microseconds > 0 else _FIRST
 
 
 def _midnight(year: int, month: int, day: int) -> int:
@@ -74,5 +84,5 @@ def _precision(second: str | None, fraction: str | None) -> int:
 
 
 def _clipped(low: int, high: int) -> tuple[int, int]:
-    """Years far off the present are as good as open."""
-    return max(low, EARLIEST), min(high, LATEST)
+    """Years far off the present are as good as open, but the end is never before the beginning."""
+    return min(max(low, EARLIEST), LATEST - 1), max(min(high, LATEST), EARLIEST + 1)

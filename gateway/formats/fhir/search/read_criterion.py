@@ -21,7 +21,7 @@ from gateway.domain.search_parameter import Parameter
 from gateway.formats.fhir.search.parameters import parameters, types
 from gateway.formats.fhir.search.read_wanted import Reading, is_missing, of_type, token, value_wanted
 from gateway.formats.fhir.search.spelling import folded, prefix_lengths
-from gateway.formats.fhir.search.wording import alternatives, unescaped
+from gateway.formats.fhir.search.wording import MAX_ALTERNATIVES, MAX_LISTED, alternatives, unescaped
 
 MAX_DEPTH = 4  # of chains and _has together
 _LONGEST_NAME = 200
@@ -146,7 +146,8 @@ def _wanted(parameter: Parameter, name: str, modifier: str, value: str, reading:
         return Wanted(parameter, (), "missing", is_missing(name, value))
     kind = modifier if parameter.kind == "reference" and modifier in parameter.targets else None
     checked = _modifier(parameter, "" if kind else modifier)
-    words = alternatives(printable(name), value)
+    listed = parameter.kind in ("token", "reference") and checked in ("", "not")
+    words = alternatives(printable(name), value, MAX_LISTED if listed else MAX_ALTERNATIVES)
     values = tuple(_value(parameter, printable(name), checked, word, reading, kind=kind) for word in words)
     return Wanted(parameter, values, checked)
 

@@ -7,7 +7,9 @@ import re
 from gateway.domain.errors import Invalid
 
 MAX_ALTERNATIVES = 50
-LONGEST = 2000
+MAX_LISTED = 250  # ids, codes and references: they are looked up together
+LONGEST = 12_000
+LONGEST_ONE = 2000
 
 
 def split(text: str, separator: str) -> list[str]:
@@ -33,13 +35,15 @@ def unescaped(text: str) -> str:
     return re.sub(r"\\([\\,|$])", r"\1", text)
 
 
-def alternatives(name: str, text: str) -> list[str]:
+def alternatives(name: str, text: str, most: int = MAX_ALTERNATIVES) -> list[str]:
     """The values any of which may match, still escaped. Invalid where there is none or too many."""
     if len(text) > LONGEST:
         raise Invalid(f"a value of {name} has more than {LONGEST} characters")
     found = [part for part in split(text, ",") if part]
     if not found:
         raise Invalid(f"the parameter {name} has no value")
-    if len(found) > MAX_ALTERNATIVES:
-        raise Invalid(f"the parameter {name} has more than {MAX_ALTERNATIVES} alternatives")
+    if len(found) > most:
+        raise Invalid(f"the parameter {name} has more than {most} alternatives")
+    if any(len(one) > LONGEST_ONE for one in found):
+        raise Invalid(f"a value of {name} has more than {LONGEST_ONE} characters")
     return found

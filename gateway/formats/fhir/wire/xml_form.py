@@ -7,7 +7,7 @@ their value. What the table does not know is refused, for XML cannot say whether
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
@@ -33,11 +33,26 @@ def parse_xml(body: bytes, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     return _resource(read_xml(body.removeprefix(b"\xef\xbb\xbf")), None)
 
 
-def encode_xml(resource: dict[str, Any]) -> bytes:
-    """UTF-8 XML with elements in the order of R4; InvalidResource where the resource is not of R4's shape."""
+def encode_xml(resource: dict[str, Any], *, pretty: bool = False) -> bytes:
+    """UTF-8 XML with elements in the order of R4; InvalidResource where the resource is not of R4's shape.
+
+    `pretty`: each element on a line of its own, narratives as they stand.
+    """
     out = ['<?xml version="1.0" encoding="UTF-8"?>']
     _write_resource(resource, root(str(resource.get("resourceType", ""))), out, f' xmlns="{FHIR}"')
-    return "".join(out).encode("utf-8")
+    return "".join(_lines(out) if pretty else out).encode("utf-8")
+
+
+def _lines(pieces: Iterable[str]) -> Iterator[str]:
+    depth = 0
+    for piece in pieces:
+        if piece in (">", "/>"):
+            depth -= piece == "/>"
+            yield piece
+            continue
+        depth -= piece.startswith("</")
+        yield piece if piece.startswith("<?") else f"\n{'  ' * depth}{piece}"
+        depth += piece[1].isalpha() and not piece.endswith("</div>")
 
 
 def _fault(place: Place, text: str, code: str = "structure") -> InvalidResource:
@@ -253,7 +268,7 @@ def _quoted(value: Any, place: Place) -> str:
     if type(value) is bool:
         return '"true"' if value else '"false"'
     if isinstance(value, int | Decimal):
-        return f'"{value}"'
+        return f'"{value!s}"'  # not by its format, which Decimal makes anew from the number
     return quoteattr(_text(value, place), _WRITTEN)
 
 

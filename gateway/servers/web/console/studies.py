@@ -12,6 +12,7 @@ from gateway.domain.model import ServedModel
 from gateway.domain.report import Delivery, Report, report_id
 from gateway.domain.study import Study
 from gateway.domain.task import Task
+from gateway.flow.govern import with_stops
 from gateway.ports import UnitOfWork
 from gateway.servers.web.console.page import View, Visit
 
@@ -48,6 +49,7 @@ def study_row(unit: UnitOfWork, study: Study, models: Mapping[ModelId, ServedMod
     tasks = unit.tasks.of_study(study.id, study.revision)
     if not tasks and report is not None and study.kind == "record":  # looked at again, and nothing was new
         tasks = unit.tasks.of_study(study.id, unit.reports.version(report.id, report.version).revision)
+    tasks = with_stops(unit, tasks)
     counts = unit.clearances.counts(study.id)
     return StudyRow(
         study=study,

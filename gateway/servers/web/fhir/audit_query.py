@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from gateway.domain.audit import AUDIT_EVENTS, AuditQuery
@@ -16,10 +16,10 @@ from gateway.domain.criterion import Chained, Criterion, ReferenceWanted, SpanWa
 from gateway.domain.errors import Fault, Invalid
 from gateway.formats.fhir import audit_event as view
 from gateway.formats.fhir import identifier
+from gateway.formats.fhir.search.instants import moment
 from gateway.ports import UnitOfWork
 from gateway.servers.web.services import WebServices
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OUTCOMES: Final = ("0", "4", "8", "12")
 _OUTCOME_SYSTEM: Final = "http://hl7.org/fhir/audit-event-outcome"
 Asked = tuple[str, tuple[object, ...]]
@@ -154,7 +154,7 @@ def _fits(wanted: TokenWanted, system: str, code: str) -> bool:
 
 def _range(wanted: SpanWanted) -> tuple[datetime | None, datetime | None]:
     """From when on, and before when: a row is of one instant."""
-    low, high = (_EPOCH + timedelta(microseconds=each) for each in (wanted.low, wanted.high))
+    low, high = moment(wanted.low), moment(wanted.high)
     starts = {"eq": low, "ge": low, "gt": high, "sa": high}
     ends = {"eq": high, "le": high, "lt": low, "eb": low}
     return starts.get(wanted.prefix), ends.get(wanted.prefix)

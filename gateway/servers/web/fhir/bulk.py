@@ -17,7 +17,8 @@ from gateway.formats.fhir.subscription.wish import read_search
 from gateway.formats.fhir.wire.issue import refused
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.date_range import since as since_of
-from gateway.servers.web.fhir.exchange import FhirRequest, prefers_async
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, FhirRequest, prefers_async
+from gateway.servers.web.fhir.export_parameters import fields_of, patient_ids
 from gateway.servers.web.fhir.job import NDJSON, begun
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.resource_body import parsed
@@ -26,7 +27,7 @@ from gateway.servers.web.services import WebServices
 
 _FORMATS: Final = frozenset({NDJSON, "application/ndjson", "ndjson", "application/fhir ndjson"})
 _NOT_EXPORTED: Final = frozenset({"AuditEvent", "Subscription", "Bundle", "Binary"})
-_SERVED: Final = frozenset({"_type", "_since", "_outputFormat", "_typeFilter", "_elements", "_format"})
+_SERVED: Final = frozenset({"_type", "_since", "_outputFormat", "_typeFilter", "_elements", *OF_THE_ANSWER})
 _MAX_FILTERS: Final = 20
 _MAX_ELEMENTS: Final = 100
 _REASONS: Final = {"includeAssociatedData": ": Provenance is exported like every other type"}
@@ -34,17 +35,17 @@ _MAX_INPUTS: Final = 50
 
 
 def export_system(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
-    """GET [base]/$export: everything that the client may read."""
+    """[base]/$export, by GET or POST: everything that the client may read."""
     return _export(services, client, request, "system")
 
 
 def export_patients(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
-    """GET [base]/Patient/$export: what belongs to patients."""
+    """[base]/Patient/$export: what belongs to patients."""
     return _export(services, client, request, "patient")
 
 
 def export_group(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
-    """GET [base]/Group/[id]/$export: what belongs to the members of a Group."""
+    """[base]/Group/[id]/$export: what belongs to the members of a Group."""
     if not permits(client.scopes, "Group", "r"):
         raise Forbidden("this needs the scope system/Group.r")
     with services.database.read() as unit:
@@ -56,19 +57,24 @@ def export_group(services: WebServices, client: Client, request: FhirRequest) ->
 
 def _export(services: WebServices, client: Client, request: FhirRequest, level: Any) -> Outcome:
     _insist_on_async(request)
-    dropped = tuple(dict.fromkeys(printable(name) for name, _ in request.fields if name not in _SERVED))
+    fields, named = fields_of(request)
+    if named and level == "system":
+        raise Refusal(400, "not-supported", "patient is for an export of Patient or Group, not of the whole system")
+    dropped = tuple(dict.fromkeys(printable(name) for name, _ in fields if name not in _SERVED))
     if dropped and not request.lenient:
         reason = _REASONS.get(dropped[0], "")
         raise Refusal(400, "not-supported", f"$export has no parameter {dropped[0]}{reason}")
-    form = field(request.fields, "_outputFormat")
+    form = field(fields, "_outputFormat")
     if form is not None and form not in _FORMATS:
         raise Refusal(400, "not-supported", f"the only _outputFormat is {NDJSON}")
-    since = field(request.fields, "_since")
-    filters = tuple(one for name, value in request.fields if name == "_typeFilter" for one in value.split(",") if one)
-    kinds = _kinds(client, request.fields)
+    since = field(fields, "_since")
+    filters = tuple(one for name, value in fields if name == "_typeFilter" for one in value.split(",") if one)
+    kinds = _kinds(client, fields)
     _check_filters(services, filters, kinds)
     where = {"system": "$export", "patient": "Patient/$export", "group": f"Group/{request.id}/$export"}[level]
-    query = f"?{urlencode(request.fields)}" if request.fields else ""
+    query = f"?{urlencode(request.fields)}" if request.fields else ""  # of a POST without what its body says
+    with services.database.read() as unit:
+        patients = patient_ids(unit, named, services.fhir_base) if named else ()
     asked = AskedExport(
         url=f"{services.fhir_base}/{where}{query}",
         level=level,
@@ -76,8 +82,9 @@ def _export(services: WebServices, client: Client, request: FhirRequest, level: 
         group=request.id,
         since=_since(since),
         filters=filters,
-        elements=_elements(request.fields),
+        elements=_elements(fields),
         dropped=dropped,
+        patients=patients,
     )
     return begun(services, client, "export", asked)
 
@@ -89,7 +96,9 @@ def _elements(fields: Fields) -> tuple[str, ...]:
         kind, _, element = one.rpartition(".")
         if not (element.isalnum() and element.isascii()) or (kind and kind not in types()):
             raise Refusal(400, "value", "_elements is [element] or [type].[element], by commas")
-    return tuple(dict.fromkeys(named))[:_MAX_ELEMENTS]
+    if len(named) > _MAX_ELEMENTS:
+        raise Refusal(413, "too-costly", f"_elements names at most {_MAX_ELEMENTS}")
+    return tuple(dict.fromkeys(named))
 
 
 def _since(told: str | None) -> str:

@@ -22,7 +22,7 @@ from gateway.flow.record.asked import Resource, Written
 from gateway.formats.fhir.element import element, encode, instant
 from gateway.formats.fhir.wire.issue import refused
 from gateway.ports import UnitOfWork
-from gateway.servers.web.body import parse_fields
+from gateway.servers.web.body import MAX_CRITERION, parse_fields
 from gateway.servers.web.fhir import exchange
 from gateway.servers.web.fhir.address import address_of_path
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest
@@ -220,9 +220,10 @@ def _alone(
     if entry.interaction.permission is None:
         return _failed(Invalid("a Bundle inside a Bundle is not carried out"), course)
     try:
-        return _answered(settled(services, entry.interaction.perform(services, client, entry.request, also)))
+        said = _answered(settled(services, entry.interaction.perform(services, client, entry.request, also)))
     except GatewayError as error:
         return _failed(error, course)
+    return {"response": said["response"]} if entry.method == "HEAD" else said
 
 
 def _answered(answer: Answer) -> Resource:
@@ -293,7 +294,7 @@ def entry_of(
     try:
         address = address_of_path([part for part in path.split("/") if part])
         interaction = find(address.shape, method)
-        fields = parse_fields(query.encode())
+        fields = parse_fields(query.encode(), MAX_CRITERION)
     except GatewayError as error:
         error.place = f"{where}.request.url"
         raise

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.errors import Invalid
 from gateway.flow.record.asked import Criteria
-from gateway.servers.web.fhir.exchange import FhirRequest
-
-OF_THE_ANSWER = frozenset({"_format", "_pretty"})
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, FhirRequest
 
 
 def condition_of(request: FhirRequest) -> Criteria:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from gateway.flow.record.asked import Asked, criteria_of
-from gateway.servers.web.fhir.condition import OF_THE_ANSWER
-from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, FhirRequest
 from gateway.servers.web.fhir.resource_body import resource_of
 from gateway.servers.web.refusal import Refusal
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from gateway.domain.errors import Invalid
-from gateway.formats.fhir.search.instants import span
+from gateway.formats.fhir.search.instants import moment, span
 
 PREFIXES = ("eq", "ge", "gt", "le", "lt")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -46,4 +45,4 @@ def since(value: str) -> datetime:
 def _span(text: str) -> tuple[datetime, datetime]:
     """The first instant that the date means and the first that it does not; without a zone, UTC."""
     low, high = span(text.replace(" ", "+"))  # an unescaped + in a URL arrives as a space
-    return _EPOCH + timedelta(microseconds=low), _EPOCH + timedelta(microseconds=high)
+    return moment(low), moment(high)

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.domain.access import Client
 from gateway.domain.errors import Erased, Fault, GatewayError, Unavailable
 from gateway.flow.record.write import Overtaken
-from gateway.servers.web.body import query_fields, read_body, read_form
+from gateway.servers.web.body import MAX_CRITERION, query_fields, read_body, read_form
 from gateway.servers.web.client_credentials import address_of
 from gateway.servers.web.fhir.address import Address, address_of_path
 from gateway.servers.web.fhir.authorize import authenticate, remembered
@@ -30,6 +30,7 @@ from gateway.servers.web.fhir.exchange import (
     prefers_lenient,
     refused,
     wants_other,
+    wants_pretty,
     wants_xml,
 )
 from gateway.servers.web.fhir.interaction import Interaction
@@ -116,8 +117,10 @@ class FhirEndpoint:
                 run = threads.bundle if of_many else threads.work
                 answer = await self._settled(await run(self._run, request, interaction, asked, client))
                 xml = interaction.name != JOB_FILE and wants_xml(request, asked.fields)
-            if xml:
-                return await threads.work(partial(answer.response, head=request.method == "HEAD", xml=True))
+            pretty = bool(asked.fields) and interaction.name != JOB_FILE and wants_pretty(asked.fields)
+            if xml or pretty:
+                written = partial(answer.response, head=request.method == "HEAD", xml=xml, pretty=pretty)
+                return await threads.work(written)
         return answer.response(head=request.method == "HEAD")
 
     async def _read(self, request: Request, interaction: Interaction, asked: FhirRequest, client: Client) -> Answer:
@@ -160,7 +163,7 @@ class FhirEndpoint:
         """The request with parameters of query and form together (R4 3.1.1.3), or with its body."""
         fields, body = query_fields(request), b""
         if address.shape.endswith("/_search"):
-            fields += await read_form(request, _MAX_FORM_BYTES)
+            fields += await read_form(request, _MAX_FORM_BYTES, MAX_CRITERION)
         elif request.method in _WITH_BODY:
             body = await read_body(request, self._services.settings.web.max_resource_bytes)
         elif "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
@@ -186,9 +189,12 @@ class FhirEndpoint:
             raise wrong_method(("GET", "HEAD", "OPTIONS"))
         if segments[0] == ".well-known":
             return JSONResponse(smart_configuration(self._services))
-        xml = wants_xml(request, query_fields(request))
+        fields = query_fields(request)
+        xml, pretty = wants_xml(request, fields), wants_pretty(fields)
         said = definition(self._services, segments[1]) if len(segments) > 1 else None
-        return (said or capabilities(self._services, INTERACTIONS)).response(head=request.method == "HEAD", xml=xml)
+        return (said or capabilities(self._services, INTERACTIONS)).response(
+            head=request.method == "HEAD", xml=xml, pretty=pretty
+        )
 
 
 def _sent(request: Request) -> dict[str, str]:

@@ -25,7 +25,7 @@ from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.address import STORED
 from gateway.servers.web.fhir.confine import is_visible, living
 from gateway.servers.web.fhir.date_range import since as since_of
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
 from gateway.servers.web.fhir.parameters import parameters_of
@@ -37,7 +37,7 @@ DEFAULT_COUNT = 100
 MAX_COUNT = 500
 _AT_ONCE = 200
 MOST_OPENED = 2000  # to judge by the date of care, for one page
-_SERVED = frozenset({"_count", "_since", "_type", "start", "end", "_format", PARAMETER})
+_SERVED = frozenset({"_count", "_since", "_type", "start", "end", *OF_THE_ANSWER, PARAMETER})
 _BY_POST = {
     "start": ("valueDate",),
     "end": ("valueDate",),

@@ -6,25 +6,28 @@ Header rules of HL7 FHIR R4 3.1.0: content negotiation, Prefer, conditional read
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
 from typing import Final, Literal
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.domain.access import Caller, Client
-from gateway.domain.errors import Category, Deleted, Fault, GatewayError, Invalid, Unmet
+from gateway.domain.errors import Category, Deleted, Fault, GatewayError, Unmet
 from gateway.domain.resource import StoredVersion
 from gateway.flow.attempts import TooManyAttempts
 from gateway.flow.grant_access import NotAuthenticated
 from gateway.flow.opening_quota import TooManyOpenings
+from gateway.flow.record.asked import ANY_VERSION
 from gateway.flow.request_rate import TooManyRequests
 from gateway.formats.fhir.element import MEDIA_TYPE, Resource, encode
 from gateway.formats.fhir.outcome import LOGIN, OUTCOMES, issue, outcome
+from gateway.formats.fhir.search.read_criterion import printable
 from gateway.formats.fhir.wire.issue import InvalidResource
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.formats.fhir.wire.xml_form import encode_xml
@@ -34,12 +37,16 @@ from gateway.servers.web.refusal import Refusal
 CONTENT_TYPE = f"{MEDIA_TYPE}; charset=utf-8"
 XML_MEDIA_TYPE = "application/fhir+xml"
 XML_CONTENT_TYPE = f"{XML_MEDIA_TYPE}; charset=utf-8"
-_JSON = frozenset({"json", "application/json", "application/fhir+json", "text/json"})
-_XML = frozenset({"xml", "application/xml", "application/fhir+xml", "text/xml"})
+OF_THE_ANSWER: Final = ("_format", "_pretty")
+"""Parameters of every interaction: how the answer is written (R4 3.1.0.1.11, 3.1.0.1.12)."""
+_JSON = frozenset({"json", "application/json", "application/fhir+json", "application/json+fhir", "text/json"})
+_XML = frozenset({"xml", "application/xml", "application/fhir+xml", "application/xml+fhir", "text/xml"})
 _QUALITY: Final = re.compile(r"0(\.[0-9]{1,3})?|1(\.0{1,3})?")
 _ANY = frozenset({"*/*", "application/*"})
 _ETAG: Final = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"')
+_MOST_TAGS: Final = 20
 _RETURN: Final = re.compile(r"(?:^|[,;\s])return\s*=\s*\"?(minimal|representation|operationoutcome)")
+_HANDLING: Final = re.compile(r"(?:^|[,;\s])handling\s*=\s*\"?(strict|lenient)", re.IGNORECASE)
 _ASYNC: Final = re.compile(r"(?<![\w-])respond-async(?![\w-])", re.IGNORECASE)
 Returns = Literal["minimal", "representation", "OperationOutcome"]
 _RETURNS: Final[Mapping[str, Returns]] = {
@@ -83,19 +90,34 @@ class FhirRequest:
     @property
     def fhir_version(self) -> str | None:
         """Of the body, where its media type says one (R4 3.1.0.1.11)."""
-        parameters = (part.partition("=") for part in self.headers.get("content-type", "")[:1024].split(";")[1:])
-        return next((v.strip().strip('"') for name, _, v in parameters if name.strip().lower() == "fhirversion"), None)
+        return self._of_body("fhirversion")
 
     @property
-    def if_match(self) -> str | None:
-        """The version id of If-Match; Invalid where it is not one ETag (R4 3.1.0.5)."""
-        told = self.headers.get("if-match", "").strip()
-        if not told:
+    def charset(self) -> str | None:
+        """Of the body, where its media type says one."""
+        said = self._of_body("charset")
+        return None if said is None else said.lower()
+
+    def _of_body(self, parameter: str) -> str | None:
+        parameters = (part.partition("=") for part in self.headers.get("content-type", "")[:1024].split(";")[1:])
+        return next((v.strip().strip('"') for name, _, v in parameters if name.strip().lower() == parameter), None)
+
+    @property
+    def if_match(self) -> frozenset[str] | None:
+        """The version ids of If-Match, or ANY_VERSION; Invalid for what is neither (R4 3.1.0.5, RFC 9110 13.1.1).
+
+        A weak ETag compares like a strong one, as R4 has it: here a version id says all.
+        """
+        if "if-match" not in self.headers:
             return None
-        tag = _ETAG.fullmatch(told)
-        if tag is None:
-            raise Invalid('If-Match must be one ETag: W/"[version]"')
-        return tag[1]
+        told = self.headers["if-match"].strip()
+        if told == ANY_VERSION:
+            return frozenset((told,))
+        tags = [_ETAG.fullmatch(one.strip()) for one in told.split(",", _MOST_TAGS)]
+        if not all(tags):
+            text = f'If-Match is *, or up to {_MOST_TAGS} ETags by commas: W/"[version]"'
+            raise Refusal(400, "invalid", text, expression=(f"{self.place}.request.ifMatch",) if self.place else ())
+        return frozenset(tag[1] for tag in tags if tag is not None)
 
     @property
     def returns(self) -> Returns:
@@ -115,13 +137,15 @@ class Answer:
     """The resource as JSON, where it is at hand as such."""
     modified: datetime | None = None
 
-    def response(self, *, head: bool = False, xml: bool = False) -> Response:
-        """`head`: the same headers without the body (RFC 9110 9.3.2)."""
+    def response(self, *, head: bool = False, xml: bool = False, pretty: bool = False) -> Response:
+        """`head`: the same headers without the body (RFC 9110 9.3.2); `pretty`: for people to read."""
         body = encode(self.resource) if self.resource is not None else self.body
         if not body:
             return Response(status_code=self.status, headers=dict(self.headers))
         if xml:
-            body = encode_xml(parse_json(body))
+            body = encode_xml(parse_json(body), pretty=pretty)
+        elif pretty:
+            body = msgspec.json.format(body, indent=2)
         headers = {"Content-Length": str(len(body)), **self.headers}
         kind = XML_CONTENT_TYPE if xml else CONTENT_TYPE
         return Response(b"" if head else body, self.status, headers, media_type=kind)
@@ -175,13 +199,26 @@ def refused(error: GatewayError) -> Answer:
 
 def wants_xml(request: Request, fields: Fields) -> bool:
     """Whether the answer is XML; `_format` wins over Accept (R4 3.1.0.1.11). Refusal 406 for neither JSON nor XML."""
-    named = [value for name, value in fields if name == "_format"]
+    named = [value for name, value in fields if name == "_format" and value]
     return _as_xml(named[-1] if named else None, accepted(request))
+
+
+def refuse_unknown(request: FhirRequest, known: Collection[str] = OF_THE_ANSWER) -> None:
+    """Refusal (400) for a parameter that would be ignored, unless the client prefers leniency."""
+    for name, _ in request.fields if not request.lenient else ():
+        if name not in known:
+            text = f"a {request.interaction} has no parameter {printable(name)}"
+            raise Refusal(400, "not-supported", text, expression=(f"http.{printable(name)}",))
+
+
+def wants_pretty(fields: Fields) -> bool:
+    """Whether the answer is to be read by people (R4 3.1.0.1.12)."""
+    return any(name == "_pretty" and value == "true" for name, value in fields)
 
 
 def accepted(request: Request) -> str:
     """The media types of Accept."""
-    return request.headers.get("accept", "*/*")[:1024]
+    return request.headers.get("accept", "")[:1024] or "*/*"
 
 
 def wants_other(request: Request, fields: Fields) -> bool:
@@ -203,8 +240,9 @@ def _as_xml(named: str | None, accepted: str) -> bool:
 
 
 def prefers_lenient(request: Request) -> bool:
-    """Prefer: handling=lenient (R4 3.1.1.3)."""
-    return "handling=lenient" in request.headers.get("prefer", "").replace(" ", "").lower()
+    """Prefer: handling=lenient (R4 3.1.1.3); of several only the first counts (RFC 7240 2)."""
+    told = _HANDLING.search(request.headers.get("prefer", "")[:1024])
+    return told is not None and told[1].lower() == "lenient"
 
 
 def prefers_async(request: FhirRequest) -> bool:

@@ -16,7 +16,7 @@ from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.confine import is_visible, see
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
 from gateway.servers.web.fhir.date_range import since as since_of
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
 from gateway.servers.web.refusal import Refusal
@@ -25,7 +25,7 @@ from gateway.servers.web.services import WebServices
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SERVED = frozenset({"_count", "_since", "_at", "_format", PARAMETER})
+_SERVED = frozenset({"_count", "_since", "_at", *OF_THE_ANSWER, PARAMETER})
 _STATUS = {"POST": "201 Created", "PUT": "200 OK", "PATCH": "200 OK", "DELETE": "204 No Content"}
 
 

@@ -14,7 +14,7 @@ from gateway.servers.web.fhir.delete import delete
 from gateway.servers.web.fhir.everything import everything
 from gateway.servers.web.fhir.exchange import FhirRequest, prefers_async
 from gateway.servers.web.fhir.history import history
-from gateway.servers.web.fhir.interaction import Interaction
+from gateway.servers.web.fhir.interaction import Handler, Interaction
 from gateway.servers.web.fhir.patch import patch
 from gateway.servers.web.fhir.pending import Outcome
 from gateway.servers.web.fhir.process_message import process_message
@@ -83,6 +83,13 @@ _HISTORY = {
     level: {"GET": Interaction(f"history-{level}", "r", history), "HEAD": Interaction(f"history-{level}", "r", history)}
     for level in ("instance", "type", "system")
 }
+
+
+def _exported(run: Handler) -> dict[str, Interaction]:
+    """By GET, or by POST with its parameters in the body (Bulk Data Access 2.0, 2.5.3)."""
+    return {method: Interaction("export", None, run) for method in ("GET", "POST")}
+
+
 _EVERYTHING = Interaction("everything", "r", everything)
 _VALIDATE = Interaction("validate", "r", validate)
 _RECALL = Interaction("recall", "s", recall)
@@ -96,9 +103,9 @@ INTERACTIONS: dict[str, dict[str, Interaction]] = {
     },
     "[base]/_search": {"POST": _SEARCH_ALL},
     "_history": _HISTORY["system"],
-    "$export": {"GET": Interaction("export", None, bulk.export_system)},
-    "Patient/$export": {"GET": Interaction("export", None, bulk.export_patients)},
-    "Group/[id]/$export": {"GET": Interaction("export", None, bulk.export_group)},
+    "$export": _exported(bulk.export_system),
+    "Patient/$export": _exported(bulk.export_patients),
+    "Group/[id]/$export": _exported(bulk.export_group),
     "$import": {"POST": Interaction("import", None, bulk.import_lines)},
     "$process-message": {"POST": Interaction("process-message", None, _message)},
     "$job/[id]": {

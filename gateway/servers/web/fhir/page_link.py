@@ -23,12 +23,13 @@ from gateway.domain.access import Client
 from gateway.domain.errors import Invalid
 from gateway.servers.web import body
 from gateway.servers.web.body import Fields
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 PARAMETER = "_page"
 LIFE = timedelta(hours=1)
-_LONGEST = 8192
+LONGEST = body.MAX_CRITERION
 _LARGEST = 64 * 1024
 _NONCE = 12
 
@@ -43,17 +44,20 @@ class PageLinks:
     clock: Callable[[], datetime]
 
     def seal(self, fields: Fields, place: Sequence[Any]) -> str:
-        """`place` is what JSON can hold; it comes back as a list."""
+        """`place` is what JSON can hold; it comes back as a list. Refusal (413) for what no address can hold."""
         expires = int((self.clock() + LIFE).timestamp())
         plain = zlib.compress(json.dumps([expires, list(fields), list(place)]).encode())
         nonce = os.urandom(_NONCE)
         sealed = nonce + AESGCM(self.key).encrypt(nonce, plain, self._bound_to())
-        return base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
+        token = base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
+        if len(token) > LONGEST:
+            raise Refusal(413, "too-long", "a search with so much in it has no second page: ask for it in parts")
+        return token
 
     def open(self, token: str) -> tuple[Fields, list[Any]]:
         """Invalid where the token was not made for this client and scope, 410 where its hour is over."""
         try:
-            raw = base64.urlsafe_b64decode(token[:_LONGEST] + "=" * (-len(token) % 4))
+            raw = base64.urlsafe_b64decode(token[:LONGEST] + "=" * (-len(token) % 4))
             plain = AESGCM(self.key).decrypt(raw[:_NONCE], raw[_NONCE:], self._bound_to())
             expires, fields, place = json.loads(zlib.decompressobj().decompress(plain, _LARGEST))
         except (binascii.Error, ValueError, InvalidTag):
@@ -62,7 +66,7 @@ class PageLinks:
             raise Refusal(410, "expired", "this page link is older than an hour; ask again")
         return tuple((name, value) for name, value in fields), place
 
-    def resumed(self, fields: Fields, beside: Collection[str] = ("_format",)) -> tuple[Fields, list[Any] | None]:
+    def resumed(self, fields: Fields, beside: Collection[str] = OF_THE_ANSWER) -> tuple[Fields, list[Any] | None]:
         """The parameters themselves and None, or what a page link among them stands for and its place."""
         token = body.field(fields, PARAMETER)
         if token is None:

@@ -11,7 +11,7 @@ from gateway.formats.fhir.wire.issue import refused
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.formats.fhir.wire.json_patch import json_patch
 from gateway.servers.web.fhir.condition import condition_of
-from gateway.servers.web.fhir.exchange import FhirRequest
+from gateway.servers.web.fhir.exchange import FhirRequest, refuse_unknown
 from gateway.servers.web.fhir.resource_body import parsed
 
 JSON_PATCH = "application/json-patch+json"
@@ -19,6 +19,8 @@ JSON_PATCH = "application/json-patch+json"
 
 def patch(request: FhirRequest) -> Asked:
     """200 for a new version; Missing (404) where there is none to patch, 422 where the patch does not fit."""
+    if request.id:
+        refuse_unknown(request)
     if request.media_type == JSON_PATCH:
         how = partial(_by_json, operations=_operations(request.body))
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.domain.access import Client
 from gateway.domain.errors import Deleted, Invalid, Missing
 from gateway.domain.identity import Purpose
@@ -13,10 +15,21 @@ from gateway.formats.fhir.search.subset import subset
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.fhir.confine import see
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of, not_modified, version_headers
+from gateway.servers.web.fhir.exchange import (
+    OF_THE_ANSWER,
+    Answer,
+    FhirRequest,
+    actor_of,
+    not_modified,
+    refuse_unknown,
+    version_headers,
+)
 from gateway.servers.web.fhir.note_interaction import Action, note_interaction, patients_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
 from gateway.servers.web.services import WebServices
+
+_IN_PART: Final = ("_summary", "_elements")
+_SERVED: Final = (*OF_THE_ANSWER, *_IN_PART)
 
 
 def read(services: WebServices, client: Client, request: FhirRequest) -> Outcome:
@@ -40,6 +53,8 @@ def shown(
 
     One row tells of both, the interaction and the opening: `fhir:read` with its `purpose`.
     """
+    if request.fields:
+        refuse_unknown(request, _SERVED)
     see(services, client, stored)
     if stored.is_deleted:
         raise Deleted("this resource is deleted")
@@ -76,7 +91,7 @@ def shown(
 
 def _part(request: FhirRequest, kind: str, body: bytes) -> Resource | None:
     """What `_summary` and `_elements` leave of it (R4 3.1.0.1.10: for every interaction); None where all is shown."""
-    asked = [(name, value) for name, value in request.fields if name in ("_summary", "_elements")]
+    asked = [(name, value) for name, value in request.fields if name in _IN_PART]
     if not asked:
         return None
     query = search_query(kind, asked, Reading())

@@ -14,7 +14,7 @@ from gateway.domain.access import Client
 from gateway.flow.recall import Affected, RecallModel
 from gateway.formats.fhir.element import Resource
 from gateway.servers.web.body import field
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.fhir.parameters import parameters_of
 from gateway.servers.web.fhir.resource_body import parsed
@@ -55,7 +55,7 @@ def _asked(request: FhirRequest) -> tuple[str, str]:
     if request.by_post or request.resource is not None:
         given = parameters_of(parsed(request), KNOWN)
     else:
-        unknown = [name for name, _ in request.fields if name not in KNOWN and name != "_format"]
+        unknown = [name for name, _ in request.fields if name not in KNOWN and name not in OF_THE_ANSWER]
         if unknown:
             raise Refusal(400, "not-supported", f"the parameters are {', '.join(KNOWN)}")
         given = {name: field(request.fields, name) for name in KNOWN}

@@ -12,7 +12,11 @@ from gateway.servers.web.fhir.exchange import FhirRequest
 from gateway.servers.web.refusal import Refusal
 
 JSON_TYPES = frozenset({"application/fhir+json", "application/json", "application/json+fhir", "text/json"})
+_UTF_8 = frozenset({None, "utf-8", "utf8", "us-ascii"})
 XML_TYPES = frozenset({"application/fhir+xml", "application/xml", "application/xml+fhir", "text/xml"})
+
+
+_FORMS = "application/fhir+json or application/fhir+xml"
 
 
 def resource_of(request: FhirRequest, kind: str) -> Resource:
@@ -29,6 +33,8 @@ def parsed(request: FhirRequest) -> Resource:
         return request.resource
     if request.fhir_version not in (None, "4.0", "4.0.1"):
         raise Refusal(415, "not-supported", "the body is of another version of FHIR; here it is 4.0")
+    if request.charset not in _UTF_8 and request.media_type in JSON_TYPES | XML_TYPES:
+        raise Refusal(415, "not-supported", "a resource is written in UTF-8")
     if request.media_type in XML_TYPES:
         resource = parse_xml(request.body)
         refuse_deep(resource)
@@ -36,7 +42,8 @@ def parsed(request: FhirRequest) -> Resource:
     if request.kind == "Binary" and request.media_type not in JSON_TYPES:
         return of_content(request)
     if request.media_type not in JSON_TYPES:
-        raise Refusal(415, "not-supported", "the body must be application/fhir+json or application/fhir+xml")
+        also = ", a patch also application/json-patch+json" if request.interaction == "patch" else ""
+        raise Refusal(415, "not-supported", f"the body must be {_FORMS}{also}")
     return parse_json(request.body)
 
 

@@ -25,7 +25,7 @@ from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.servers.web.body import Fields
 from gateway.servers.web.fhir.compartment import ALL, place_of, within
 from gateway.servers.web.fhir.confine import confined, is_visible
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links
 from gateway.servers.web.fhir.pending import Outcome, Pending
@@ -101,7 +101,7 @@ def refused_search(error: Unsupported) -> Refusal:
 
 def _asked(links: PageLinks, fields: Fields) -> tuple[Fields, Position | None]:
     """The parameters themselves, or what a page link stands for; some clients add the size that they want of it."""
-    sealed, place = links.resumed(fields, beside=("_format", "_count"))
+    sealed, place = links.resumed(fields, beside=(*OF_THE_ANSWER, "_count"))
     if place is None:
         return sealed, None
     until, after = place
@@ -157,7 +157,10 @@ def _self_url(address: str, request: FhirRequest, links: PageLinks, query: Searc
     """What was searched for. A search by POST kept its parameters out of the URL, and so does its link."""
     token = next((value for name, value in request.fields if name == PARAMETER), None)
     if token is None and request.by_post:
-        token = _sealed(links, query, Position(_ANY_KEY))
+        try:
+            token = _sealed(links, query, Position(_ANY_KEY))
+        except Refusal:  # too long for an address
+            return address
     if token is not None:
         return f"{address}?{PARAMETER}={token}"
     return f"{address}?{urlencode(query.fields)}" if query.fields else address

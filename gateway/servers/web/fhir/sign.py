@@ -13,6 +13,7 @@ from gateway.domain.errors import Forbidden, Unmet, Unsupported
 from gateway.domain.ids import ReportId
 from gateway.domain.report import Report
 from gateway.domain.review import EVENTS, Outcome
+from gateway.flow.record.asked import ANY_VERSION
 from gateway.flow.review import Decision, require_physician
 from gateway.servers.web.fhir.exchange import Answer, FhirRequest, actor_of
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
@@ -79,10 +80,10 @@ def _note(services: WebServices, client: Client, report: Report) -> None:
 def _version(services: WebServices, request: FhirRequest) -> int:
     """The version that was read. It is asked for: nobody signs what he has not seen."""
     wanted = request.if_match
-    if wanted is None:
-        raise Refusal(400, "required", 'If-Match names the version that was read: W/"[version]"')
+    if wanted is None or len(wanted) > 1 or ANY_VERSION in wanted:
+        raise Refusal(400, "required", 'If-Match names the one version that was read: W/"[version]"')
     with services.database.read() as unit:
         current = unit.reports.get(ReportId(request.id)).version
-    if wanted != str(current):
+    if str(current) not in wanted:
         raise Unmet("the report has another version than the one that was read")
     return current

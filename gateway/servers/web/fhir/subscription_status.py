@@ -5,7 +5,7 @@ A subscriber that has missed something learns it from the numbers, which have no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, get_args
 
 from gateway.domain.access import Client
@@ -21,7 +21,7 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.authorize import authorize
-from gateway.servers.web.fhir.exchange import Answer, FhirRequest
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest
 from gateway.servers.web.fhir.note_interaction import note_interaction
 from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
@@ -32,7 +32,7 @@ _NUMBER_DIGITS: Final = 15
 
 def status(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A searchset with one Parameters resource, for this subscription alone."""
-    _only(request.fields, {"_format"})
+    _only(request.fields, OF_THE_ANSWER)
     with services.database.read() as unit:
         _, wish, held = _found(services, unit, request.id)
     said = status_parameters(_told(services, wish, held), "query-status", (), wish.content)
@@ -42,7 +42,7 @@ def status(services: WebServices, client: Client, request: FhirRequest) -> Answe
 
 def events(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A notification Bundle of type query-event with at most 100 events, the first of those asked for."""
-    _only(request.fields, {"_format", "eventsSinceNumber", "eventsUntilNumber", "content"})
+    _only(request.fields, {*OF_THE_ANSWER, "eventsSinceNumber", "eventsUntilNumber", "content"})
     since = _number(request.fields, "eventsSinceNumber", 1)
     until = _number(request.fields, "eventsUntilNumber", 10**_NUMBER_DIGITS)
     with services.reading() as unit:
@@ -94,7 +94,7 @@ def _number(fields: Fields, name: str, default: int) -> int:
     return int(told)
 
 
-def _only(fields: Fields, known: set[str]) -> None:
+def _only(fields: Fields, known: Collection[str]) -> None:
     for name, _ in fields:
         if name not in known:
             raise Refusal(400, "not-supported", f"this operation has no parameter {name[:64]}")

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.errors import Invalid, Unsupported
+from gateway.formats.fhir.wire.check import check
 from gateway.privacy.documents import EXPORT, INFERENCE, CleanedDocument, DocumentProfile, Issuers, restore
 from gateway.privacy.fhir.clean import deidentify
 from gateway.privacy.fhir.rules import fhir_rules
@@ -366,12 +367,12 @@ def test_every_resource_is_labelled_once() -> None:
 def test_unknown_resources_are_refused_or_left_out_of_a_bundle() -> None:
     """A type without a table is nobody's business: by itself it is refused, in a bundle its entry goes whole."""
     with pytest.raises(Unsupported):
-        made({"resourceType": "Coverage", "beneficiary": {"reference": "Patient/p-1"}})
-    cleaned = run(bundle(patient(), {"resourceType": "Coverage", "subscriberId": "S-1"}))
+        made({"resourceType": "Consent", "patient": {"reference": "Patient/p-1"}})
+    cleaned = run(bundle(patient(), {"resourceType": "Consent", "status": "active"}))
     assert len(json.loads(cleaned.body)["entry"]) == 1
     assert cleaned.record.counts["resource dropped"] == 1
     with pytest.raises(Unsupported):
-        made(observation(contained=[{"resourceType": "Coverage", "id": "c"}]))
+        made(observation(contained=[{"resourceType": "Consent", "id": "c"}]))
 
 
 def test_one_document_is_about_one_patient() -> None:
@@ -484,3 +485,72 @@ def test_elements_of_any_shape_are_cleaned_or_refused(kind: str, shapes: dict[st
     """Whatever stands where something else belongs: a document or an error of ours, nothing else."""
     with contextlib.suppress(Invalid, Unsupported):
         run({"resourceType": kind, **shapes}, patient=KEY)
+
+
+def billing() -> list[dict[str, Any]]:
+    """An appointment and its bill, as an EHR writes them, with people in every place that could hold one."""
+    me = {"reference": "Patient/p-1", "display": "Anna Zyxwvut"}
+    doctor = {"reference": "Practitioner/d", "display": "Dr. Qponmlk"}
+    code = {"coding": [{"system": "http://snomed.info/sct", "code": "1"}]}
+    money = {"value": 12.50, "currency": "EUR"}
+    focal = {"sequence": 1, "focal": True, "coverage": {"reference": "Coverage/c"}}
+    claim = {"status": "active", "type": code, "use": "claim", "patient": me, "created": "2024-02-29"}
+    when = {"start": "2024-02-29T08:00:00Z", "end": "2024-02-29T08:20:00Z"}
+    told: dict[str, dict[str, Any]] = {
+        "Account": {"status": "active", "name": "Bills of Anna Zyxwvut", "subject": [me], "owner": doctor},
+        "Appointment": {
+            "status": "booked",
+            "participant": [{"actor": me, "status": "accepted"}, {"actor": doctor, "status": "accepted"}],
+            "comment": "Anna Zyxwvut comes with Dr. Qponmlk",
+            **when,
+        },
+        "AppointmentResponse": {
+            "appointment": {"reference": "Appointment/Appointment-1"},
+            "actor": me,
+            "participantStatus": "accepted",
+        },
+        "ChargeItem": {"status": "billable", "code": code, "subject": me, "enterer": doctor, "priceOverride": money},
+        "HealthcareService": {"name": "Praxis Qponmlk", "telecom": [{"system": "phone", "value": "0551 123456"}]},
+        "Schedule": {"actor": [doctor], "comment": "Dr. Qponmlk"},
+        "Slot": {"schedule": {"reference": "Schedule/s"}, "status": "busy", "comment": "Anna Zyxwvut", **when},
+        "Coverage": {
+            "status": "active",
+            "beneficiary": me,
+            "subscriber": {"display": "Berta Zyxwvut"},
+            "subscriberId": "A123456780",
+            "class": [{"type": code, "value": "Qponmlk Works", "name": "Employees of Qponmlk Works"}],
+            "payor": [{"reference": "Organization/o", "display": "Kasse"}],
+        },
+        "Claim": {
+            **claim,
+            "provider": doctor,
+            "priority": code,
+            "insurance": [{**focal, "preAuthRef": ["A123456780"]}],
+            "supportingInfo": [{"sequence": 1, "category": code, "valueString": "Berta Zyxwvut pays, A123456780"}],
+            "accident": {"date": "2024-02-28", "locationAddress": {"city": "Qponmlk"}},
+            "item": [{"sequence": 1, "productOrService": code, "net": money}],
+        },
+        "ClaimResponse": {
+            **claim,
+            "insurer": {"reference": "Organization/o"},
+            "outcome": "complete",
+            "disposition": "paid to Berta Zyxwvut",
+            "item": [{"itemSequence": 1, "adjudication": [{"category": code, "amount": money}]}],
+            "processNote": [{"number": 1, "text": "Berta Zyxwvut was told"}],
+        },
+    }
+    return [{"resourceType": kind, "id": f"{kind}-1", **members} for kind, members in told.items()]
+
+
+@pytest.mark.parametrize("profile", [INFERENCE, EXPORT], ids=lambda profile: profile.name)
+def test_appointments_and_bills_leave_without_anybody_and_stay_valid(profile: DocumentProfile) -> None:
+    """Of ten types of scheduling and billing each keeps its codes, times and amounts, names nobody, and is valid R4."""
+    asked = bundle(patient(name=[{"family": "Zyxwvut", "given": ["Anna"]}]), *billing())
+    cleaned = run(asked, profile)
+    for word in ("zyxwvut", "qponmlk", "anna", "berta", "a123456780", "kasse", "123456"):
+        assert word not in cleaned.body.decode().lower(), word
+    entries = [one["resource"] for one in json.loads(cleaned.body)["entry"]]
+    assert len(entries) == 11
+    for one in entries:
+        assert [each for each in check(one, kind=one["resourceType"]) if each.severity in ("error", "fatal")] == []
+    assert cleaned.body.count(b'"currency"') == 3

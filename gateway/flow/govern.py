@@ -1,0 +1,85 @@
+"""govern: lets a model run, by one person or by two, stops it at once, and says what waits because of a stop.
+
+A stop needs nobody's consent: the next claim of a task finds the model stopped, and an answer that is under way is
+dropped. What is planned for it stays planned, in sight, until `resume`, or until `recall --mark` plans it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from gateway.domain.errors import Conflict
+from gateway.domain.governance import Approval, Stop, reason_of
+from gateway.domain.ids import ModelId
+from gateway.domain.lifecycle import OPEN_TASK_STATES
+from gateway.domain.model import ServedModel
+from gateway.domain.task import Task
+from gateway.ports import Database, UnitOfWork
+
+
+@dataclass(frozen=True)
+class GovernModels:
+    """`persons` who must want a version before it is active: 1 or 2."""
+
+    database: Database
+    persons: int = 1
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def promote(self, model_id: ModelId, actor: str) -> Approval | None:
+        """Active when it returns None; else the approval that a second person has to join.
+
+        Conflict where it is active already, or the same person asks twice.
+        """
+        with self.database.begin(actor) as unit:
+            model = unit.models.get(model_id)
+            if model.state == "active":
+                raise Conflict(f"{model.name} {model.version} is active already")
+            waiting = self._first_of_two(unit, model, actor)
+            if waiting is None:
+                unit.models.activate(model.id)
+                unit.governance.withdraw_approval(model.id)
+            unit.commit()
+        return waiting
+
+    def _first_of_two(self, unit: UnitOfWork, model: ServedModel, actor: str) -> Approval | None:
+        if self.persons < 2:
+            return None
+        known = {each.model_id: each for each in unit.governance.approvals()}.get(model.id)
+        if known is None:
+            return unit.governance.approve(Approval(model.id, self.now(), actor))
+        if known.by == actor:
+            raise Conflict(f"{actor} has approved it already; another person has to")
+        return None
+
+    def stop(self, model_id: ModelId, reason: str, actor: str) -> int:
+        """The number of open tasks that wait from now on. Conflict where it is stopped already."""
+        said = reason_of(reason)
+        with self.database.begin(actor) as unit:
+            if not unit.governance.stop(Stop(model_id, said, self.now(), actor)):
+                raise Conflict("the model is stopped already")
+            unit.governance.withdraw_approval(model_id)
+            waiting = unit.governance.waiting().get(model_id, 0)
+            unit.commit()
+        return waiting
+
+    def resume(self, model_id: ModelId, actor: str) -> int:
+        """The number of open tasks that go on. Conflict where it is not stopped."""
+        with self.database.begin(actor) as unit:
+            if not unit.governance.resume(model_id):
+                raise Conflict("the model is not stopped")
+            waiting = unit.governance.waiting().get(model_id, 0)
+            unit.commit()
+        return waiting
+
+
+def with_stops(unit: UnitOfWork, tasks: Sequence[Task]) -> list[Task]:
+    """Tasks as people are shown them: an open one of a stopped model says what it waits for."""
+    stops = {stop.model_id: stop for stop in unit.governance.stops()} if tasks else {}
+    return [
+        replace(task, reason=f"waits: its model was stopped ({stops[task.model_id].reason})")
+        if task.model_id in stops and task.state in OPEN_TASK_STATES
+        else task
+        for task in tasks
+    ]

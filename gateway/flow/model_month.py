@@ -1,0 +1,195 @@
+"""model_month: reads what models said and what physicians made of it, month by month, and compares with before.
+
+The time before is `BEFORE` days, of the same version at this site, so the figures say whether the site has changed,
+not whether the model fits it: that is measured once, with `dxgate model evaluate` on the site's own cases.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from statistics import fmean
+from typing import Final
+
+from gateway.domain.drift import drift
+from gateway.domain.errors import GatewayError
+from gateway.domain.finding import Finding, Label
+from gateway.domain.ids import ModelId, StudyId
+from gateway.domain.model import ServedModel
+from gateway.domain.model_month import PROBABILITY, ModelMonth, ShadowPair
+from gateway.domain.review import Review, figures
+from gateway.ports import Database, UnitOfWork
+
+BEFORE: Final = timedelta(days=90)
+MOST_OPENED: Final = 5000  # inputs of records that are opened for one model and time
+MOST_REVIEWS: Final = 100_000
+DISTANCE: Final = "distance to the training images"
+MISSING: Final = "inputs that were missing"
+Inputs = Callable[[Finding], Mapping[str, float]]
+"""The numbers that a record's model was given; raises a GatewayError where they cannot be opened any more."""
+Question = tuple[str, str]
+
+
+@dataclass
+class _Said:
+    """What one version said in one time."""
+
+    answers: int = 0
+    inconclusive: int = 0
+    images: int = 0
+    opened: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    numbers: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(frozen=True)
+class ReadMonth:
+    """`inputs` None: what records gave is not opened, and its drift is not told."""
+
+    database: Database
+    inputs: Inputs | None = None
+
+    def __call__(self, since: datetime, before: datetime) -> tuple[list[ModelMonth], list[ShadowPair]]:
+        with self.database.read() as unit:
+            models = {model.id: model for model in unit.models.all()}
+            stops = {stop.model_id: stop.reason for stop in unit.governance.stops()}
+            earlier = self._said(unit.governance.answers(since - BEFORE, since))
+            pairs = _Pairs()
+            now = self._said(pairs.noted(unit.governance.answers(since, before)))
+            reviews = [one for one in unit.reviews.since(since, MOST_REVIEWS) if one.at < before]
+            ends = _ends(unit, since, before)
+        nothing = _Said()
+        found = [
+            _month(models[key], stops.get(key, ""), ends.get(key, {}), now.get(key, nothing), earlier.get(key, nothing))
+            for key in sorted(models, key=lambda one: (models[one].name, models[one].version))
+            if key in now or key in ends
+        ]
+        return [_reviewed(one, reviews) for one in found], pairs.compared()
+
+    def _said(self, answers: Iterator[tuple[Finding, bool]]) -> dict[ModelId, _Said]:
+        found: defaultdict[ModelId, _Said] = defaultdict(_Said)
+        for finding, _ in answers:
+            self._note(found[finding.made_by.model_id], finding)
+        return dict(found)
+
+    def _note(self, said: _Said, finding: Finding) -> None:
+        said.answers += 1
+        said.images += len(finding.images)
+        said.refusals.update(image.refusal_code for image in finding.images if image.refusal_code)
+        label = first_label(finding)
+        if label is not None:
+            said.inconclusive += finding.decided is None
+            said.numbers[PROBABILITY].append(label.probability)
+        said.numbers[DISTANCE] += [image.distance for image in finding.images if image.distance is not None]
+        if finding.answer is not None and finding.answer.labels:
+            said.numbers[MISSING].append(float(len(finding.answer.missing)))
+            self._open(said, finding)
+
+    def _open(self, said: _Said, finding: Finding) -> None:
+        if self.inputs is None or said.opened >= MOST_OPENED:
+            return
+        said.opened += 1
+        try:
+            given = self.inputs(finding)
+        except GatewayError:  # its patient was erased, or it was tidied away
+            return
+        for name, value in given.items():
+            said.numbers[f"input {name}"].append(value)
+
+
+def first_label(finding: Finding) -> Label | None:
+    """The label that a pack names first, as its probability stands in the image where it is highest."""
+    if finding.answer is not None:
+        return finding.answer.labels[0] if finding.answer.labels else None
+    return max((image.labels[0] for image in finding.images if image.labels), key=_probability, default=None)
+
+
+def _probability(label: Label) -> float:
+    return label.probability
+
+
+def _ends(unit: UnitOfWork, since: datetime, before: datetime) -> dict[ModelId, dict[str, int]]:
+    found: defaultdict[ModelId, dict[str, int]] = defaultdict(dict)
+    for model_id, state, count in unit.governance.ends(since, before):
+        found[model_id][state] = count
+    return dict(found)
+
+
+def _month(model: ServedModel, stopped: str, ends: Mapping[str, int], now: _Said, before: _Said) -> ModelMonth:
+    names = sorted(name for name in now.numbers.keys() | before.numbers.keys() if now.numbers[name])
+    return ModelMonth(
+        model_id=model.id,
+        model=f"{model.name} {model.version}",
+        state=model.state,
+        stopped=stopped,
+        ends=ends,
+        answers=now.answers,
+        inconclusive=now.inconclusive,
+        images=now.images,
+        refusals=dict(sorted(now.refusals.items())),
+        drifts={name: drift(before.numbers[name], now.numbers[name]) for name in names},
+    )
+
+
+def _reviewed(month: ModelMonth, reviews: list[Review]) -> ModelMonth:
+    mine = [one for one in reviews if str(month.model_id) in one.models]
+    told = figures(mine, {})[0]
+    return replace(month, reviewed=told.reviewed, as_is=told.accepted, changed=told.changed, rejected=told.rejected)
+
+
+@dataclass
+class _Pairs:
+    """Findings by study, revision and question, to be compared; kept small: a label and whether it decided."""
+
+    shadows: dict[tuple[StudyId, int, Question], list[Finding]] = field(default_factory=dict)
+    reported: dict[tuple[StudyId, int, Question], list[Finding]] = field(default_factory=dict)
+
+    def noted(self, answers: Iterator[tuple[Finding, bool]]) -> Iterator[tuple[Finding, bool]]:
+        for finding, is_shadow in answers:
+            key = (finding.study_id, finding.revision, (finding.question.system, finding.question.value))
+            (self.shadows if is_shadow else self.reported).setdefault(key, []).append(_lean(finding))
+            yield finding, is_shadow
+
+    def compared(self) -> list[ShadowPair]:
+        found: defaultdict[tuple[str, str], list[tuple[Finding, Finding]]] = defaultdict(list)
+        for key, shadows in self.shadows.items():
+            for shadow in shadows:
+                for reported in self.reported.get(key, []):
+                    found[_name(shadow), _name(reported)].append((shadow, reported))
+        return [_pair(*names, both) for names, both in sorted(found.items())]
+
+
+def _lean(finding: Finding) -> Finding:
+    """Without pictures and words; the image that speaks is kept."""
+    best = max(
+        (image for image in finding.images if image.labels), key=lambda one: one.labels[0].probability, default=None
+    )
+    answer = replace(finding.answer, explanation="", advice=(), proposals=()) if finding.answer else None
+    images = (replace(best, explanation="", heat_map=None),) if best else ()
+    return replace(finding, conclusion="", images=images, answer=answer)
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.made_by.model_name} {finding.made_by.model_version}"
+
+
+def _pair(shadow: str, reported: str, both: list[tuple[Finding, Finding]]) -> ShadowPair:
+    decided = [
+        (one.decided.name if one.decided else None, two.decided.name if two.decided else None) for one, two in both
+    ]
+    gaps = [
+        abs(one.probability - two.probability)
+        for one, two in ((first_label(a), first_label(b)) for a, b in both)
+        if one is not None and two is not None and one.name == two.name
+    ]
+    return ShadowPair(
+        shadow=shadow,
+        reported=reported,
+        studies=len(both),
+        same=sum(one == two for one, two in decided),
+        only_shadow_decided=sum(one is not None and two is None for one, two in decided),
+        only_reported_decided=sum(one is None and two is not None for one, two in decided),
+        apart=fmean(gaps) if gaps else None,
+    )

@@ -1,0 +1,118 @@
+"""Reports and what becomes of them: review, recall, delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from gateway.domain.ids import DeliveryId, ModelId, ReportId, StudyId
+from gateway.domain.recall import Recall
+from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
+from gateway.domain.review import Review
+from gateway.domain.study import Study
+
+
+class Reports(Protocol):
+    """Reports and their versions."""
+
+    def register(self, study: Study, at: datetime) -> Report:
+        """The report of a study whose analysis begins; an existing one is returned unchanged."""
+        ...
+
+    def write(self, report: Report, event: str, revision: int, content: ReportContent, at: datetime) -> Report:
+        """Next version under the state table; Conflict where the report has moved on since it was read."""
+        ...
+
+    def get(self, report_id: ReportId) -> Report: ...
+
+    def version(self, report_id: ReportId, version: int) -> ReportVersion: ...
+
+    def versions(self, report_id: ReportId) -> list[ReportVersion]: ...
+
+    def find(
+        self,
+        *,
+        studies: Sequence[StudyId] | None = None,
+        statuses: Sequence[str] | None = None,
+        updated_from: datetime | None = None,
+        updated_before: datetime | None = None,
+        limit: int,
+        after: tuple[datetime, ReportId] | None = None,
+    ) -> list[Report]:
+        """Newest first; `after` is the last row of the page before."""
+        ...
+
+    def waiting(self, limit: int) -> list[tuple[Report, Study]]:
+        """Preliminary reports with their studies: those of STAT studies first, then the longest waiting."""
+        ...
+
+    def count_waiting(self, limit: int) -> int:
+        """How many wait for a signature; counting ends at `limit`."""
+        ...
+
+
+class Reviews(Protocol):
+    """What physicians decided about report versions."""
+
+    def add(self, made: Review) -> None: ...
+
+    def of_report(self, report_id: ReportId) -> list[Review]:
+        """Oldest first."""
+        ...
+
+    def since(self, since: datetime, limit: int) -> list[Review]:
+        """Newest first."""
+        ...
+
+    def counts_by_key(self) -> Mapping[str, int]:
+        """How many decisions each signing key has signed."""
+        ...
+
+
+class Recalls(Protocol):
+    """Recalled model versions, and what rests on a model."""
+
+    def add(self, made: Recall) -> Recall:
+        """The recall of this model; the first one stays as it is."""
+        ...
+
+    def of_models(self, models: Sequence[ModelId]) -> list[Recall]:
+        """Oldest first."""
+        ...
+
+    def reports_by(self, model_id: ModelId, limit: int, after: ReportId | None = None) -> list[Report]:
+        """Reports of studies that the model has answered about, in the order of their ids."""
+        ...
+
+    def under_way(self, model_id: ModelId, limit: int) -> list[StudyId]:
+        """Studies of whose present revision the model still has to say something."""
+        ...
+
+
+class Deliveries(Protocol):
+    """Report versions on their way to destinations."""
+
+    def plan(self, report: Report, destinations: Sequence[str], at: datetime) -> list[Delivery]:
+        """One for each destination; what waits there of an earlier version is superseded."""
+        ...
+
+    def due(self, destination: str, now: datetime, limit: int) -> list[Delivery]: ...
+
+    def attempt(self, delivery_id: DeliveryId, now: datetime, lease_until: datetime) -> Delivery | None: ...
+
+    def acknowledge(self, delivery: Delivery, acknowledgement: str) -> bool: ...
+
+    def defer(self, delivery: Delivery, until: datetime, error: str) -> bool: ...
+
+    def bury(self, delivery: Delivery, error: str) -> bool: ...
+
+    def supersede(self, delivery: Delivery) -> bool:
+        """A newer version of the report exists; this one is not sent any more."""
+        ...
+
+    def of_report(self, report_id: ReportId) -> list[Delivery]: ...
+
+    def replay(self, delivery_id: DeliveryId, now: datetime) -> bool:
+        """The newest version of its report goes to its destination once more."""
+        ...

@@ -1,0 +1,83 @@
+"""Stops and approvals of models as rows (port `Governance`), and what models have said, for whoever watches them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import datetime
+
+from sqlalchemy import and_, delete, func, select
+
+from gateway.domain.finding import Finding
+from gateway.domain.governance import Approval, Stop
+from gateway.domain.ids import ModelId
+from gateway.domain.lifecycle import OPEN_TASK_STATES
+from gateway.storage import tables
+from gateway.storage.governance_tables import model_approval, model_stop
+from gateway.storage.transaction import MODEL_LOCK, Transaction
+
+_STOP = tuple(model_stop.c[field.name] for field in fields(Stop))
+_APPROVAL = tuple(model_approval.c[field.name] for field in fields(Approval))
+_task, _finding = tables.task.c, tables.finding.c
+_PAGE = 200  # findings that are in memory at a time; one of a large study has thousands of images
+
+
+class SqlGovernance:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def stop(self, made: Stop) -> bool:
+        self._transaction.serialize(MODEL_LOCK)
+        if not self._transaction.insert_new(model_stop, vars(made)):
+            return False
+        self._transaction.record("model:stop", made.model_id, reason=made.reason)
+        return True
+
+    def resume(self, model_id: ModelId) -> bool:
+        self._transaction.serialize(MODEL_LOCK)
+        if self._transaction.execute(delete(model_stop).where(model_stop.c.model_id == model_id)).rowcount != 1:
+            return False
+        self._transaction.record("model:resume", model_id)
+        return True
+
+    def stop_of(self, model_id: ModelId) -> Stop | None:
+        row = self._transaction.first(select(*_STOP).where(model_stop.c.model_id == model_id))
+        return None if row is None else Stop(*row)
+
+    def stops(self) -> list[Stop]:
+        return [Stop(*row) for row in self._transaction.all(select(*_STOP).order_by(model_stop.c.at))]
+
+    def waiting(self) -> dict[ModelId, int]:
+        counted = select(_task.model_id, func.count()).where(_task.state.in_(OPEN_TASK_STATES))
+        return {ModelId(row[0]): int(row[1]) for row in self._transaction.all(counted.group_by(_task.model_id))}
+
+    def approve(self, made: Approval) -> Approval:
+        self._transaction.serialize(MODEL_LOCK)
+        if self._transaction.insert_new(model_approval, vars(made)):
+            self._transaction.record("model:approve", made.model_id)
+        row = self._transaction.first(select(*_APPROVAL).where(model_approval.c.model_id == made.model_id))
+        return made if row is None else Approval(*row)
+
+    def approvals(self) -> list[Approval]:
+        return [Approval(*row) for row in self._transaction.all(select(*_APPROVAL).order_by(model_approval.c.at))]
+
+    def withdraw_approval(self, model_id: ModelId) -> None:
+        self._transaction.execute(delete(model_approval).where(model_approval.c.model_id == model_id))
+
+    def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:
+        after = ""
+        of_time = and_(_finding.created_at >= since, _finding.created_at < before)
+        found = select(_finding.id, _finding.content, _task.shadow).join(tables.task, _task.id == _finding.task_id)
+        while True:
+            page = found.where(of_time, _finding.id > after).order_by(_finding.id).limit(_PAGE)
+            rows = self._transaction.all(page)
+            yield from ((row.content, bool(row.shadow)) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].id
+
+    def ends(self, since: datetime, before: datetime) -> list[tuple[ModelId, str, int]]:
+        planned = and_(_task.created_at >= since, _task.created_at < before)
+        counted = select(_task.model_id, _task.state, func.count()).where(planned)
+        rows = self._transaction.all(counted.group_by(_task.model_id, _task.state).order_by(_task.model_id))
+        return [(ModelId(row[0]), str(row[1]), int(row[2])) for row in rows]

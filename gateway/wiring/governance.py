@@ -1,0 +1,52 @@
+"""What watches models: the month's figures, with the inputs of records opened, and the rules that stop one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gateway.wiring.storage import blobs, database, object_seal
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+    from gateway.domain.finding import Finding
+    from gateway.flow.model_month import Inputs, ReadMonth
+    from gateway.flow.stop_rules import StopByRule
+    from gateway.ports import Database
+
+
+def read_month(settings: Settings) -> ReadMonth:
+    from gateway.flow.model_month import ReadMonth
+
+    opened = database(settings)
+    return ReadMonth(opened, _inputs(settings, opened))
+
+
+def stop_by_rule(settings: Settings, opened: Database) -> StopByRule:
+    """Without the inputs of records, which it would open every hour."""
+    from gateway.flow.model_month import ReadMonth
+    from gateway.flow.stop_rules import Rules, StopByRule
+
+    told = settings.models
+    rules = Rules(told.stop_override_rate, told.stop_after_reviews, told.stop_shift)
+    return StopByRule(opened, ReadMonth(opened), rules)
+
+
+def _inputs(settings: Settings, opened: Database) -> Inputs:
+    from gateway.formats import record_document
+
+    files, seal = blobs(settings), object_seal(settings, opened)
+
+    def numbers(finding: Finding) -> Mapping[str, float]:
+        """The mean of each number that the record gave."""
+        with opened.read() as unit:
+            study = unit.studies.get(finding.study_id)
+            given = unit.records.input(study.id, finding.revision, finding.made_by.model_id)
+        content = seal.open(study.patient, given.blob_key, files.get(given.blob_key))
+        values = [one for one in record_document.decode(content).values if not isinstance(one.value, str)]
+        found: dict[str, list[float]] = {}
+        for one in values:
+            found.setdefault(f"{one.name} ({one.unit or '1'})", []).append(float(one.value))
+        return {name: sum(told) / len(told) for name, told in found.items()}
+
+    return numbers
