@@ -29,13 +29,12 @@ def free_port() -> int:
 
 
 def _places() -> Iterator[int]:
-    """Below the kernel's range, each worker of pytest-xdist its own; the start by chance, for other runs beside us."""
+    """Below the kernel's range, each worker of pytest-xdist its own; by chance, for other runs may be beside us."""
     end = min(_HIGHEST, int(_RANGE.read_text().split()[0])) if _RANGE.exists() else _HIGHEST
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     ours = [port for port in range(_LOWEST, end) if port % 16 == worker % 16]
-    start = random.SystemRandom().randrange(len(ours)) if ours else 0
-    yield from ours[start:]
-    yield from ours[:start]
+    random.SystemRandom().shuffle(ours)
+    yield from ours
     while True:  # few are left, or none below the kernel's range
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
