@@ -198,6 +198,24 @@ def models(settings: Settings) -> Findings:
         yield "warn", "no model package; studies are stored, but not analysed"
 
 
+def stopped(settings: Settings) -> Findings:
+    from gateway import wiring
+
+    current, newest = wiring.schema_revisions(settings)
+    if current != newest or not _has_keys(settings):
+        yield "ok", "not asked; tables or keys are not there yet"  # which is for their own checks to say
+        return
+    with wiring.database(settings).read() as unit:
+        stops, waiting = unit.governance.stops(), unit.governance.waiting()
+        names = {model.id: f"{model.name} {model.version}" for model in unit.models.all()}
+    for stop in stops:
+        waits = f"{waiting.get(stop.model_id, 0)} task(s) wait"
+        said = f"{names[stop.model_id]} is stopped ({stop.reason}); {waits}"
+        yield "warn", f"{said}: `dxgate model resume`, or `dxgate recall --mark`"
+    if not stops:
+        yield "ok", "no model is stopped"
+
+
 def dicom(settings: Settings) -> Findings:
     if not is_running(settings, "dicom"):
         yield "ok", "not running here"
@@ -277,10 +295,21 @@ _CHECKS: dict[str, Callable[[Settings], Findings]] = {
     "runtime": runtime,
     "device": device,
     "models": models,
+    "stopped": stopped,
     "dicom": dicom,
     "web": web,
     "clock": clock,
 }
+
+
+def _has_keys(settings: Settings) -> bool:
+    from gateway import wiring
+
+    try:
+        wiring.object_keys(settings)
+    except Missing:
+        return False
+    return True
 
 
 def is_running(settings: Settings, role: str) -> bool:

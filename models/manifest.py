@@ -33,7 +33,10 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Scope:
-    """What a DICOM object must be before its pixels are looked at. An empty tuple means: not limited."""
+    """What a DICOM object must be before its pixels are looked at. An empty tuple means: not limited.
+
+    In `view` and `manufacturer`, written in capitals, an empty word stands for a header that does not say.
+    """
 
     modality: tuple[str, ...]
     body_part: tuple[str, ...]
@@ -44,6 +47,8 @@ class Scope:
     age_min_years: int = 0
     age_max_years: int = 150
     age_required: bool = False
+    view: tuple[str, ...] = ()
+    manufacturer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ class RecordInput:
     tensor: str
     missing_max: float  # share of the fields that may be absent
     fields: tuple[Field, ...]
-    by_rank: bool = False  # values are ranked within the record before anything else, so their unit is free
+    by_rank: bool = False  # the graph ranks the values within the record before anything else; recorded here
     one_of: tuple[str, ...] = ()
     excludes: tuple[Excluded, ...] = ()
 
@@ -214,6 +219,8 @@ class Output:
     embedding: str = ""
     cam_cells: int = 7  # side of the map before it was enlarged: its true resolution
     distance_max: float = 0.0  # Mahalanobis distance beyond which an image is not like the training images
+    shown: str = ""  # probability that the image is upright and not inverted, where the graph tells
+    shown_min: float = 0.0  # below it the image is refused
     activation: Activation = "none"
 
 
@@ -421,6 +428,9 @@ def _image(manifest: ImageManifest) -> Rules:
     return (
         (not own or 0 < output.distance_max < math.inf, "output.distance_max must be positive"),
         (all(parts) if own else not any(parts), "output must name member, cam and embedding, third-party none of them"),
+        (not output.shown or own, "output.shown is for graphs that have an embedding too"),
+        (bool(output.shown) == (output.shown_min > 0), "output.shown and shown_min belong together"),
+        (0 <= output.shown_min < 1, "output.shown_min lies in 0 to 1"),
         (2 <= output.cam_cells <= 64, "output.cam_cells lies in 2 to 64"),
         (image.channels in ((1,) if own else (1, 3)), "input.channels is 1; third-party graphs may have 3"),
         (not own or _raw(image), "input.layout, scale, mean and deviation are for third-party graphs"),
@@ -432,7 +442,12 @@ def _image(manifest: ImageManifest) -> Rules:
         (set(image.steps) <= set(STEPS), f"input.steps may be {', '.join(STEPS)}"),
         (image.steps[-1:] == ("resize-bicubic",), "input.steps must end with resize-bicubic"),
         (bool(manifest.applies_to.modality), "applies_to.modality must not be empty"),
+        (all(one == one.upper() for one in _in_capitals(manifest.applies_to)), "view, manufacturer: use capitals"),
     )
+
+
+def _in_capitals(scope: Scope) -> tuple[str, ...]:
+    return (*scope.view, *scope.manufacturer)
 
 
 def _raw(image: ImageInput) -> bool:

@@ -11,7 +11,6 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections import Counter
@@ -23,6 +22,7 @@ from pathlib import Path
 import pytest
 from harness.light_scrypt import lighten_passphrases, lighten_secrets
 from harness.one_tls_context import share_tls_context
+from harness.ports import free_port
 from harness.sqlite_tables import migrated_file
 from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, make_url, text
@@ -202,7 +202,7 @@ def postgres_cluster() -> Iterator[PostgresCluster]:
 @contextmanager
 def _running(programs: Path, folder: Path) -> Iterator[PostgresCluster]:
     """A throw-away cluster on a free loopback port; as root it runs as user postgres, because it refuses root."""
-    port = _free_port()
+    port = free_port()
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     data = folder / "data"
     data.mkdir()
@@ -231,12 +231,6 @@ def _running(programs: Path, folder: Path) -> Iterator[PostgresCluster]:
         yield PostgresCluster(f"postgresql://dxgate@127.0.0.1:{port}/postgres", control)
     finally:
         call("pg_ctl", "-D", str(data), "-m", "immediate", "-w", "stop")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ import psutil
 from bench_fhir_floor import floor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
-from harness.gateway_process import GatewayProcess, free_port, wait_for
+from harness.gateway_process import GatewayProcess, wait_for
+from harness.ports import free_port
 
 ENTRIES = 12  # of a transaction: a patient and eleven observations
 PACED = 200  # reads a second at which the latency of an unsaturated server is told

@@ -104,9 +104,8 @@ def _decide(loaded: LoadedSettings, arguments: argparse.Namespace, state: Litera
 
 def _govern(loaded: LoadedSettings) -> GovernModels:
     from gateway import wiring
-    from gateway.flow.govern import GovernModels
 
-    return GovernModels(wiring.database(loaded.settings), loaded.settings.models.approvals)
+    return wiring.govern(loaded.settings, wiring.database(loaded.settings))
 
 
 def _chosen(loaded: LoadedSettings, arguments: argparse.Namespace) -> ServedModel:

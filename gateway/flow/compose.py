@@ -1,5 +1,8 @@
 """compose: when the last open task of a revision has ended, its findings become one report version.
 
+A task that waits because its model was stopped holds up nobody else's answer: the version says that it is not there
+yet, and the next one has it. A study that no other model was asked about waits with it.
+
 The version is preliminary (law 6), or cancelled where no model could answer; its deliveries are planned in the
 same transaction, so that a report is never known without being on its way. What a model in the shadow says is kept
 as a finding and stands in no report.
@@ -19,6 +22,7 @@ from gateway.domain.task import Task
 from gateway.ports import UnitOfWork
 
 NOTHING_ANALYSED = "No model could analyse this study."
+STOPPED = "the model was stopped; its answer is not part of this report"
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class ComposeReport:
         """The report with its new version; None while tasks are open."""
         planned = unit.tasks.of_study(study.id, study.revision)
         tasks = [task for task in planned if task.state != "withdrawn" and not task.shadow]
-        if not tasks or _is_open(tasks):
+        waiting = _open(tasks)
+        if len(waiting) == len(tasks) or not _are_stopped(unit, waiting):
             return None
         content = self._content(unit, study, tasks)
         report = unit.reports.register(study, at)
@@ -44,13 +49,13 @@ class ComposeReport:
         unit.studies.move(study.id, "analysing", "report")
         # that a record lacks something, or an image is of another part of the body, is for who looks here
         unit.deliveries.plan(report, (RECORD, *self.destinations) if is_news else (RECORD,), at)
-        if study.kind != "record" or not _is_open(planned):
+        if study.kind != "record" or not _open(planned):
             unit.records.touch_known(study.patient, at, at)  # rules may build on what was found; the same input ends it
         return report
 
     def after_shadow(self, unit: UnitOfWork, study: Study, at: datetime) -> None:
         """A record is looked at again when its last task has ended: that withdraws what is open, shadows too."""
-        if study.kind == "record" and not _is_open(unit.tasks.of_study(study.id, study.revision)):
+        if study.kind == "record" and not _open(unit.tasks.of_study(study.id, study.revision)):
             unit.records.touch_known(study.patient, at, at)
 
     def _content(self, unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> ReportContent:
@@ -58,9 +63,9 @@ class ComposeReport:
         found = unit.tasks.findings(study.id, study.revision)
         findings = tuple(finding for finding in found if finding.task_id in reported)
         not_analysed = tuple(
-            NotAnalysed(task.model_id, unit.models.get(task.model_id).title, task.state, task.reason or "")
+            NotAnalysed(task.model_id, unit.models.get(task.model_id).title, *_why_not(task))
             for task in tasks
-            if task.state in ("refused", "failed")
+            if task.state in ("refused", "failed", *OPEN_TASK_STATES)
         )
         return ReportContent(findings, not_analysed, conclusion(findings, not_analysed))
 
@@ -74,8 +79,22 @@ def applied(unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> bool:
     return any(one.accepts_any(scopes) for one in asked)
 
 
-def _is_open(tasks: Sequence[Task]) -> bool:
-    return any(task.state in OPEN_TASK_STATES for task in tasks)
+def _open(tasks: Sequence[Task]) -> list[Task]:
+    return [task for task in tasks if task.state in OPEN_TASK_STATES]
+
+
+def _are_stopped(unit: UnitOfWork, tasks: Sequence[Task]) -> bool:
+    """Whether each waits because its model was stopped."""
+    if not tasks:
+        return True
+    return {task.model_id for task in tasks} <= {stop.model_id for stop in unit.governance.stops()}
+
+
+def _why_not(task: Task) -> tuple[str, str]:
+    """Outcome and reason; of a stop no more than that, as a report goes far."""
+    if task.state in OPEN_TASK_STATES:
+        return "stopped", STOPPED
+    return task.state, task.reason or ""
 
 
 def conclusion(findings: Sequence[Finding], not_analysed: Sequence[NotAnalysed]) -> str:

@@ -7,8 +7,9 @@ dropped. What is planned for it stays planned, in sight, until `resume`, or unti
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from gateway.domain.errors import Conflict
 from gateway.domain.governance import Approval, Stop, reason_of
@@ -16,7 +17,10 @@ from gateway.domain.ids import ModelId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.domain.model import ServedModel
 from gateway.domain.task import Task
+from gateway.flow.compose import ComposeReport
 from gateway.ports import Database, UnitOfWork
+
+MOST: Final = 100_000  # studies that wait for one model
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class GovernModels:
 
     database: Database
     persons: int = 1
+    compose: ComposeReport = field(default_factory=lambda: ComposeReport(()))
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def promote(self, model_id: ModelId, actor: str) -> Approval | None:
@@ -62,7 +67,19 @@ class GovernModels:
             unit.governance.withdraw_approval(model_id)
             waiting = unit.governance.waiting().get(model_id, 0)
             unit.commit()
+        self._report_without(model_id, actor)
         return waiting
+
+    def _report_without(self, model_id: ModelId, actor: str) -> None:
+        """What other models have said of a study that waited for this one alone."""
+        with self.database.read() as unit:
+            studies = unit.recalls.under_way(model_id, MOST)
+        for study_id in studies:
+            with self.database.begin(actor) as unit:
+                study = unit.studies.lock(study_id)
+                if study.state == "analysing":  # else a version without the model is there already
+                    self.compose(unit, study, self.now())
+                    unit.commit()
 
     def resume(self, model_id: ModelId, actor: str) -> int:
         """The number of open tasks that go on. Conflict where it is not stopped."""

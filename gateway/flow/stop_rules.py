@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from gateway.domain.governance import Stop
 from gateway.domain.ids import ModelId
 from gateway.domain.model_month import PROBABILITY, ModelMonth
+from gateway.flow.govern import GovernModels
 from gateway.flow.model_month import ReadMonth
-from gateway.ports import Database
 
 log = logging.getLogger(__name__)
 WINDOW: Final = timedelta(days=30)
@@ -50,7 +49,7 @@ class Rules:
 class StopByRule:
     """Looks at the last 30 days of every running model that is not stopped; the number that it stopped."""
 
-    database: Database
+    govern: GovernModels
     read: ReadMonth
     rules: Rules
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -74,13 +73,11 @@ class StopByRule:
         reason = self.rules.broken(month)
         if not reason:
             return False
-        with self.database.begin(ACTOR) as unit:
-            stopped = unit.governance.stop(Stop(month.model_id, reason, now, ACTOR))
-            unit.commit()
+        self.govern.stop(month.model_id, reason, ACTOR)
         log.warning("model stopped by rule", extra={"fields": {"model": month.model_id, "reason": reason}})
-        return stopped
+        return True
 
     def _resumed(self, model_id: ModelId) -> datetime | None:
-        with self.database.read() as unit:
+        with self.govern.database.read() as unit:
             rows = unit.audit.newest(limit=1, event="model:resume", subject_id=model_id)
         return rows[0].at if rows else None

@@ -107,7 +107,7 @@ class FolderBlobs:
 
 def _prepare(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    missing = [shard for shard in _SHARDS if not (root / shard).is_dir()]
+    missing = set(_SHARDS).difference(os.listdir(root))
     for shard in missing:
         (root / shard).mkdir(exist_ok=True, mode=0o700)
     if missing:

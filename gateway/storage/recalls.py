@@ -18,6 +18,7 @@ from gateway.storage.transaction import Transaction
 
 _COLUMNS = tuple(recall.c[field.name] for field in fields(Recall))
 _REPORT = tuple(tables.report.c[field.name] for field in fields(Report))
+_ASKED = ("analysing", "reported")
 _task, _study, _report = tables.task.c, tables.study.c, tables.report.c
 
 
@@ -47,10 +48,10 @@ class SqlRecalls:
         return [Report(*row) for row in self._transaction.all(found.order_by(_report.id).limit(limit))]
 
     def under_way(self, model_id: ModelId, limit: int) -> list[StudyId]:
-        """Studies of whose present revision the model still has to say something."""
+        """Studies of whose present revision the model still has to say something, reported without it or not yet."""
         waiting = (
             select(_study.id)
             .join(tables.task, (_task.study_id == _study.id) & (_task.revision == _study.revision))
-            .where(_task.model_id == model_id, _task.state.in_(OPEN_TASK_STATES), _study.state == "analysing")
+            .where(_task.model_id == model_id, _task.state.in_(OPEN_TASK_STATES), _study.state.in_(_ASKED))
         )
         return [StudyId(row.id) for row in self._transaction.all(waiting.order_by(_study.id).limit(limit))]

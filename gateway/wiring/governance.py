@@ -10,6 +10,7 @@ from gateway.wiring.storage import blobs, database, object_seal
 if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.domain.finding import Finding
+    from gateway.flow.govern import GovernModels
     from gateway.flow.model_month import Inputs, ReadMonth
     from gateway.flow.stop_rules import StopByRule
     from gateway.ports import Database
@@ -22,6 +23,14 @@ def read_month(settings: Settings) -> ReadMonth:
     return ReadMonth(opened, _inputs(settings, opened))
 
 
+def govern(settings: Settings, opened: Database) -> GovernModels:
+    from gateway.flow.compose import ComposeReport
+    from gateway.flow.govern import GovernModels
+
+    destinations = tuple(destination.name for destination in settings.destinations)
+    return GovernModels(opened, settings.models.approvals, ComposeReport(destinations))
+
+
 def stop_by_rule(settings: Settings, opened: Database) -> StopByRule:
     """Without the inputs of records, which it would open every hour."""
     from gateway.flow.model_month import ReadMonth
@@ -29,7 +38,7 @@ def stop_by_rule(settings: Settings, opened: Database) -> StopByRule:
 
     told = settings.models
     rules = Rules(told.stop_override_rate, told.stop_after_reviews, told.stop_shift)
-    return StopByRule(opened, ReadMonth(opened), rules)
+    return StopByRule(govern(settings, opened), ReadMonth(opened), rules)
 
 
 def _inputs(settings: Settings, opened: Database) -> Inputs:

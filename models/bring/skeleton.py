@@ -89,6 +89,8 @@ body_part_required = false
 sop_class = []
 photometric = ["MONOCHROME1", "MONOCHROME2"]
 age_min_years = 18
+view = []  # ViewPosition in capitals, such as "PA"; "" lets a header pass that does not say
+manufacturer = []  # Manufacturer in capitals, likewise
 
 [input]
 kind = "image"

@@ -2,7 +2,8 @@
 
 Why first and separate: a network answers anything, a chest film too. Cheap checks on the header come
 before decoding; the distance of the embedding to the training images comes last (Lee et al., 2018,
-arXiv:1807.03888; here with one shared covariance, shrunk, whose whitening lies inside the graph).
+arXiv:1807.03888; here with one shared covariance, shrunk, whose whitening lies inside the graph). A network that was
+trained on photographs hardly minds an image upside down, so a pack may have a rule of its own for that (`shown`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ CODES = (
     "photometric",
     "body-part",
     "body-part-missing",
+    "view",
+    "manufacturer",
     "sex",
     "age",
     "age-missing",
@@ -40,6 +43,7 @@ CODES = (
     "no-contrast",
     "no-answer",
     "unlike-training",
+    "turned-over",
 )
 _AGE_UNITS = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}  # PS3.5 6.2, AS
 
@@ -54,7 +58,7 @@ def header_refusal(dataset: Dataset, scope: Scope) -> Refusal | None:
     for code, keyword, allowed, text in listed:
         if allowed and _word(dataset, keyword) not in allowed:
             return Refusal(code, text)
-    return _body_part(dataset, scope) or _patient(dataset, scope)
+    return _body_part(dataset, scope) or _taken(dataset, scope) or _patient(dataset, scope)
 
 
 def picture_refusal(prepared: Prepared, manifest: ImageManifest) -> Refusal | None:
@@ -80,6 +84,18 @@ def distance_refusal(measured: float, manifest: ImageManifest) -> Refusal | None
     )
 
 
+def shown_refusal(shown: npt.NDArray[np.float32] | None, manifest: ImageManifest) -> Refusal | None:
+    """An image that is upside down, on its side or inverted, as the pack's own rule on grey levels sees it."""
+    limit = manifest.output.shown_min
+    if shown is None or not limit or float(shown[0]) >= limit:
+        return None
+    return Refusal(
+        "turned-over",
+        "The image looks upside down, on its side or inverted (black for white): "
+        f"{float(shown[0]):.2f} that it is not, limit {limit:.2f}.",
+    )
+
+
 def _body_part(dataset: Dataset, scope: Scope) -> Refusal | None:
     part = _word(dataset, "BodyPartExamined").upper()
     if not scope.body_part or part in scope.body_part:
@@ -88,6 +104,17 @@ def _body_part(dataset: Dataset, scope: Scope) -> Refusal | None:
         return Refusal("body-part", "This model is for another part of the body.")
     if scope.body_part_required:
         return Refusal("body-part-missing", "The header does not name the part of the body.")
+    return None
+
+
+def _taken(dataset: Dataset, scope: Scope) -> Refusal | None:
+    """From where, and by whose device. An empty word among those allowed lets a header pass that does not say."""
+    for code, keyword, allowed, text in (
+        ("view", "ViewPosition", scope.view, "This model is for other views, or the header does not name the view."),
+        ("manufacturer", "Manufacturer", scope.manufacturer, "This model was not evaluated on images of this device."),
+    ):
+        if allowed and _word(dataset, keyword).upper() not in allowed:
+            return Refusal(code, text)
     return None
 
 

@@ -168,7 +168,8 @@ class Predictor:
         """`answer` holds one row: this image's."""
         manifest, prob = self.manifest, [float(value) for value in answer.prob[0]]
         measured = guard.distance(answer.embedding[0])
-        refusal = guard.distance_refusal(measured, manifest)
+        shown = None if answer.shown is None else answer.shown[0]
+        refusal = guard.distance_refusal(measured, manifest) or guard.shown_refusal(shown, manifest)
         if refusal is not None:
             return _refused(uid, refusal, measured)
         by_threshold, possible = decide(manifest, prob)
@@ -186,7 +187,7 @@ class Predictor:
             box=told.box,
             explanation=told.text,
             member_range=(float(member.min()), float(member.max())),
-            distance=measured,
+            distance=measured if manifest.output.embedding else None,
             refusal=None,
         )
 
@@ -234,7 +235,7 @@ def sentence(manifest: Scored, decided: str | None, probability: float) -> str:
 
 _UNREADABLE = Refusal("unreadable", "Not scored: the instance could not be read.")
 _NO_ANSWER = Refusal("no-answer", "Not scored: the model gave no usable answer for this image.")
-_MODEL_ANSWERED = ("no-answer", "unlike-training")  # refusals that come after the model was asked
+_MODEL_ANSWERED = ("no-answer", "unlike-training", "turned-over")  # refusals that come after the model was asked
 
 
 def _refused(uid: str, refusal: Refusal, distance: float | None = None) -> ImagePrediction:

@@ -34,11 +34,15 @@ class Answer:
     member: Floats  # (B, members), the positive label's probability before calibration
     cam: Floats  # (B, 1, height, width), evidence for the positive label
     embedding: Floats  # (B, K), whitened
+    shown: Floats | None = None  # (B, 1), probability that the image is upright and not inverted
 
     def rows(self, count: int) -> list[Answer]:
         """The first `count` images, each as a batch of one."""
-        parts = [slice(row, row + 1) for row in range(count)]
-        return [Answer(self.prob[at], self.member[at], self.cam[at], self.embedding[at]) for at in parts]
+        return [self._part(slice(row, row + 1)) for row in range(count)]
+
+    def _part(self, at: slice) -> Answer:
+        shown = None if self.shown is None else self.shown[at]
+        return Answer(self.prob[at], self.member[at], self.cam[at], self.embedding[at], shown)
 
 
 class Session:
@@ -98,6 +102,11 @@ class Session:
             raise Fault("the model answered with a value that is not a number")
         return Answer(*values)
 
+    @property
+    def _proved(self) -> tuple[str, ...]:
+        """What the golden vectors hold: every probability that decides about an image."""
+        return ("prob", "shown") if self.manifest.output.shown else ("prob",)
+
     def _check_contract(self) -> None:
         """What the graph says about itself must be what the signed manifest says about it."""
         manifest, shape = self.manifest, self.manifest.input
@@ -108,14 +117,16 @@ class Session:
             raise Invalid(f"the graph of {manifest.name} has other inputs or outputs than its manifest")
 
     def _check_golden(self) -> float:
-        """Largest difference to the recorded probabilities over all batch sizes; `Fault` beyond the tolerance."""
-        pixels, expected = golden_vectors(self.package, "pixels", "prob")
+        """Largest difference to what was recorded over all batch sizes; `Fault` beyond the tolerance."""
+        pixels, *expected = golden_vectors(self.package, "pixels", *self._proved)
         error = 0.0
         for bucket in reversed(self.buckets):  # the largest first: if memory is short, it is so before a patient waits
             part = np.resize(np.arange(len(pixels)), -(-len(pixels) // bucket) * bucket)
             for start in range(0, len(part), bucket):
                 rows = part[start : start + bucket]
-                error = max(error, float(np.abs(self.run(pixels[rows]).prob - expected[rows]).max()))
+                got = self.run(pixels[rows])
+                for name, wanted in zip(self._proved, expected, strict=True):
+                    error = max(error, float(np.abs(getattr(got, name) - wanted[rows]).max()))
         if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
             raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
         return error
@@ -181,4 +192,5 @@ def check_metadata(graph: Graph, manifest: Scored) -> None:
 
 def _outputs(manifest: ImageManifest) -> list[str]:
     output = manifest.output
-    return [output.prob, output.member, output.cam, output.embedding]
+    names = [output.prob, output.member, output.cam, output.embedding]
+    return [*names, output.shown] if output.shown else names

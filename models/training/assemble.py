@@ -121,6 +121,7 @@ def manifest(
             "threshold": chosen["threshold"],
             "cam_cells": cells or side // 4,
             "distance_max": chosen["distance_max"],
+            **({"shown": "shown", "shown_min": chosen["shown_min"]} if "shown_min" in chosen else {}),
         },
         "calibration": {"method": "Platt", "slope": chosen["slope"], "intercept": chosen["intercept"]},
         "conformal": {"alpha": evaluation.ALPHA, "quantiles": quantiles},
@@ -149,11 +150,12 @@ def _input(side: int, min_side: int) -> dict[str, Any]:
 
 
 def golden(images: Bytes, model: bytes) -> bytes:
-    """`images` and four of noise, with the probabilities that this file must give."""
+    """`images` and four of noise, with what this file must give: probabilities, and whether they are shown rightly."""
     noise = np.random.default_rng(0).integers(0, 256, (4, *images.shape[1:]), dtype=np.uint8)
     pixels = np.concatenate([images, noise])[..., None]
     out = io.BytesIO()
-    np.savez_compressed(out, pixels=pixels, prob=outputs(model, pixels.astype(np.float32))["prob"])
+    got = outputs(model, pixels.astype(np.float32))
+    np.savez_compressed(out, pixels=pixels, **{name: got[name] for name in ("prob", "shown") if name in got})
     return out.getvalue()
 
 

@@ -27,6 +27,7 @@ from models.training import (
     detail_calibration,
     detail_words,
     measure,
+    shown,
 )
 from models.training.assemble import Subject, golden, manifest, metadata
 from models.training.breast_data import MALIGNANT, BreastSet, load
@@ -37,7 +38,7 @@ from models.training.export import export, outputs, parity
 from models.training.lite_backbone import SHA256
 from models.training.write_pack import card_xml, write
 
-VERSION = "1.0.1"
+VERSION = "1.0.2"
 DATE = "2026-11-29"
 RECIPE = DetailRecipe()
 SEEDS = 5
@@ -65,7 +66,9 @@ def build(data: BreastSet, seeds: list[int]) -> tuple[Detail, dict[str, Any]]:
     apart = detail_calibration.out_of_fold(seen, truth[train], data.group[train], RECIPE, seeds)
     chosen = detail_calibration.choose(apart.beside(got["member"].astype(np.float64), distance, truth[val]))
     net.platt.copy_(torch.tensor([chosen["slope"], chosen["intercept"]]))
-    return net, chosen
+    weight, bias, judged = shown.fit(data.large[train], truth[train], data.group[train])
+    net.judge = shown.Shown(RECIPE.side, weight, bias)
+    return net, chosen | {"shown_min": judged.pop("shown_min"), "shown": judged}
 
 
 def page(about: Subject, chosen: dict[str, Any], files: dict[str, bytes]) -> bytes:
@@ -90,6 +93,7 @@ def evaluate(
         **breast_evaluation.measured(data, data.large, model, chosen=chosen, rule=rule, folder=folder),
     }
     found["baselines"] |= _against_small(data, model)
+    found["shown"] = breast_evaluation.turned_over(data, model, chosen, folder)
     return found
 
 

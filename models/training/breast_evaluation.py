@@ -20,6 +20,7 @@ from models.training import evaluation, measure
 from models.training.breast_data import MALIGNANT, BreastSet, Pixels
 from models.training.evaluation import Floats, Rows, tensor
 from models.training.export import outputs
+from models.training.shown import turned
 from models.training.wrap import ultrasound
 
 PUBLISHED = {
@@ -93,13 +94,30 @@ def _through_dicom(data: BreastSet, model: bytes, prob: Floats, rule: ImageInput
     got = outputs(model, np.stack([prepare(read(ultrasound(data.large[row])), rule).tensor for row in test]))
     other = got["prob"][:, 0].astype(np.float64)
     gap = np.abs(other - prob[test])
+    over = {"least_shown": round(float(got["shown"].min()), 4)} if "shown" in got else {}
     return {
         "auc": round(float(roc_auc_score(truth[test], other)), 4),
         "mean_probability_difference": round(float(gap.mean()), 4),
         "largest_probability_difference": round(float(gap.max()), 4),
         "refused_by_distance": round(float((np.linalg.norm(got["embedding"], axis=1) > limit).mean()), 4),
         "grey_level_difference_rms": round(float(data.match_rms[test].mean()), 2),
+        **over,
     }
+
+
+def turned_over(data: BreastSet, model: bytes, chosen: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Test images and what turning makes of them: refused by the rule for that, and by it or the distance."""
+    sets = {f"test images, {name}": way for name, way in turned(data.large[data.rows("test")]).items()}
+    sets |= {
+        name: images for name, images in _strangers(data, data.large, folder).items() if not name.startswith("test")
+    }
+    found = {}
+    for name, images in sets.items():
+        got = outputs(model, tensor(np.ascontiguousarray(images)))
+        over = got["shown"][:, 0] < chosen["shown_min"]
+        far = np.linalg.norm(got["embedding"], axis=1) > chosen["distance_max"]
+        found[name] = {"refused": round(float(over.mean()), 4), "or_by_distance": round(float((over | far).mean()), 4)}
+    return {"limit": chosen["shown_min"]} | found
 
 
 def _strangers(data: BreastSet, images: Pixels, folder: Path) -> dict[str, npt.NDArray[np.uint8]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.training.lite_backbone import Lite0
+from models.training.network import OUTPUTS
 
 
 class Pooled(nn.Module):
@@ -39,7 +40,7 @@ class Detail(nn.Module):
     """Heads, mirror averaging, Platt calibration, map and embedding, from raw pixels.
 
     Input and outputs are those of `network.Ensemble`: `prob` (B, 2), `member` (B, heads), `cam` (B, 1, side,
-    side), `embedding` (B, components + 1).
+    side), `embedding` (B, components + 1); and `shown` (B, 1), once `judge` has been given what judges it.
     """
 
     mean: Tensor
@@ -53,19 +54,26 @@ class Detail(nn.Module):
     def __init__(self, pooled: Pooled, weight: Tensor, bias: Tensor, space: dict[str, Tensor]) -> None:
         super().__init__()
         self.pooled, self.side = pooled, pooled.side
+        self.judge: nn.Module | None = None
         self.register_buffer("weight", weight)  # (heads, features), for raw features less their mean
         self.register_buffer("bias", bias)  # (heads,)
         self.register_buffer("platt", torch.tensor([1.0, 0.0]))
         for name in ("mean", "deviation", "axes", "scale", "rest"):  # of the training features; see `space_of`
             self.register_buffer(name, space[name])
 
-    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Raw pixels (B, side, side, 1) to (prob, member, cam, embedding)."""
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what `forward` gives."""
+        return OUTPUTS if self.judge is None else (*OUTPUTS, "shown")
+
+    def forward(self, raw: Tensor) -> tuple[Tensor, ...]:
+        """Raw pixels (B, side, side, 1) to (prob, member, cam, embedding), and shown where it is judged."""
         plain, mirrored = self.pooled.maps(raw), self.pooled.maps(raw, mirrored=True)
         both = [(one + torch.flip(other, [3])) / 2 for one, other in zip(plain, mirrored, strict=True)]
         apart = torch.cat([one.mean((2, 3)) for one in both], 1) - self.mean
         member = torch.sigmoid(apart @ self.weight.T + self.bias)
-        return self._calibrated(member), member, self._evidence(both), self._embedded(apart)
+        found = self._calibrated(member), member, self._evidence(both), self._embedded(apart)
+        return found if self.judge is None else (*found, self.judge(raw))
 
     def _evidence(self, maps: list[Tensor]) -> Tensor:
         """Where the mean logit comes from. Doubling by bilinear interpolation keeps a map's mean."""

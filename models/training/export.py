@@ -18,17 +18,16 @@ import torch
 from onnx import numpy_helper
 
 from models.training.detail_network import Detail
-from models.training.network import Ensemble
+from models.training.network import OUTPUTS, Ensemble
 
 OPSET = 17
 IR_VERSION = 10  # ONNX Runtime 1.31 reads up to 13; onnx 1.23 would write 14
 TOLERANCE = 1e-5
-OUTPUTS = ("prob", "member", "cam", "embedding")
 
 
 def export(net: Ensemble | Detail, metadata: Mapping[str, str]) -> bytes:
     """The network as ONNX bytes with `metadata_props` filled."""
-    sample = torch.zeros(2, net.side, net.side, 1)
+    sample, names = torch.zeros(2, net.side, net.side, 1), named(net)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
@@ -37,8 +36,8 @@ def export(net: Ensemble | Detail, metadata: Mapping[str, str]) -> bytes:
             path,
             dynamo=False,
             input_names=["pixels"],
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "batch"} for name in ("pixels", *OUTPUTS)},
+            output_names=list(names),
+            dynamic_axes={name: {0: "batch"} for name in ("pixels", *names)},
             opset_version=OPSET,
         )
         model = onnx.load(path)
@@ -50,6 +49,11 @@ def export(net: Ensemble | Detail, metadata: Mapping[str, str]) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString()
     return data
+
+
+def named(net: Ensemble | Detail) -> tuple[str, ...]:
+    """The network's outputs, in its order."""
+    return net.outputs if isinstance(net, Detail) else OUTPUTS
 
 
 def _store_halves(model: onnx.ModelProto) -> None:
@@ -76,13 +80,14 @@ def parity(net: Ensemble | Detail, model: bytes, pixels: npt.NDArray[np.float32]
     `AssertionError` beyond `TOLERANCE`.
     """
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    worst = dict.fromkeys(OUTPUTS, 0.0)
+    names = named(net)
+    worst = dict.fromkeys(names, 0.0)
     for size in (1, 3, 64):
         batch = pixels[:size]
         with torch.no_grad():
             expected = [part.numpy() for part in net(torch.from_numpy(batch))]
-        got = session.run(list(OUTPUTS), {"pixels": batch})
-        for name, have, want in zip(OUTPUTS, got, expected, strict=True):
+        got = session.run(list(names), {"pixels": batch})
+        for name, have, want in zip(names, got, expected, strict=True):
             scale = max(1.0, float(np.abs(want).max()))
             worst[name] = max(worst[name], float(np.abs(have - want).max()) / scale)
     if max(worst.values()) > TOLERANCE:
@@ -93,5 +98,6 @@ def parity(net: Ensemble | Detail, model: bytes, pixels: npt.NDArray[np.float32]
 def outputs(model: bytes, pixels: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
     """All outputs for (N, side, side, 1) raw pixels through ONNX Runtime: the numbers that are shipped."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    parts = [session.run(list(OUTPUTS), {"pixels": pixels[k : k + 64]}) for k in range(0, len(pixels), 64)]
-    return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(OUTPUTS)}
+    names = [one.name for one in session.get_outputs()]
+    parts = [session.run(names, {"pixels": pixels[k : k + 64]}) for k in range(0, len(pixels), 64)]
+    return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(names)}

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+OUTPUTS = ("prob", "member", "cam", "embedding")  # that every pack on images has
+
 
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a shortcut (He et al., 2016, arXiv:1512.03385)."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
+from harness.commands import start_code
 from harness.rows import arrival, receive
 
 from gateway.storage.audit_trail import AuditKey
@@ -21,7 +17,6 @@ from gateway.storage.database import SqlDatabase
 from gateway.storage.tables import study
 database = SqlDatabase(sys.argv[1], AuditKey("test-1", b"k" * 32))
 study_id = arrival().instance.study_id
-sys.stdin.readline()
 for _ in range(100):
     with database.begin("counter") as unit:
         count = unit.studies.get(study_id).instance_count
@@ -38,16 +33,7 @@ def test_four_processes_lose_no_update(sqlite_url: str) -> None:
         receive(unit, arrival())
         unit.commit()
         before = 3
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"}
-    children = [
-        subprocess.Popen([sys.executable, "-c", CHILD, sqlite_url], stdin=subprocess.PIPE, text=True, env=environment)
-        for _ in range(4)
-    ]
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.write("go\n")
-        child.stdin.flush()
+    children = [start_code(CHILD, [sqlite_url]) for _ in range(4)]
     assert [child.wait(60) for child in children] == [0, 0, 0, 0]
     with database.read() as unit:
         assert unit.studies.get(arrival().instance.study_id).instance_count == 401

@@ -9,10 +9,13 @@ from harness.rows import later, model
 from harness.ward import Ward
 
 from gateway.domain.errors import Conflict, Invalid
+from gateway.domain.ids import StudyId
+from gateway.domain.report import Report, ReportContent, report_id
+from gateway.domain.task import Task
 from gateway.flow.govern import GovernModels, with_stops
 from gateway.storage.database import SqlDatabase
 
-BREAST = model()
+BREAST, OTHER = model(), model("other")
 
 
 @pytest.fixture
@@ -112,3 +115,75 @@ def test_a_stop_takes_back_what_one_person_approved(database: SqlDatabase) -> No
     govern.stop(draft.id, "harm", "cli:ben")
     govern.resume(draft.id, "cli:ben")
     assert govern.promote(draft.id, "cli:ben") is not None
+
+
+def _two_models(ward: Ward) -> tuple[StudyId, Task, Task]:
+    """A study that two reported models were asked about: the task of the one to be stopped, and the other's."""
+    ward.announce(OTHER)
+    study = ward.push()
+    ward.settle()
+    tasks = {task.model_id: task for task in ward.tasks(study)}
+    return study, tasks[BREAST.id], tasks[OTHER.id]
+
+
+def _report(ward: Ward, study: StudyId) -> tuple[Report, ReportContent]:
+    with ward.database.read() as unit:
+        report = unit.reports.get(report_id(study))
+        content = unit.reports.version(report.id, report.version).content
+    assert content is not None
+    return report, content
+
+
+def test_a_stopped_model_holds_up_no_other_ones_answer(ward: Ward) -> None:
+    """Stopped before the other has answered: its report goes out and says that this one is missing. After the resume
+    the next version has both."""
+    govern = GovernModels(ward.database, now=ward.clock, compose=ward.compose)
+    study, stopped, other = _two_models(ward)
+    govern.stop(BREAST.id, "harm", "cli:anna")
+    assert ward.run(other.id) == "done"
+    report, content = _report(ward, study)
+    assert (report.status, len(content.findings)) == ("preliminary", 1)
+    assert [(one.model_id, one.outcome) for one in content.not_analysed] == [(BREAST.id, "stopped")]
+    assert "harm" not in content.conclusion
+    assert "not analysed (stopped)" in content.conclusion
+    govern.resume(BREAST.id, "cli:anna")
+    assert ward.run(stopped.id) == "done"
+    later_on, content = _report(ward, study)
+    assert later_on.version > report.version
+    assert (len(content.findings), content.not_analysed) == (2, ())
+
+
+def test_a_stop_lets_the_reports_go_that_waited_for_the_model(ward: Ward) -> None:
+    """Stopped after the other has answered: the stop itself writes the report; it is delivered like any."""
+    govern = GovernModels(ward.database, now=ward.clock, compose=ward.compose)
+    study, _, other = _two_models(ward)
+    assert ward.run(other.id) == "done"
+    assert ward.study(study).state == "analysing"
+    govern.stop(BREAST.id, "harm", "cli:anna")
+    report, content = _report(ward, study)
+    assert (ward.study(study).state, report.status, len(content.findings)) == ("reported", "preliminary", 1)
+    with ward.database.read() as unit:
+        sent = {each.destination for each in unit.deliveries.of_report(report.id) if each.version == report.version}
+        assert unit.recalls.under_way(BREAST.id, 10) == [study]
+    assert sent == {"record", "ehr"}
+    govern.resume(BREAST.id, "cli:anna")
+    govern.stop(BREAST.id, "again", "cli:anna")
+    assert _report(ward, study)[0].version == report.version
+
+
+def test_what_comes_after_a_signature_changes_no_report(ward: Ward) -> None:
+    """A physician has signed without the stopped model: its answer is kept, and the signed version stays."""
+    govern = GovernModels(ward.database, now=ward.clock, compose=ward.compose)
+    study, stopped, other = _two_models(ward)
+    govern.stop(BREAST.id, "harm", "cli:anna")
+    assert ward.run(other.id) == "done"
+    report, content = _report(ward, study)
+    with ward.database.begin("physician") as unit:
+        unit.reports.write(report, "sign", 1, content, ward.now)
+        unit.commit()
+    govern.resume(BREAST.id, "cli:anna")
+    assert ward.run(stopped.id) == "done"
+    signed, content = _report(ward, study)
+    assert (signed.status, len(content.findings)) == ("final", 1)
+    with ward.database.read() as unit:
+        assert len(unit.tasks.findings(study, 1)) == 2

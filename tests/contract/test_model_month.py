@@ -141,7 +141,7 @@ def _signed(ward: Ward, count: int, verdict: str) -> None:
 def test_a_model_that_physicians_overrule_is_stopped_once(ward: Ward) -> None:
     """From the share and the number of reviews on that the rule names; after a resume it begins to count anew."""
     answered(ward, 1, 0, 0.5)
-    rule = StopByRule(ward.database, ReadMonth(ward.database), Rules(0.5, 4), ward.clock)
+    rule = StopByRule(GovernModels(ward.database, now=ward.clock), ReadMonth(ward.database), Rules(0.5, 4), ward.clock)
     ward.wait(3600)
     _signed(ward, 1, "as-is")
     _signed(ward, 2, "changed")
@@ -162,7 +162,7 @@ def test_a_model_that_says_something_else_is_stopped(ward: Ward) -> None:
     answered(ward, 30, 1, 0.1)
     answered(ward, 30, 50, 0.8)
     ward.now = MONTH[1]
-    read = ReadMonth(ward.database)
-    assert StopByRule(ward.database, read, Rules(), ward.clock)() == 0
-    assert StopByRule(ward.database, read, Rules(shift=100.0), ward.clock)() == 0
-    assert StopByRule(ward.database, read, Rules(shift=0.25), ward.clock)() == 1
+    read, govern = ReadMonth(ward.database), GovernModels(ward.database, now=ward.clock)
+    assert StopByRule(govern, read, Rules(), ward.clock)() == 0
+    assert StopByRule(govern, read, Rules(shift=100.0), ward.clock)() == 0
+    assert StopByRule(govern, read, Rules(shift=0.25), ward.clock)() == 1

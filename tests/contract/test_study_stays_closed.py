@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import io
 import pickle
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
+from harness.commands import start_code
 from harness.keyed_gateway import KeyedGateway
 from unit.gateway.privacy.conftest import ROOT, build
 from unit.gateway.privacy.test_privacy_study import CLASSES, EXPLICIT_LE, STORAGE, reference, study
 
-HERE = Path(__file__).resolve().parents[1]
 PROCESSES = 3
 RECEIVE = """
 import pickle, sys
@@ -44,21 +42,18 @@ def gateway(database_url: str, tmp_path: Path) -> Iterator[KeyedGateway]:
     opened.close()
 
 
-def test_a_study_stays_closed_over_processes_and_restarts(gateway: KeyedGateway) -> None:
+def test_a_study_stays_closed_over_processes_and_restarts(gateway: KeyedGateway, tmp_path: Path) -> None:
     """Image, report, presentation state, key objects, segmentation and structures name each other's new UIDs."""
     objects = [
         (STORAGE + CLASSES[kind], reference(kind)[0x00081155][1].decode(), dataset)
         for kind, dataset in study(lambda elements, encoding: build({**ROOT, **elements}, encoding)).items()
     ]
     assert len(objects) > PROCESSES
+    sent = tmp_path / "sent"
     for number in range(PROCESSES):
-        subprocess.run(
-            [sys.executable, "-c", RECEIVE, str(gateway.home), gateway.database_url, EXPLICIT_LE],
-            input=pickle.dumps(objects[number::PROCESSES]),
-            env={"PYTHONPATH": str(HERE.parent)},
-            check=True,
-            timeout=60,
-        )
+        sent.write_bytes(pickle.dumps(objects[number::PROCESSES]))
+        words = [str(gateway.home), gateway.database_url, EXPLICIT_LE]
+        assert start_code(RECEIVE, words, sent).wait(60) == 0
     seal, stored = gateway.fresh_seal(), gateway.instances()
     assert len({(patient, one.study_id) for patient, one in stored}) == 1
     instances = {one.sop_instance_uid for _, one in stored}

@@ -262,8 +262,8 @@ def test_without_the_broker_studies_are_accepted_and_reported_later(
     try:
         statuses = store(site.gateway.dicom_port, sorted(tmp_path.glob("*.dcm")))
         assert statuses == [0, 0]
-        wait_for(lambda: _open_tasks(site) >= 1, 20, "a task that nobody could be told of")
-        wait_for(lambda: "publish" in site.gateway.log_of("sweep").read_text(), 20, "the sweeper to notice")
+        wait_for(lambda: _open_tasks(site) >= 1, 60, "a task that nobody could be told of")
+        wait_for(lambda: "publish" in site.gateway.log_of("sweep").read_text(), 60, "the sweeper to notice")
     finally:
         site.redis.start()
     (report,) = reported(fhir, identifier=planted.accession)

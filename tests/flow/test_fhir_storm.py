@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 import pytest
 from harness.commands import REPOSITORY, CommandProcess, start_command
-from harness.gateway_process import free_port, wait_for
+from harness.gateway_process import wait_for
+from harness.ports import free_port
 from wire.fhir_rest.hospital import SECRET, Hospital, web_services
 from wire.fhir_rest.writing import entry, observation, patient
 

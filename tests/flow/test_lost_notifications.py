@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.gateway_process import free_port, wait_for
+from harness.gateway_process import wait_for
+from harness.ports import free_port
 from harness.receiver import Receiver, receiving
 from harness.two_roles import TwoRoles
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from fhirpy import SyncFHIRClient
 from harness.ehr_stub import Ehr, serving
-from harness.gateway_process import GatewayProcess, free_port, wait_for
+from harness.gateway_process import GatewayProcess, wait_for
+from harness.ports import free_port
 from harness.reports import reported
 from harness.send import store, store_until_accepted
 from harness.studies import Planted, planted_study
@@ -123,7 +124,7 @@ def test_an_ehr_that_is_down_gets_the_report_when_it_is_back(ward: Ward, fhir: S
     planted = Planted("Ehr^Down", "M-ED", "ACCEHRDOWN", "ISO_IR 100")
     planted_study(tmp_path, planted, 1, declare_count=True)
     assert store(ward.gateway.dicom_port, sorted(tmp_path.glob("*.dcm"))) == [0]
-    wait_for(lambda: [one for one in ward.deliveries(planted.accession, fhir) if one["attempt"] > 1], 20, "attempts")
+    wait_for(lambda: [one for one in ward.deliveries(planted.accession, fhir) if one["attempt"] > 1], 60, "attempts")
     (waiting,) = ward.deliveries(planted.accession, fhir)
     assert waiting["state"] in ("pending", "sending")
     with serving(ehr := Ehr(), port=ward.ehr_port):
@@ -138,7 +139,7 @@ def test_what_an_ehr_refuses_is_a_dead_letter_until_it_is_replayed(
     planted = Planted("Ehr^Refuses", "M-ER", "ACCEHRREFUSES", "ISO_IR 100")
     planted_study(tmp_path, planted, 1, declare_count=True)
     with serving(ehr := Ehr(), port=ward.ehr_port):
-        wait_for(lambda: _nothing_waits(ward), 20, "deliveries of the other tests to be over")
+        wait_for(lambda: _nothing_waits(ward), 60, "deliveries of the other tests to be over")
         ehr.answers.append((422, {}))
         assert store(ward.gateway.dicom_port, sorted(tmp_path.glob("*.dcm"))) == [0]
         (dead,) = wait_for(

@@ -64,6 +64,13 @@ def start_command(
     return CommandProcess(_ask({"words": list(words), "environment": dict(environment), "files": files}))
 
 
+def start_code(code: str, words: Sequence[str], given: Path = Path(os.devnull)) -> CommandProcess:
+    """Python in a process of its own, as by `python -c CODE WORDS`; it says what ails it on our standard error."""
+    here = f"/proc/{os.getpid()}/fd"
+    files = [str(given), f"{here}/1", f"{here}/2"]
+    return CommandProcess(_ask({"code": code, "words": list(words), "environment": dict(os.environ), "files": files}))
+
+
 @dataclass
 class CommandProcess:
     """What tests need of subprocess.Popen, for a process whose parent is not this one."""
@@ -168,6 +175,11 @@ def _run(asked: Mapping[str, Any]) -> int:
         os.dup2(opened, number)
         os.close(opened)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+    if code := asked.get("code"):
+        sys.argv = ["-c", *asked["words"]]
+        sys.path.append(str(REPOSITORY / "tests"))
+        exec(code, {"__name__": "__main__"})  # noqa: S102 - of a test
+        return 0
     sys.argv = ["dxgate", *asked["words"]]
     return cli.main(asked["words"])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,13 +16,8 @@ from typing import Any
 import httpx
 import psutil
 from harness.commands import REPOSITORY, CommandProcess, run_command, start_command
+from harness.ports import free_port
 from harness.sqlite_tables import lay_tables
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_for(condition: Any, seconds: float, what: str, pause: float = 0.1) -> Any:
@@ -75,7 +69,7 @@ class GatewayProcess:
     def log(self) -> Path:
         return self.home.parent / f"{self.home.name}.log"
 
-    def start(self, seconds: float = 60) -> GatewayProcess:
+    def start(self, seconds: float = 120) -> GatewayProcess:
         self.process = self._typed() if self.new_interpreter else self._forked()
         wait_for(self.is_ready, seconds, f"the gateway to be ready (log: {self.log})")
         return self

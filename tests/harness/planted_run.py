@@ -46,7 +46,7 @@ class PlantedRun:
         send_folder(self.gateway.dicom_port, folder)
         self.sent[patient] = sorted(folder.glob("*.dcm"))
 
-    def wait_until_decided(self, seconds: float = 40) -> None:
+    def wait_until_decided(self, seconds: float = 120) -> None:
         """The checker, the search for text, and the checker once more."""
         marks = ", ".join("?" * len(UNCLEARED))
         query = f"SELECT count(*) FROM instance WHERE clearance IN ({marks})"  # noqa: S608

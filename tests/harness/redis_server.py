@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
-from harness.gateway_process import free_port, wait_for
+from harness.gateway_process import wait_for
+from harness.ports import free_port
 
 PASSWORD = "p4ss-of-the-broker"
 
@@ -44,7 +45,7 @@ class RedisServer:
         }
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self.process = subprocess.Popen([program, *words])
-        wait_for(self._answers, 10, "redis to answer")
+        wait_for(self._answers, 30, "redis to answer")
         return self
 
     def kill(self) -> None:

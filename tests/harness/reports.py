@@ -6,7 +6,7 @@ from fhirpy import SyncFHIRClient
 from harness.gateway_process import wait_for
 
 
-def reported(fhir: SyncFHIRClient, seconds: float = 40, **search: str) -> list[dict[str, object]]:
+def reported(fhir: SyncFHIRClient, seconds: float = 120, **search: str) -> list[dict[str, object]]:
     """Reports found once analysis is over; AssertionError where none comes."""
 
     def done() -> list[dict[str, object]]:

@@ -68,7 +68,7 @@ def rejection(entity: AE, port: int, called: str = "ANY-SCP") -> A_ASSOCIATE_RJ 
     return received[0] if received else None
 
 
-def store_until_accepted(port: int, folder: Path, refused: list[int], seconds: float = 40) -> None:
+def store_until_accepted(port: int, folder: Path, refused: list[int], seconds: float = 120) -> None:
     """What a PACS does: sends again what was refused, until all is accepted. Each refusal is added to `refused`.
 
     A rejected or broken association counts as -1.

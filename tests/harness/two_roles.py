@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 from harness.commands import CommandProcess, run_command, start_command
-from harness.gateway_process import free_port, wait_for
+from harness.gateway_process import wait_for
+from harness.ports import free_port
 from harness.sqlite_tables import lay_tables
 
 ROLES = {"web": ("serve", "web"), "sweep": ("sweep",)}

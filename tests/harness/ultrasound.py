@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -15,6 +16,13 @@ Word = tuple[int, int, str]
 
 def ultrasound(words: Sequence[Word], columns: int = COLUMNS, rows: int = ROWS) -> np.ndarray:
     """Grey speckle in a sector, as a scanner shows it, with words at places; 8 bit, the same each time."""
+    picture = Image.fromarray(_scanned(columns, rows))
+    write(picture, words)
+    return np.asarray(picture)
+
+
+@cache
+def _scanned(columns: int, rows: int) -> np.ndarray:
     noise = np.random.default_rng(7).gamma(2.2, 26, (rows, columns))
     y, x = np.mgrid[0:rows, 0:columns]
     across, down = x - columns / 2, y + rows * 0.12
@@ -23,9 +31,7 @@ def ultrasound(words: Sequence[Word], columns: int = COLUMNS, rows: int = ROWS) 
     layers = 0.55 + 0.45 * np.sin(depth / 19) ** 2
     lesion = ((across + 40) / 62) ** 2 + ((y - rows * 0.55) / 40) ** 2 < 1
     grey = np.where(sector, noise * layers * np.where(lesion, 0.18, 1), 0)
-    picture = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
-    write(picture, words)
-    return np.asarray(picture)
+    return np.clip(grey, 0, 255).astype(np.uint8)
 
 
 def glyphs(words: Sequence[Word], columns: int = COLUMNS, rows: int = ROWS) -> np.ndarray:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from harness.commands import start_command
 from harness.resources import indexed_everywhere
 from harness.rows import AT, arrival, content, finding, planned_task, receive, review
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
@@ -55,8 +54,10 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def engine(empty_url: str) -> Iterator[Engine]:
-    opened = create_engine(parse_url(empty_url))
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Of the test's database, whether it starts empty or at the newest revision."""
+    name = "empty_url" if "empty_url" in request.fixturenames else "database_url"
+    opened = create_engine(parse_url(request.getfixturevalue(name)))
     yield opened
     opened.dispose()
 
@@ -159,69 +160,63 @@ def test_upgrade_reaches_head(empty_url: str) -> None:
     assert upgrade(empty_url) == head()
 
 
-def test_models_equal_tables(empty_url: str, engine: Engine) -> None:
+def test_models_equal_tables(database_url: str, engine: Engine) -> None:
     """What the revisions make is what tables.py says: alembic finds no difference."""
-    upgrade(empty_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
 
-def test_constraints_equal_tables(empty_url: str, engine: Engine) -> None:
+def test_constraints_equal_tables(database_url: str, engine: Engine) -> None:
     """CHECK constraints, keys and partial indexes, which alembic does not compare, are the same too."""
-    upgrade(empty_url)
     migrated = _schema(engine)
-    downgrade(empty_url, "base")
+    downgrade(database_url, "base")
     metadata.create_all(engine)
     assert migrated == _schema(engine)
 
 
-def test_every_revision_up_and_down_with_rows(empty_url: str, engine: Engine) -> None:
+def test_every_revision_up_and_down_with_rows(database_url: str, engine: Engine) -> None:
     """What both revisions know survives each step down to the first revision, and the way up again."""
-    upgrade(empty_url)
-    _fill(empty_url)
+    _fill(database_url)
     before = _rows(engine)
     assert set(before) == set(metadata.tables)
     assert all(before.values()), "a table without rows proves nothing"
     for revision in reversed(REVISIONS[:-1]):
-        assert downgrade(empty_url, revision) == revision
+        assert downgrade(database_url, revision) == revision
         assert _survive(before, _rows(engine))
     lowest = _rows(engine)
-    upgrade(empty_url)
+    upgrade(database_url)
     assert set(_rows(engine)) == set(metadata.tables)
     assert _survive(lowest, _rows(engine))
 
 
-def test_no_way_down_past_an_object_that_is_not_cleared(empty_url: str) -> None:
+def test_no_way_down_past_an_object_that_is_not_cleared(database_url: str) -> None:
     """The first release would give an uncleared object to its models, so the way down to it is refused."""
-    upgrade(empty_url)
-    database = SqlDatabase(empty_url, KEY)
+    database = SqlDatabase(database_url, KEY)
     with database.begin("tester") as unit:
         receive(unit, arrival(clearance="held"))
         unit.commit()
     database.close()
     with pytest.raises(RuntimeError, match="not cleared"):
-        downgrade(empty_url, "0001")
-    assert current(empty_url) == head()
+        downgrade(database_url, "0001")
+    assert current(database_url) == head()
 
 
-def test_what_was_stored_before_waits_for_the_checker(empty_url: str, engine: Engine) -> None:
+def test_what_was_stored_before_waits_for_the_checker(database_url: str, engine: Engine) -> None:
     """Objects of the first release have never been checked by other code, so the upgrade clears none of them."""
-    upgrade(empty_url)
-    _fill(empty_url)
-    downgrade(empty_url, "0001")
-    upgrade(empty_url)
+    _fill(database_url)
+    downgrade(database_url, "0001")
+    upgrade(database_url)
     (instance,) = _rows(engine)["instance"]
     assert (instance["clearance"], instance["pixels"]) == ("unchecked", "unsearched")
 
 
-def test_the_way_down_and_up_ends_where_it_began(empty_url: str, engine: Engine) -> None:
+def test_the_way_down_and_up_ends_where_it_began(database_url: str, engine: Engine) -> None:
     """Base leaves no table but alembic's, and head is reached again from there."""
-    upgrade(empty_url)
-    _fill(empty_url)
-    assert downgrade(empty_url, "base") == ""
+    _fill(database_url)
+    assert downgrade(database_url, "base") == ""
     assert set(inspect(engine).get_table_names()) == {"alembic_version"}
-    assert upgrade(empty_url) == head()
+    assert upgrade(database_url) == head()
 
 
 def test_a_failed_migration_leaves_nothing(
@@ -243,17 +238,13 @@ def test_a_failed_migration_leaves_nothing(
     assert inspect(engine).get_table_names() == []
 
 
-def test_two_processes_migrate_at_once(empty_url: str) -> None:
+def test_two_processes_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
     """Processes that start together all end at head without an error, and the tables are made once."""
-    child = "import sys; from gateway.storage.migrate import upgrade; print(upgrade(sys.argv[1]))"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", child, empty_url], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-        )
-        for _ in range(3)
-    ]
-    assert [one.communicate(timeout=60)[0].strip() for one in children] == [head()] * 3
+    own = {"DXGATE_GATEWAY_HOME": str(tmp_path / "home"), "DXGATE_DATABASE_URL": empty_url}
+    said = [tmp_path / f"said-{number}" for number in range(3)]
+    children = [start_command(["migrate"], os.environ | own, out) for out in said]
+    assert [one.wait(60) for one in children] == [0] * 3
+    assert [out.read_text().strip() for out in said] == [f"schema is {head()}"] * 3
 
 
 def test_an_unmigrated_database_says_what_to_do(empty_url: str) -> None:

@@ -33,6 +33,9 @@ def test_a_missing_key_is_refused_by_name(package: Package) -> None:
         (b"height = 28", b'height = "28"', "height must be int"),
         (b"channels = 1", b"channels = 3", "channels"),
         (b'version = "', b'version = "v', "version"),
+        (b"distance_max = ", b"shown_min = 0.5\ndistance_max = ", "shown and shown_min"),
+        (b"distance_max = ", b'shown = "shown"\ndistance_max = ', "shown and shown_min"),
+        (b"age_max_years = ", b'view = ["cc"]\nage_max_years = ', "capitals"),
     ],
 )
 def test_a_contradiction_is_refused(package: Package, old: bytes, new: bytes, complaint: str) -> None:

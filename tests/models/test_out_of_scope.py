@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from gateway.config import load
-from gateway.domain.errors import Unsupported
+from gateway.domain.errors import Fault, Unsupported
 from gateway.domain.record import InputDocument, RecordKind
 from models.manifest import ImageManifest
 from models.package import Package
@@ -126,6 +128,43 @@ def test_an_image_of_few_pixels_stays_one_when_it_is_enlarged() -> None:
     assert [one.refusal.code for one in told.images if one.refusal] == ["geometry"] * 4 + ["unlike-training"] * 4
     own = predictor.predict([file(one, **header) for one in _golden(detail)[:4]])
     assert [one.refusal for one in own.images] == [None] * 4
+
+
+def test_an_image_that_is_turned_over_is_refused() -> None:
+    """Each of four validation images of the breast pack is refused upside down, on either side and inverted: by its own
+    rule, and with its reason where the distance lets it pass. As it is, and mirrored, it is scored."""
+    session = load_pack(PACKAGES["breast-ultrasound-detail-cnn"], Policy.CPU_ONLY)
+    assert isinstance(session, Session)
+    predictor, header = Predictor(session), in_scope(PACKAGES["breast-ultrasound-detail-cnn"])
+    own = _golden(PACKAGES["breast-ultrasound-detail-cnn"])[:4]
+
+    def told(images: np.ndarray) -> list[Refusal | None]:
+        files = [file(np.ascontiguousarray(one), **header) for one in images]
+        return [one.refusal for one in predictor.predict(files).images]
+
+    assert told(own) == told(own[:, :, ::-1]) == [None] * 4
+    codes: list[str] = []
+    for turned in (own[:, ::-1], np.rot90(own, 1, (1, 2)), np.rot90(own, 3, (1, 2)), 255 - own, 255 - own[:, ::-1]):
+        found = [one for one in told(turned) if one is not None]
+        assert len(found) == 4
+        codes += [one.code for one in found]
+        shown = session.run(np.ascontiguousarray(turned[..., None]).astype(np.float32)).shown
+        assert shown is not None
+        assert shown.max() < session.manifest.output.shown_min
+        assert all("inverted (black for white)" in one.text for one in found if one.code == "turned-over")
+    assert set(codes) == {"turned-over", "unlike-training"}
+
+
+def test_a_rule_for_turned_images_is_proved_when_the_pack_is_loaded() -> None:
+    """A graph that says something else about how an image is shown than its golden vectors is not served."""
+    detail = PACKAGES["breast-ultrasound-detail-cnn"]
+    with np.load(io.BytesIO(detail.content["golden.npz"]), allow_pickle=False) as golden:
+        held = dict(golden)
+    out = io.BytesIO()
+    np.savez_compressed(out, **held | {"shown": 1 - held["shown"]})
+    content = dict(detail.content) | {"golden.npz": out.getvalue()}
+    with pytest.raises(Fault, match="golden vectors"):
+        load_pack(replace(detail, content=MappingProxyType(content)), Policy.CPU_ONLY)
 
 
 def _golden(package: Package) -> np.ndarray:

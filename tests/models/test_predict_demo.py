@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from gateway.domain.errors import Fault, Unavailable
-from models.manifest import Scored
+from models.manifest import ImageManifest, Scored, parse
 from models.package import Package
 from models.registry import describe, find, load
 from models.runtime import guard, providers
@@ -137,6 +137,31 @@ def test_each_header_rule_refuses_by_its_code(
     assert image.refusal.code == code
     assert code in guard.CODES
     assert "FICTITIOUS" not in image.refusal.text
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said", "code"),
+    [
+        ('view = ["CC", "MLO"]', {"ViewPosition": "ML"}, "view"),
+        ('view = ["CC", "MLO"]', {"ViewPosition": ""}, "view"),
+        ('view = ["CC", ""]', {"ViewPosition": ""}, None),
+        ('view = ["CC", "MLO"]', {"ViewPosition": "MLO "}, None),
+        ('manufacturer = ["ACME"]', {"Manufacturer": "Other"}, "manufacturer"),
+        ('manufacturer = ["ACME"]', {"Manufacturer": "Acme"}, None),
+    ],
+)
+def test_view_and_device_are_limited_where_a_pack_says_so(
+    package: Package, demo: list[bytes], allowed: str, said: dict[str, str], code: str | None
+) -> None:
+    """What the manifest does not list is refused; an empty word in the list lets a silent header pass."""
+    page = package.content["manifest.toml"].replace(b"age_max_years = 120", f"age_max_years = 120\n{allowed}".encode())
+    manifest = parse(page)
+    assert isinstance(manifest, ImageManifest)
+    dataset = read(demo[0])
+    for keyword, value in said.items():
+        setattr(dataset, keyword, value)
+    found = guard.header_refusal(dataset, manifest.applies_to)
+    assert (found.code if found else None) == code
 
 
 def _table(length: int, bits: int, keyword: str) -> Callable[[Dataset], object]:

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from harness.gateway_process import free_port, wait_for
+from harness.gateway_process import wait_for
 from harness.inference_server import InferenceServer, mlserver_folder, serving
+from harness.ports import free_port
 
 from gateway.domain.errors import Busy, Fault, Forbidden, GatewayError, Invalid, Missing, Unavailable
 from models.package import Package

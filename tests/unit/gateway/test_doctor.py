@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.rows import AT, planned_task
 
 from gateway import doctor, wiring
 from gateway.commands.doctor import settings_in_force
 from gateway.config import Settings, load
+from gateway.domain.governance import Stop
 from gateway.privacy import keyring
 from gateway.readiness import mark_ready, ready_file
 
@@ -207,3 +209,20 @@ def test_the_clock_is_asked(tmp_path: Path) -> None:
 class _Usage:
     def __init__(self, free: int) -> None:
         self.free = free
+
+
+def test_a_stopped_model_is_told_with_what_waits(tmp_path: Path) -> None:
+    """Its reason, how many tasks wait and the two ways out; of a database without tables or keys nothing is asked."""
+    settings = settings_of(tmp_path)
+    ((level, said),) = doctor.stopped(settings)
+    assert (level, said[:9]) == ("ok", "not asked")
+    keyring.create(settings.key_folder)
+    wiring.migrate(settings)
+    assert list(doctor.stopped(settings)) == [("ok", "no model is stopped")]
+    with wiring.database(settings).begin("tester") as unit:
+        _, task = planned_task(unit)
+        unit.governance.stop(Stop(task.model_id, "it calls everything benign", AT, "tester"))
+        unit.commit()
+    ((level, said),) = doctor.stopped(settings)
+    assert level == "warn"
+    assert said.startswith("breast 1.0.0 is stopped (it calls everything benign); 1 task(s) wait: `dxgate model")

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from harness.authority import Authority
 from harness.commands import run_command, start_command
+from harness.ports import free_port
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from wire.fhir_rest.hospital import Hospital, add_study, open_hospital, serving, stored
@@ -27,12 +28,6 @@ from gateway.flow.client_assertion import ASSERTION_TYPE
 from gateway.servers.web.services import WebServices
 
 ROOT = Path(__file__).parents[3]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def key_set(*keys: RSAKey | ECKey) -> dict[str, Any]:

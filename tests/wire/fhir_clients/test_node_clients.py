@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import NODE_CLIENTS
-from harness.gateway_process import free_port
+from harness.ports import free_port
 from wire.fhir_rest.hospital import SECRET
 from wire.fhir_rest.writing import Writer, writer
 

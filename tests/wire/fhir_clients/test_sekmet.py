@@ -14,7 +14,8 @@ import httpx
 import pydicom
 import pytest
 from conftest import SEKMET
-from harness.gateway_process import GatewayProcess, free_port, wait_for
+from harness.gateway_process import GatewayProcess, wait_for
+from harness.ports import free_port
 from harness.send import send_folder
 from harness.studies import Planted, planted_study
 

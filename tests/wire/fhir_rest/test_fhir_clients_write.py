@@ -11,7 +11,7 @@ from fhirclient.models.observation import Observation
 from fhirclient.models.patient import Patient
 from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import OperationOutcome, ResourceNotFound
-from harness.gateway_process import free_port
+from harness.ports import free_port
 from wire.fhir_rest.writing import MRN, Writer, entry, observation, patient, writer
 
 

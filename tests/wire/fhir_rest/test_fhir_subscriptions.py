@@ -74,7 +74,7 @@ class Ward:
     def pump(self) -> None:
         """Sends all that is due, once."""
         self.sender()
-        wait_for(lambda: not self.sender._busy, 20, "the senders to end", 0.005)
+        wait_for(lambda: not self.sender._busy, 60, "the senders to end", 0.005)
 
     def report(self, subject: str, status: str = "preliminary", own_id: str = "") -> dict[str, Any]:
         made = {
@@ -201,7 +201,7 @@ def test_nothing_is_lost_while_an_endpoint_is_out(ward: Ward) -> None:
         ward.pump()
         return bool(ward.state(own_id)["status"] == "error")
 
-    wait_for(failed, 20, "the status error", 0.01)
+    wait_for(failed, 60, "the status error", 0.01)
     assert "503" in ward.state(own_id)["error"]
     ward.report(subject)
     del ward.receiver.statuses["/outage"]
@@ -210,7 +210,7 @@ def test_nothing_is_lost_while_an_endpoint_is_out(ward: Ward) -> None:
         ward.pump()
         return len(ward.receiver.events("/outage")) == 4
 
-    wait_for(recovered, 20, "the events that waited", 0.01)
+    wait_for(recovered, 60, "the events that waited", 0.01)
     assert ward.receiver.events("/outage") == [1, 2, 3, 4]
     assert ward.state(own_id)["status"] == "active"
     assert "error" not in ward.state(own_id)
@@ -227,7 +227,7 @@ def test_a_hanging_endpoint_delays_no_other(ward: Ward) -> None:
     assert ward.state(subscription)["status"] in ("requested", "active")
     assert ward.state(hanging)["status"] == "requested"
     ward.receiver.gate.set()
-    wait_for(lambda: not ward.sender._busy, 20, "the senders to end", 0.005)
+    wait_for(lambda: not ward.sender._busy, 60, "the senders to end", 0.005)
 
 
 def test_status_and_events_can_be_asked_for(ward: Ward) -> None:
@@ -270,7 +270,7 @@ def test_the_clients_scopes_bound_what_it_is_told(ward: Ward) -> None:
         ward.pump()
         return bool(ward.state(made.json()["id"])["status"] == "error")
 
-    wait_for(failed, 20, "the status error", 0.01)
+    wait_for(failed, 60, "the status error", 0.01)
     assert ward.receiver.events("/narrow") == []
 
 
@@ -294,7 +294,7 @@ def test_what_an_app_may_do_for_a_person_is_not_told_to_it(ward: Ward) -> None:
         ward.pump()
         return bool(ward.state(made["id"])["status"] == "error")
 
-    wait_for(failed, 20, "the status error", 0.01)
+    wait_for(failed, 60, "the status error", 0.01)
     assert ward.receiver.events("/of-persons") == []
 
 
@@ -307,14 +307,14 @@ def test_heartbeat_end_and_off(ward: Ward) -> None:
         ward.pump()
         return "heartbeat" in [one.kind for one in ward.receiver.at("/beat")]
 
-    wait_for(beaten, 20, "a heartbeat", 0.05)
+    wait_for(beaten, 60, "a heartbeat", 0.05)
     ended = ward.ehr.create(ward.backport("/end") | {"end": _soon()})["id"]
 
     def off() -> bool:
         ward.pump()
         return bool(ward.state(ended)["status"] == "off")
 
-    wait_for(off, 20, "the end", 0.05)
+    wait_for(off, 60, "the end", 0.05)
     current = ward.state(own_id)
     assert ward.ehr.send("PUT", f"Subscription/{own_id}", current | {"status": "off"}).json()["status"] == "off"
     ward.report(f"Patient/{ward.ehr.create(patient('off'))['id']}")
@@ -371,7 +371,7 @@ def test_a_redirect_is_not_followed(ward: Ward) -> None:
         ward.pump()
         return bool(ward.state(own_id)["status"] == "error")
 
-    wait_for(failed, 20, "the status error", 0.01)
+    wait_for(failed, 60, "the status error", 0.01)
     ward.receiver.headers.clear()
     assert ward.receiver.at("/stolen") == []
 

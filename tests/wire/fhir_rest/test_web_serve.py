@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from harness.ports import free_port
 from wire.fhir_rest.conftest import Ward
 
 from gateway.domain.errors import Unavailable
@@ -26,12 +27,6 @@ def with_web(services: WebServices, **changes: object) -> WebServices:
     """The same services under other web settings."""
     web = services.settings.web.model_copy(update=changes)
     return replace(services, settings=services.settings.model_copy(update={"web": web}))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def certificate(folder: Path) -> tuple[str, str]:
