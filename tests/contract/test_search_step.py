@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from harness.indexed import store
 from harness.resources import human
 
 from gateway.domain.errors import Forbidden, Invalid, Unsupported
-from gateway.domain.resource import Change
+from gateway.domain.resource import Change, StoredVersion
+from gateway.flow.record import search
 from gateway.flow.record.search import FoundPage, Position, SearchResources
 from gateway.formats.fhir.element import Resource, encode
 from gateway.formats.fhir.search.query import search_query
@@ -57,6 +58,7 @@ class Ward:
     database: SqlDatabase
     unit: UnitOfWork
     changes: dict[str, Change]
+    opened: list[str] = field(default_factory=list)
 
     def find(
         self,
@@ -70,7 +72,12 @@ class Ward:
         fields = [(part.partition("=")[0], part.partition("=")[2]) for part in text.split("&") if part]
         query = search_query(kind, fields, Reading(BASE), lenient=lenient)
         known = {change.stored.key: encode(dict(change.resource or {})) for change in self.changes.values()}
-        step = SearchResources(lambda stored: known[stored.key], BASE)
+
+        def opened(stored: StoredVersion) -> bytes:
+            self.opened.append(stored.id)
+            return known[stored.key]
+
+        step = SearchResources(opened, BASE)
         return step(self.unit, query, may_read=may_read, position=position)
 
     def add(self, resources: list[Resource]) -> None:
@@ -118,6 +125,33 @@ def test_pages_follow_each_other_without_gap(ward: Ward) -> None:
         == ["b1", *(f"a{n}" for n in range(7, 0, -1))]
     )
     assert all_pages(ward, "Observation?_count=4&subject=Patient/p1") == [f"a{n}" for n in range(7, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "order"),
+    [
+        ("Observation?_count=50", ["b1", *(f"a{n}" for n in range(7, 0, -1))]),
+        ("Observation?_count=50&_sort=value-quantity", [*(f"a{n}" for n in range(1, 8)), "b1"]),
+        ("Observation?_count=50&subject:Patient.name=chalmers", ["b1", *(f"a{n}" for n in range(7, 0, -1))]),
+    ],
+)
+def test_a_heavy_page_opens_no_more_than_it_shows(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch, asked: str, order: list[str]
+) -> None:
+    """Pages that end for their bytes hold each resource once, in order, and open each once: none for a later page."""
+    monkeypatch.setattr(search, "MOST_OPENED", 1)
+    assert all_pages(ward, asked) == order
+    assert sorted(one for one in ward.opened if one[0] in "ab") == sorted(order)
+
+
+def test_an_include_is_cut_where_something_is_left_out(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What passes the bytes of a page is the last that is included, and told of only where more would follow."""
+    monkeypatch.setattr(search, "MOST_OPENED", 1)
+    whole = ward.find("Patient?_id=p2&_revinclude=Observation:patient")
+    assert ([one.stored.id for one in whole.included], whole.is_cut) == (["b1"], False)
+    cut = ward.find("Patient?_id=p1&_revinclude=Observation:patient")
+    assert (len(cut.included), cut.is_cut) == (1, True)
+    assert len(ward.opened) == 4
 
 
 def test_pages_stand_still_while_others_write(ward: Ward) -> None:

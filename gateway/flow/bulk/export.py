@@ -21,6 +21,7 @@ from gateway.flow.bulk.deletions import TYPE, deletions
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
 from gateway.flow.bulk.lease import GrantEnded, filing, hold
 from gateway.flow.bulk.sender import sender
+from gateway.flow.record.at_once import FIRST, at_once
 from gateway.flow.record.references import local_name
 from gateway.flow.record.store import Record
 from gateway.flow.scopes import permits
@@ -34,7 +35,6 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import Database, UnitOfWork
 
 _PAGE: Final = 200
-_FIRST: Final = 20  # before it is known how heavy they are
 MOST_SEALED = 16 << 20  # compressed bytes of bodies that are opened together, as far as those before tell
 MAX_MEMBERS: Final = 10_000
 _NO_MEMBERS: Final = "patients who are no members of the Group"
@@ -115,17 +115,16 @@ class RunExport:
         criteria: Sequence[Criterion] = ()
         after: Place | None = None
         until = resource_key(job.created_at + timedelta(milliseconds=1))
-        at_once = _FIRST
+        limit = FIRST
         while True:
             with self.database.read() as unit:
-                places = unit.resource_index.page(kind, criteria, (), limit=at_once, until=until, after=after)
+                places = unit.resource_index.page(kind, criteria, (), limit=limit, until=until, after=after)
                 found = unit.resources.of_keys([place.key for place in places])
             yield [one for one in found if not one.is_deleted]
-            if len(places) < at_once:
+            if len(places) < limit:
                 return
             after = places[-1]
-            weight = sum(len(one.sealed) for one in found) // max(len(found), 1)
-            at_once = min(_PAGE, max(1, MOST_SEALED // max(weight, 1)))
+            limit = at_once(found, _PAGE, MOST_SEALED)
 
     def _opened(self, job: BulkJob, asked: AskedExport, kind: str, chosen: Sequence[StoredVersion]) -> list[bytes]:
         """GrantEnded where the sender may not read them any more."""

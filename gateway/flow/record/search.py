@@ -23,6 +23,7 @@ from gateway.domain.criterion import (
 )
 from gateway.domain.errors import Forbidden, Unsupported
 from gateway.domain.resource import StoredVersion
+from gateway.flow.record.at_once import FIRST, at_once
 from gateway.formats.fhir.element import Resource
 from gateway.formats.fhir.search.confirms import confirms
 from gateway.formats.fhir.search.query import Include, SearchQuery
@@ -35,7 +36,7 @@ MAX_SETTLED = 1000  # resources that one link of a chain may lead over, where ea
 MAX_COUNTED = 1_000_000
 MAX_INCLUDED = 1000
 MOST_OPENED = 32 << 20  # bytes of bodies behind which a page ends, and as many of what goes with it
-_AT_ONCE = 64  # bodies opened before their bytes are looked at
+_AT_ONCE = 64  # rows fetched together; each is opened only when its turn comes
 _ANY_KEY = (1 << 63) - 1
 MAX_ROUNDS = 5  # of _include:iterate
 Open = Callable[[StoredVersion], bytes]
@@ -106,9 +107,12 @@ class _Search:
         self._step, self._unit, self._query = step, unit, query
         self._may_read, self._position = may_read, position
         self._opened: dict[int, tuple[StoredVersion, bytes]] = {}
+        self._readable: dict[int, StoredVersion] = {}
         self._unread: dict[int, str] = {}
         self._hidden: set[int] = set()
         self._weight = 0  # bytes of what is open
+        self._at_once = FIRST
+        self._is_cut = False
 
     def page(self, is_first: bool) -> FoundPage:
         query = self._query
@@ -143,14 +147,16 @@ class _Search:
         wanted, lossy = self._query.count, [each for each in criteria if is_lossy(each)]
         most = wanted + 1 if not lossy else max(wanted + 1, 50)
         found: list[Place] = []
+        fetched: dict[int, StoredVersion] = {}
         after, looked_at = self._position.after, 0
         while True:
             batch = self._next(self._query.kind, criteria, after, most)
             for number, place in enumerate(batch.places):
                 if len(found) == wanted or (found and self._weight > MOST_OPENED):
                     return found, replace(self._position, after=after)
-                if place.key not in self._opened:
-                    self._open([each.key for each in batch.places[number : number + _AT_ONCE]])
+                if place.key not in fetched:
+                    fetched = self._fetched([each.key for each in batch.places[number : number + self._slice()]])
+                self._keep(fetched[place.key])
                 if self._fits(place.key, lossy):
                     found.append(place)
                 else:
@@ -182,10 +188,14 @@ class _Search:
         )
         return _Batch(found, len(found) < limit)
 
-    def _open(self, keys: Sequence[int]) -> None:
-        missing = [key for key in keys if key not in self._opened]
-        for stored in self._unit.resources.of_keys(missing):
-            self._keep(stored)
+    def _slice(self) -> int:
+        return min(self._at_once, _AT_ONCE)
+
+    def _fetched(self, keys: Sequence[int]) -> dict[int, StoredVersion]:
+        """Rows, still sealed; the next time as many as these were light."""
+        found = self._unit.resources.of_keys(keys)
+        self._at_once = at_once(found, _AT_ONCE) if found else self._at_once
+        return {stored.key: stored for stored in found}
 
     def _keep(self, stored: StoredVersion) -> None:
         body = self._step.open(stored)
@@ -234,14 +244,18 @@ class _Search:
 
     def _fitting(self, places: Sequence[Place], lossy: Sequence[Criterion]) -> Iterator[int]:
         """Keys of those that fit; what has to be opened for it is not kept."""
-        for start in range(0, len(places), _AT_ONCE):
-            keys = [place.key for place in places[start : start + _AT_ONCE]]
-            fresh = [key for key in keys if key not in self._opened]
-            self._open(fresh)
-            fit = [key for key in keys if self._fits(key, lossy)]
-            for key in fresh:
+        fetched: dict[int, StoredVersion] = {}
+        for number, key in enumerate(place.key for place in places):
+            if key not in self._opened and key not in fetched:
+                fetched = self._fetched([place.key for place in places[number : number + self._slice()]])
+            is_fresh = key not in self._opened
+            if is_fresh:
+                self._keep(fetched[key])
+            fits = self._fits(key, lossy)
+            if is_fresh:
                 self._close(key)
-            yield from fit
+            if fits:
+                yield key
 
     def _count(self, criteria: Sequence[Criterion]) -> int:
         lossy = [each for each in criteria if is_lossy(each)]
@@ -277,16 +291,18 @@ class _Search:
                 if key in found or key in matches or key in self._hidden:
                     continue
                 kind = self._type_of(key)
-                if key not in self._opened:
+                if key in self._unread:
                     withheld.add(kind)
                 elif len(found) == MAX_INCLUDED or self._weight > most:
                     return list(found), frozenset(withheld), True
                 else:
+                    if key not in self._opened:
+                        self._keep(self._readable.pop(key))
                     found[key] = None
                     fresh.append(key)
             includes = [each for each in includes if each.iterate]
             frontier, rounds = fresh, rounds + 1
-        return list(found), frozenset(withheld), bool(frontier and includes) or self._weight > most
+        return list(found), frozenset(withheld), bool(frontier and includes) or self._is_cut
 
     def _followed(self, keys: Sequence[int], includes: Sequence[Include], most: int) -> Iterator[int]:
         """Those of which is known what they are, slice by slice, until more than `most` bytes are open."""
@@ -298,25 +314,30 @@ class _Search:
                 source = include.link.source
                 starts = [key for key in keys if source in (None, self._type_of(key))]
                 found = index.referred(starts, include.link, MAX_INCLUDED + 1) if starts else []
-            for start in range(0, len(found), _AT_ONCE):
+            while found:
                 if self._weight > most:
+                    self._is_cut = True
                     break
-                self._peek(found[start : start + _AT_ONCE])
-                yield from found[start : start + _AT_ONCE]
+                some, found = found[: self._slice()], found[self._slice() :]
+                self._readable.clear()
+                self._peek(some)
+                yield from some
 
     def _peek(self, keys: Sequence[int]) -> None:
-        """Opens what may be read; of the rest only the type is known, and of what may not be seen nothing is told."""
-        missing = [key for key in keys if key not in self._opened]
-        for stored in self._unit.resources.of_keys(missing):
+        """What may be read; of the rest only the type is known, and of what may not be seen nothing is told."""
+        for stored in self._fetched([key for key in keys if key not in self._opened]).values():
             if not self._step.may_see(stored):
                 self._hidden.add(stored.key)
             elif self._may_read(stored.type):
-                self._keep(stored)
+                self._readable[stored.key] = stored
             else:
                 self._unread[stored.key] = stored.type
 
     def _type_of(self, key: int) -> str:
-        return self._opened[key][0].type if key in self._opened else self._unread[key]
+        """Of what was opened or peeked at."""
+        if key in self._opened:
+            return self._opened[key][0].type
+        return self._readable[key].type if key in self._readable else self._unread[key]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -570,3 +571,55 @@ def test_what_is_too_heavy_to_include_is_told(ehr: Writer, monkeypatch: pytest.M
     told = ehr.send("GET", path).json()["entry"]
     assert len(told) < 7
     assert told[-1]["resource"]["issue"][0]["code"] == "incomplete"
+
+
+def test_pages_end_where_what_is_stored_small_is_large(ehr: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a history or of $everything is bounded by what it opens, however small that lies in the store."""
+    monkeypatch.setattr(history, "MOST_OPENED", 30_000)
+    monkeypatch.setattr(everything, "MOST_SHOWN", 30_000)
+    owner = ehr.create(patient("small"))["id"]
+    made = [ehr.create(observation(f"Patient/{owner}", note=[{"text": "x" * 20_000}]))["id"] for _ in range(6)]
+    assert ehr.send("DELETE", f"Observation/{made[2]}").status_code == 204
+    left = [one for one in made if one != made[2]]
+    shown = pages(ehr, f"Patient/{owner}/$everything?_type=Observation")
+    assert [one for page in shown for one in page] == left
+    assert max(map(len, shown)) == 2
+    for level in ("Observation/_history", "_history"):
+        told, path = [], f"{level}?_count=7"
+        for _ in range(3):
+            page = ehr.send("GET", path).json()
+            told += [one["fullUrl"].rpartition("/")[2] for one in page["entry"]]
+            path = page["link"][1]["url"].removeprefix(f"{ehr.hospital.services.fhir_base}/")
+        assert told[:6] == [made[2], *made[:2:-1], made[2], made[1]][:6], level
+
+
+def test_what_is_beside_a_record_is_bounded_and_told(ehr: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page of $everything refers to and has no room for is told of as left out."""
+    clinic = ehr.create({"resourceType": "Organization", "name": "North"})["id"]
+    owner = ehr.create(patient("beside", managingOrganization={"reference": f"Organization/{clinic}"}))["id"]
+    asked = f"Patient/{owner}/$everything"
+    assert [one["search"]["mode"] for one in ehr.send("GET", asked).json()["entry"]] == ["match", "include"]
+    monkeypatch.setattr(everything, "MAX_BESIDE", 0)
+    told = ehr.send("GET", asked).json()["entry"][-1]
+    assert (told["search"]["mode"], told["resource"]["issue"][0]["code"]) == ("outcome", "incomplete")
+
+
+def test_a_header_in_several_lines_is_one_list(ehr: Writer) -> None:
+    """If-Match and Prefer may come in several lines (RFC 9110 5.3, RFC 7240 2): each of them counts."""
+    made = ehr.create(patient("lines"))
+    path, body = f"/fhir/Patient/{made['id']}", json.dumps(made).encode()
+    lines = [("Content-Type", "application/fhir+json"), ("If-Match", 'W/"7"'), ("If-Match", 'W/"1"')]
+    minimal = [*lines, ("Prefer", "handling=strict"), ("Prefer", "return=minimal")]
+    answer = ehr.http.put(path, content=body, headers=minimal)
+    assert (answer.status_code, answer.content) == (200, b"")
+    lenient = [("Prefer", "return=minimal"), ("Prefer", "handling=lenient")]
+    assert ehr.http.get(path, params={"unheard": "x"}, headers=lenient).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["Patient/_history", "_history", "Patient/{id}/_history", "Patient/{id}/$everything"])
+def test_leniency_is_for_every_reading(ehr: Writer, path: str) -> None:
+    """An unknown parameter of a history or of $everything is refused by its name, or with leniency left out."""
+    asked = f"{path.format(id=ehr.create(patient('lenient'))['id'])}?unheard=x"
+    strict = ehr.send("GET", asked)
+    assert (strict.status_code, strict.json()["issue"][0]["expression"]) == (400, ["http.unheard"])
+    assert ehr.send("GET", asked, Prefer="handling=lenient").json()["entry"]

@@ -65,7 +65,8 @@ def _export(services: WebServices, client: Client, request: FhirRequest, level: 
     dropped = tuple(dict.fromkeys(printable(name) for name, _ in fields if name not in _SERVED))
     if dropped and not request.lenient:
         reason = _REASONS.get(dropped[0], "")
-        raise Refusal(400, "not-supported", f"$export has no parameter {dropped[0]}{reason}")
+        text = f"$export has no parameter {dropped[0]}{reason}"
+        raise Refusal(400, "not-supported", text, expression=(f"http.{dropped[0]}",))
     form = field(fields, "_outputFormat")
     if form is not None and form not in _FORMATS:
         raise Refusal(400, "not-supported", f"the only _outputFormat is {NDJSON}")

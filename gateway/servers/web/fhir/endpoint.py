@@ -54,6 +54,7 @@ _SENT = {
         *("prefer", "content-type", SECURITY_CONTEXT),
     )
 }
+_LISTS = frozenset({"if-match", "if-none-match", "prefer"})
 _OPEN = {
     "metadata": "capabilities",
     ".well-known": "smart-configuration",
@@ -168,15 +169,16 @@ class FhirEndpoint:
             body = await read_body(request, self._services.settings.web.max_resource_bytes)
         elif "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
             await read_body(request, 0)  # a GET has no body; one with a body is refused before it is read
+        headers = _sent(request)
         return FhirRequest(
             interaction=interaction.name,
             kind=address.type,
             id=address.id,
             version=address.version,
             fields=fields,
-            lenient=prefers_lenient(request),
+            lenient=prefers_lenient(headers),
             by_post=request.method == "POST",
-            headers=_sent(request),
+            headers=headers,
             body=body,
             compartment=address.compartment,
         )
@@ -198,9 +200,15 @@ class FhirEndpoint:
 
 
 def _sent(request: Request) -> dict[str, str]:
-    """The headers that interactions look at; of one that is repeated, the first."""
-    headers = reversed(request.scope["headers"])
-    return {_SENT[name]: value.decode("latin-1") for name, value in headers if name in _SENT}
+    """The headers that interactions look at; lists in several lines as one (RFC 9110 5.3), of others the first."""
+    found: dict[str, str] = {}
+    for header, value in request.scope["headers"]:
+        name = _SENT.get(header)
+        if name is not None and name not in found:
+            found[name] = value.decode("latin-1")
+        elif name in _LISTS:
+            found[name] += f", {value.decode('latin-1')}"
+    return found
 
 
 def _prefers_xml(request: Request) -> bool:

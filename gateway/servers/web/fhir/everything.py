@@ -15,9 +15,11 @@ import msgspec
 
 from gateway.domain.access import Client
 from gateway.domain.resource import StoredVersion
+from gateway.flow.record.at_once import FIRST, at_once
 from gateway.flow.record.references import local_name, references
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element
+from gateway.formats.fhir.outcome import issue
 from gateway.formats.fhir.search.care_date import care_range, is_care_within
 from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
@@ -25,7 +27,7 @@ from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.address import STORED
 from gateway.servers.web.fhir.confine import is_visible, living
 from gateway.servers.web.fhir.date_range import since as since_of
-from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of, refuse_unknown
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
 from gateway.servers.web.fhir.parameters import parameters_of
@@ -37,6 +39,8 @@ DEFAULT_COUNT = 100
 MAX_COUNT = 500
 _AT_ONCE = 200
 MOST_SEALED = 16 << 20  # compressed bytes of bodies behind which a page ends
+MOST_SHOWN = 32 << 20  # and as they were written; as many of what they refer to
+MAX_BESIDE = 1000
 MOST_OPENED = 2000  # to judge by the date of care, for one page
 _SERVED = frozenset({"_count", "_since", "_type", "start", "end", *OF_THE_ANSWER, PARAMETER})
 _BY_POST = {
@@ -69,23 +73,31 @@ class _Asked:
 def everything(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A searchset; Missing (404) or Deleted (410) for a Patient that is not there."""
     links = page_links(services, client, f"$everything/{request.id}")
-    asked = _asked(links, _fields(request))
+    refuse_unknown(request, _SERVED)
+    asked = _asked(links, tuple(one for one in _fields(request) if one[0] in _SERVED))
     with services.reading() as unit:
         patient = living(services, unit, client, "Patient", request.id)
         page, following = _Finding(services, unit, client, asked).page(patient.owner)
-        bodies = services.record.opened(unit, page, "read", actor_of(client))
+        bodies = list(_opened(services, unit, page))
+        if len(bodies) < len(page):
+            page, following = page[: len(bodies)], page[len(bodies) - 1].key
+        services.record.opened.tell(unit, page, "read", actor_of(client))
         beside = [
             one
             for one in _beside(services, unit, client, bodies, {one.name for one in page})
             if asked.types is None or one.type in asked.types
         ]
-        others = services.record.opened(unit, beside, "read", actor_of(client))
+        others = list(_opened(services, unit, beside[:MAX_BESIDE]))
+        services.record.opened.tell(unit, beside[: len(others)], "read", actor_of(client))
         whose = patients_of(services, [patient])
         note_interaction(
             unit, client, "operation", "Patient", patient.id, patients=whose, count=len(page), operation="everything"
         )
     entries = [_entry(services, one, body, "match") for one, body in zip(page, bodies, strict=True)]
-    entries += [_entry(services, one, body, "include") for one, body in zip(beside, others, strict=True)]
+    entries += [_entry(services, one, body, "include") for one, body in zip(beside, others, strict=False)]
+    if len(others) < len(beside):
+        outcome = issue("incomplete", "more is referred to than one page holds beside the record", severity="warning")
+        entries.append({"resource": outcome, "search": {"mode": "outcome"}})
     address = f"{services.fhir_base}/Patient/{request.id}/$everything"
     urls = [{"relation": "self", "url": address}]
     if following is not None:
@@ -97,9 +109,6 @@ def everything(services: WebServices, client: Client, request: FhirRequest) -> A
 
 def _asked(links: PageLinks, fields: Fields) -> _Asked:
     fields, place = links.resumed(fields)
-    for name, _ in fields:
-        if name not in _SERVED:
-            raise Refusal(400, "not-supported", f"$everything has no parameter {name}", expression=(f"http.{name}",))
     count, since, start, end = (field(fields, name) for name in ("_count", "_since", "start", "end"))
     types = frozenset(word for name, value in fields if name == "_type" for word in value.split(","))
     if not types <= STORED:
@@ -122,6 +131,17 @@ def _fields(request: FhirRequest) -> Fields:
     return (*request.fields, *((name, str(value)) for name, value in told.items()))
 
 
+def _opened(services: WebServices, unit: UnitOfWork, page: Sequence[StoredVersion]) -> Iterator[bytes]:
+    """Bodies one by one, until they are heavy; one at least."""
+    weight = 0
+    for one in page:
+        if weight > MOST_SHOWN:
+            return
+        body = services.record.opened.unseen(unit, one)
+        weight += len(body)
+        yield body
+
+
 @dataclass(frozen=True)
 class _Finding:
     services: WebServices
@@ -132,9 +152,9 @@ class _Finding:
     def page(self, owner: str) -> tuple[list[StoredVersion], int | None]:
         """What a page shows of a record, and behind which key the next begins, None where there is none."""
         found: list[StoredVersion] = []
-        after, opened, weight = self.asked.after, 0, 0
+        after, opened, weight, limit = self.asked.after, 0, 0, FIRST
         while True:
-            some = self.unit.resources.of_owner(owner, _AT_ONCE, after)
+            some = self.unit.resources.of_owner(owner, limit, after)
             for one in some:
                 if self.asked.wants(self.client, one):
                     opened += self.asked.care is not None
@@ -144,10 +164,11 @@ class _Finding:
                         found.append(one)
                         weight += len(one.sealed)
                 after = one.key
-            if len(some) < _AT_ONCE:
+            if len(some) < limit:
                 return found, None
             if opened >= MOST_OPENED:
                 return found, after
+            limit = at_once(some, _AT_ONCE)
 
     def _is_in_time(self, stored: StoredVersion) -> bool:
         if self.asked.care is None:

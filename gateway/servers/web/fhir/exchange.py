@@ -114,7 +114,7 @@ class FhirRequest:
         if told == ANY_VERSION:
             return frozenset((told,))
         tags = [_ETAG.fullmatch(one.strip()) for one in told.split(",", _MOST_TAGS)]
-        if not all(tags):
+        if not all(tags) or len(tags) > _MOST_TAGS:
             text = f'If-Match is *, or up to {_MOST_TAGS} ETags by commas: W/"[version]"'
             raise Refusal(400, "invalid", text, expression=(f"{self.place}.request.ifMatch",) if self.place else ())
         return frozenset(tag[1] for tag in tags if tag is not None)
@@ -239,9 +239,9 @@ def _as_xml(named: str | None, accepted: str) -> bool:
     return not found[1]
 
 
-def prefers_lenient(request: Request) -> bool:
+def prefers_lenient(headers: Mapping[str, str]) -> bool:
     """Prefer: handling=lenient (R4 3.1.1.3); of several only the first counts (RFC 7240 2)."""
-    told = _HANDLING.search(request.headers.get("prefer", "")[:1024])
+    told = _HANDLING.search(headers.get("prefer", "")[:1024])
     return told is not None and told[1].lower() == "lenient"
 
 

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
+import msgspec
+
 from gateway.domain.access import Client
 from gateway.domain.errors import Missing
 from gateway.domain.resource import StoredVersion
+from gateway.flow.record.at_once import FIRST, at_once
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element, instant
-from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import UnitOfWork
 from gateway.servers.web.body import Fields, field
 from gateway.servers.web.fhir.confine import is_visible, see
 from gateway.servers.web.fhir.date_range import ANY_TIME, DateRange, parse
 from gateway.servers.web.fhir.date_range import since as since_of
-from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of
+from gateway.servers.web.fhir.exchange import OF_THE_ANSWER, Answer, FhirRequest, actor_of, refuse_unknown
 from gateway.servers.web.fhir.note_interaction import note_interaction, patients_of
 from gateway.servers.web.fhir.page_link import PARAMETER, PageLinks, page_links, page_size
-from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
 MOST_SEALED = 16 << 20  # compressed bytes of bodies behind which a page ends
+MOST_OPENED = 32 << 20  # and as they were written
 _AT_ONCE = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SERVED = frozenset({"_count", "_since", "_at", *OF_THE_ANSWER, PARAMETER})
@@ -44,7 +47,8 @@ class _Asked:
 def history(services: WebServices, client: Client, request: FhirRequest) -> Answer:
     """A history Bundle; Missing (404) for a resource that never was."""
     links = page_links(services, client, f"_history/{request.kind}/{request.id}")
-    asked = _asked(links, request.fields)
+    refuse_unknown(request, _SERVED)
+    asked = _asked(links, tuple(one for one in request.fields if one[0] in _SERVED))
     with services.reading() as unit:
         if request.id:
             current = unit.resources.find(request.kind, request.id)
@@ -52,17 +56,17 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
                 raise Missing("no such resource")
             see(services, client, current)
         found, more = _found(unit, request, asked)
-        page = [one for one in found if _may_see(services, client, one, request.kind)]
-        shown = [one for one in page if not one.is_deleted]
-        bodies = services.record.opened(unit, shown, "read", actor_of(client))
+        page, is_cut = _page(services, client, unit, found, request.kind)
+        more = more or is_cut
+        shown = [one for one, body in page if body is not None]
+        services.record.opened.tell(unit, shown, "read", actor_of(client))
         patients = patients_of(services, shown)
         kind, own_id = request.kind or "all", request.id
         note_interaction(unit, client, "history", kind, own_id, patients=patients, count=len(page))
-    by_version = {(one.key, one.version): body for one, body in zip(shown, bodies, strict=True)}
-    entries = [_entry(services, one, by_version.get((one.key, one.version))) for one in page]
+    entries = [_entry(services, one, body) for one, body in page]
     urls = [{"relation": "self", "url": _self_url(services, request)}]
     if more:
-        last = found[-1]
+        last = page[-1][0] if is_cut else found[-1]
         token = links.seal(asked.fields, [(last.at - _EPOCH) // timedelta(microseconds=1), last.key, last.version])
         urls.append({"relation": "next", "url": f"{_address(services, request)}?{PARAMETER}={token}"})
     whole = not more and asked.place is None
@@ -73,9 +77,9 @@ def history(services: WebServices, client: Client, request: FhirRequest) -> Answ
 def _found(unit: UnitOfWork, request: FhirRequest, asked: _Asked) -> tuple[list[StoredVersion], bool]:
     """As many versions as a page holds, by their number and their bytes, and whether there are more."""
     found: list[StoredVersion] = []
-    after, weight = _after(asked.place), 0
+    after, weight, together = _after(asked.place), 0, FIRST
     while True:
-        limit = min(asked.count + 1 - len(found), _AT_ONCE)
+        limit = min(asked.count + 1 - len(found), together)
         some = unit.resources.history(
             kind=request.kind or None,
             own_id=request.id or None,
@@ -93,13 +97,28 @@ def _found(unit: UnitOfWork, request: FhirRequest, asked: _Asked) -> tuple[list[
         if len(some) < limit:
             return found, False
         after = (found[-1].at, found[-1].key, found[-1].version)
+        together = at_once(some, _AT_ONCE)
+
+
+def _page(
+    services: WebServices, client: Client, unit: UnitOfWork, found: Sequence[StoredVersion], kind: str
+) -> tuple[list[tuple[StoredVersion, bytes | None]], bool]:
+    """What the client may see of them, opened one by one, None of a deletion; and whether their bytes cut it."""
+    page: list[tuple[StoredVersion, bytes | None]] = []
+    weight = 0
+    for one in found:
+        if not _may_see(services, client, one, kind):
+            continue
+        if weight > MOST_OPENED:
+            return page, True
+        body = None if one.is_deleted else services.record.opened.unseen(unit, one)
+        page.append((one, body))
+        weight += len(body or b"")
+    return page, False
 
 
 def _asked(links: PageLinks, fields: Fields) -> _Asked:
     fields, place = links.resumed(fields)
-    for name, _ in fields:
-        if name not in _SERVED:
-            raise Refusal(400, "not-supported", f"a history has no parameter {name}", expression=(f"http.{name}",))
     since, at = field(fields, "_since"), field(fields, "_at")
     return _Asked(
         fields,
@@ -128,7 +147,7 @@ def _entry(services: WebServices, stored: StoredVersion, body: bytes | None) -> 
     created = stored.method == "POST" or (stored.method == "PUT" and stored.version == 1)
     return element(
         fullUrl=f"{services.fhir_base}/{address}",
-        resource=parse_json(body) if body is not None else None,
+        resource=msgspec.Raw(body) if body is not None else None,
         request={"method": stored.method, "url": stored.type if stored.method == "POST" else address},
         response={
             "status": "201 Created" if created else _STATUS[stored.method],
