@@ -19,11 +19,14 @@ _OUR_ISSUERS: Final = "urn:dxgate:issuer:"  # what gateway/formats/fhir/identifi
 _OID: Final = "urn:oid:"
 _PATIENT_CODES: Final = ("MR", "PI", "PT")
 _SUBJECTS: Final = ("subject", "patient", "individual", "focus", "beneficiary")
-_NAMED: Final = (
-    *_SUBJECTS,
-    *("author", "who", "actor", "performer", "requester"),
-    *("policyHolder", "subscriber", "party", "enterer", "provider"),
-)
+_NAMED_TEXT: Final = """
+actor asserter authenticator author authorReference collector contributor enterer expressedBy generalPractitioner
+informationSource interpreter member onBehalfOf operator other party payor performer policyHolder practitioner provider
+receiver recorder referrer reportedReference requester requestor responsibleParty resultsInterpreter source
+sourcePatientInfo subscriber who
+"""
+_NAMED: Final = frozenset({*_SUBJECTS, *_NAMED_TEXT.split()})
+"""Elements that refer to people: what they are called by their display, where it is no reference that says so."""
 _PEOPLE: Final = ("Patient/", "Practitioner/", "PractitionerRole/", "RelatedPerson/", "Person/")
 _SHARED_VALUES: Final = ("urn:oid:", "urn:uuid:", "http://", "https://")
 Resource = dict[str, Any]
@@ -91,9 +94,7 @@ def _harvest(name: str, value: Resource, found: dict[str, set[str]]) -> None:
     if "family" in value or "given" in value or name in ("name", "valueHumanName"):
         parts = [*_strings(value.get("given")), *_strings(value.get("family"))]
         found["names"].update({*parts, " ".join(parts), *_strings(value.get("text"))} - {""})
-    if name.lower().endswith("identifier"):
-        found["numbers"].update(one for one in _strings(value.get("value")) if not one.startswith(_SHARED_VALUES))
-    found["numbers"].update(_strings(value.get("subscriberId")))
+    found["numbers"].update(_numbers(name, value))
     if "system" in value and name in ("telecom", "valueContactPoint"):
         found["contacts"].update(_strings(value.get("value")))
     if name.lower().endswith("address"):
@@ -108,6 +109,15 @@ def _harvest(name: str, value: Resource, found: dict[str, set[str]]) -> None:
             found["days"].add(value[birth].replace("-", "")[:8])
     if value.get("url", "").endswith("mothersMaidenName") if isinstance(value.get("url"), str) else False:
         found["names"].update(_strings(value.get("valueString")))
+
+
+def _numbers(name: str, value: Resource) -> Iterator[str]:
+    """Of identifiers, and those of an insurer: of the insured, of the plan, of what was agreed to beforehand."""
+    if name.lower().endswith("identifier"):
+        yield from (one for one in _strings(value.get("value")) if not one.startswith(_SHARED_VALUES))
+    yield from (*_strings(value.get("subscriberId")), *_strings(value.get("preAuthRef")))
+    if name == "class":
+        yield from _strings(value.get("value"))
 
 
 def _objects(value: Any, name: str) -> Iterator[tuple[str, Resource]]:

@@ -567,3 +567,32 @@ def test_an_official_example_leaves_as_valid_r4(name: str, profile: DocumentProf
     left = made(json.loads(examples()[name]), profile, patient=KEY, patients={})
     found = [one for one in check(left, kind=left["resourceType"]) if one.severity in ("error", "fatal")]
     assert {one.text for one in found} <= {"needs one of name, identifier (org-1)"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "element", "told"),
+    [
+        ("Observation", "note", {"focus": [{"display": "Berta Zyxwvut"}]}),
+        ("Condition", "note", {"code": {"text": "x"}, "recorder": {"display": "Zyxwvut, B."}}),
+        ("Condition", "note", {"asserter": {"identifier": {"value": "L-1"}, "display": "Berta Zyxwvut"}}),
+        ("Procedure", "note", {"status": "completed", "performer": [{"onBehalfOf": {"display": "Clinic Zyxwvut"}}]}),
+        ("ChargeItem", "note", {"status": "billable", "enterer": {"display": "Zyxwvut"}}),
+        ("Coverage", "costToBeneficiary", {"status": "active", "payor": [{"display": "Berta Zyxwvut"}]}),
+        ("ClaimResponse", "processNote", {"requestor": {"display": "Berta Zyxwvut"}}),
+        ("ClaimResponse", "processNote", {"preAuthRef": "Zyxwvut-77"}),
+        ("Coverage", "costToBeneficiary", {"class": [{"value": "Zyxwvut 77"}]}),
+    ],
+)
+def test_who_has_no_reference_is_looked_for_in_the_texts(kind: str, element: str, told: dict[str, Any]) -> None:
+    """A person told of by a display alone, and the numbers of a policy, are found in every text beside them."""
+    said = "later Zyxwvut said so, see Zyxwvut-77 and Zyxwvut 77"
+    shapes = {
+        "note": [{"text": said}],
+        "processNote": [{"text": said}],
+        "costToBeneficiary": [{"type": {"text": said}, "valueQuantity": {"value": 1}}],
+    }
+    number = "preAuthRef" in told or "class" in told
+    body = run({"resourceType": kind, **told, element: shapes[element]}, patient=KEY).body.decode()
+    assert "later" in body
+    assert ("Zyxwvut-77" if number else "Zyxwvut said") not in body
+    assert "Zyxwvut 77" not in body
