@@ -1,7 +1,8 @@
 """Sends notifications to the addresses that clients have named, and to no other place than those.
 
 The name is resolved once, every address is judged, and the connection goes to the one that was judged: between a check
-and a connection of its own a name could come to mean something else. Answers are not read beyond their status.
+and a connection of its own a name could come to mean something else. Answers are not read beyond their status, and come
+within the time that there is for the whole: the threads that wait for them serve all clients.
 """
 
 from __future__ import annotations
@@ -9,16 +10,26 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+import httpcore
 import httpx
 
 from gateway.domain.errors import Unavailable
 from gateway.flow.subscribe.address_rules import AddressRules
 from gateway.formats.fhir.element import MEDIA_TYPE
+from gateway.outlets.whole_time import TimedNetwork, WholeTime
+
+_FAILURES: Final = (
+    httpx.InvalidURL,
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 
 
 @dataclass(frozen=True)
@@ -26,17 +37,18 @@ class RestHook:
     """Implements Hook; used by several threads."""
 
     rules: AddressRules
-    _client: httpx.Client = field(init=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _pool: httpcore.ConnectionPool = field(init=False, repr=False)
+    _whole: WholeTime = field(default_factory=WholeTime, repr=False)
 
     def __post_init__(self) -> None:
-        client = httpx.Client(
-            verify=ssl.create_default_context(),
-            follow_redirects=False,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+        pool = httpcore.ConnectionPool(
+            ssl_context=ssl.create_default_context(),
+            max_connections=64,
+            max_keepalive_connections=16,
+            keepalive_expiry=5.0,
+            network_backend=TimedNetwork(self._whole),
         )
-        object.__setattr__(self, "_client", client)
+        object.__setattr__(self, "_pool", pool)
 
     def send(
         self, method: str, url: str, body: bytes | None, headers: Sequence[tuple[str, str]], seconds: float
@@ -51,12 +63,15 @@ class RestHook:
         sent = [("Host", parts.netloc), *headers]
         if body is not None:
             sent.append(("Content-Type", MEDIA_TYPE))
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+        asked = {"timeout": timeouts, "sni_hostname": host}
         try:
-            with self._client.stream(
-                method, target, content=body, headers=sent, timeout=seconds, extensions={"sni_hostname": host}
-            ) as answer:
-                status = answer.status_code
-        except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, ValueError) as error:
+            with (
+                self._whole.of(seconds),
+                self._pool.stream(method, _url(target), headers=sent, content=body, extensions=asked) as answer,
+            ):
+                status = answer.status
+        except (*_FAILURES, ssl.SSLError, ValueError) as error:
             raise Unavailable(f"the endpoint cannot be reached ({type(error).__name__})") from None
         if not 200 <= status < 300 and not (method == "HEAD" and status < 500 and status not in (401, 403)):
             raise Unavailable(f"the endpoint has answered {status}")
@@ -71,3 +86,9 @@ class RestHook:
         for one in addresses:
             self.rules.check(scheme, ipaddress.ip_address(one))
         return addresses[0]
+
+
+def _url(target: str) -> httpcore.URL:
+    """With what no URL holds escaped; InvalidURL where it is none."""
+    url = httpx.URL(target)
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)

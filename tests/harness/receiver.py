@@ -1,4 +1,4 @@
-"""A small server that subscriptions notify: it keeps what came, and can refuse, hang, redirect or be away."""
+"""A small server that subscriptions notify: it keeps what came, and can refuse, hang, drip, redirect or be away."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
     held: str = "/held"
+    dripping: str = "/dripping"
+    drops: int = 0
 
     def at(self, path: str) -> list[Received]:
         return [one for one in self.received if one.path == path]
@@ -76,6 +78,13 @@ def receiving(receiver: Receiver) -> Iterator[Receiver]:
             status = receiver.statuses.get(self.path, receiver.status)
             if self.path == receiver.held:
                 receiver.gate.wait(30)
+            while self.path == receiver.dripping and not receiver.gate.wait(0.02):
+                try:
+                    self.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+                except OSError:  # given up
+                    self.close_connection = True
+                    return
+                receiver.drops += 1
             if status < 300:
                 receiver.received.append(Received(self.command, self.path, dict(self.headers.items()), body))
             self.send_response(status)

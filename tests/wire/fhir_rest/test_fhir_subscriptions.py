@@ -230,6 +230,22 @@ def test_a_hanging_endpoint_delays_no_other(ward: Ward) -> None:
     wait_for(lambda: not ward.sender._busy, 60, "the senders to end", 0.005)
 
 
+def test_a_dripping_endpoint_is_given_up(ward: Ward) -> None:
+    """An answer that never ends, a piece of it at every moment, holds its thread for the time limit alone."""
+    ward.receiver.gate.clear()
+    patience = [{"url": f"{BACKPORT}/backport-timeout", "valueUnsignedInt": 1}]
+    own_id = ward.ehr.create(ward.backport("/dripping", extension=patience))["id"]
+    try:
+        ward.sender()
+        wait_for(lambda: not ward.sender._busy, 30, "the dripping endpoint to be given up", 0.05)
+        assert ward.state(own_id)["status"] == "requested"
+        assert ward.receiver.drops > 5
+    finally:
+        ward.receiver.gate.set()
+    ward.pump()
+    assert ward.state(own_id)["status"] == "active"
+
+
 def test_status_and_events_can_be_asked_for(ward: Ward) -> None:
     """$status counts the events; $events repeats those from a number on, with no more than the subscription gets."""
     own_id = ward.subscribed(ward.backport("/ask"))
