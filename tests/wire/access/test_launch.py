@@ -218,6 +218,9 @@ def test_a_token_for_one_patient_shows_no_other(place: Place, physician: Person,
         assert status("Observation", headers={"Prefer": "respond-async"}) == 200  # at once: nothing waits
         assert status("Patient", "POST", json={"resourceType": "Patient"}) == 403
         assert status(f"Patient/{mine}", "DELETE") == 403
+        decision = {"resourceType": "Parameters", "parameter": [{"name": "outcome", "valueCode": "accept"}]}
+        sign = {"json": decision, "headers": {"If-Match": 'W/"2"', "Content-Type": "application/fhir+json"}}
+        assert status(f"DiagnosticReport/{place.report}/$sign", "POST", **sign) == 403
         entry = {"request": {"method": "GET", "url": "Patient"}}
         assert status("", "POST", json={"resourceType": "Bundle", "type": "batch", "entry": [entry]}) == 403
 

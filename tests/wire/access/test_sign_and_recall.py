@@ -17,6 +17,7 @@ from wire.fhir_rest.hospital import SECRET, add_study
 
 from gateway import wiring
 from gateway.domain.report import report_id
+from gateway.servers.web.fhir import bundle
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,22 @@ def test_no_part_of_a_transaction(clinic: Place, doctor: httpx.Client) -> None:
     refused = post("transaction")
     assert (refused.status_code, refused.json()["issue"][0]["expression"]) == (422, ["Bundle.entry[0]"])
     assert post("batch").json()["entry"][0]["response"]["status"] == "200 OK"
+
+
+def test_what_was_signed_is_told_where_the_answer_has_no_room(
+    clinic: Place, doctor: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a batch whose answer is full a decision that was taken is told as taken, without its Parameters."""
+    waiting = report_id(clinic.hospital.studies[1])
+    words = [{"name": "outcome", "valueCode": "append"}, {"name": "conclusion", "valueString": "More."}]
+    asked_for = {"method": "POST", "url": f"DiagnosticReport/{waiting}/$sign", "ifMatch": 'W/"3"'}
+    one = {"resource": {"resourceType": "Parameters", "parameter": words}, "request": asked_for}
+    sent = {"resourceType": "Bundle", "type": "batch", "entry": [one]}
+    monkeypatch.setattr(bundle, "MOST_ANSWERED", 10)
+    answer = doctor.post("/fhir", json=sent, headers={"Content-Type": "application/fhir+json"})
+    (told,) = answer.json()["entry"]
+    assert (told["response"]["status"], told["response"]["etag"]) == ("200 OK", 'W/"4"'), told
+    assert "resource" not in told
 
 
 def test_recall_by_get_and_post(clinic: Place, lis: httpx.Client) -> None:

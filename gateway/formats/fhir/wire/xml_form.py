@@ -26,11 +26,14 @@ _WRITTEN: Final = {"\n": "&#xA;", "\r": "&#xD;", "\t": "&#x9;"}
 _WHOLE_KINDS: Final = frozenset(("integer", "positiveInt", "unsignedInt"))
 
 
-def parse_xml(body: bytes, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """One resource in the shape of its JSON form; InvalidResource where it is none. It is not yet checked."""
+def parse_xml(body: bytes, most_bytes: int = MOST_BYTES, *, is_utf_8: bool = False) -> dict[str, Any]:
+    """One resource in the shape of its JSON form; InvalidResource where it is none. It is not yet checked.
+
+    `is_utf_8`: its media type says so, which goes before what the document declares (RFC 7303 3.2).
+    """
     if len(body) > most_bytes:
         raise refused("too-long", f"the resource is longer than {most_bytes} bytes")
-    return _resource(read_xml(body.removeprefix(b"\xef\xbb\xbf")), None)
+    return _resource(read_xml(body.removeprefix(b"\xef\xbb\xbf"), is_utf_8=is_utf_8), None)
 
 
 def encode_xml(resource: dict[str, Any], *, pretty: bool = False) -> bytes:

@@ -34,17 +34,27 @@ class XmlElement:
     div: str | None = None
 
 
-def read_xml(body: bytes) -> XmlElement:
-    """The root of a document in UTF-8; InvalidResource where it is no well-formed, plain, bounded one."""
+def read_xml(body: bytes, *, is_utf_8: bool = False) -> XmlElement:
+    """The root of a document in UTF-8; InvalidResource where it is no well-formed, plain, bounded one.
+
+    Where nobody else has said that it `is_utf_8` it must not declare anything else.
+    """
     if body[:2] in _UTF_16 or b"\0" in body[:4]:  # which expat would read, whatever it is told
         raise refused("structure", "the resource is not XML in UTF-8")
     reader = _Reader(body)
+    if not is_utf_8:
+        reader.parser.XmlDeclHandler = _declared
     try:
         reader.parser.Parse(body, True)
     except expat.ExpatError as cause:
         place = f"line {cause.lineno}, column {cause.offset + 1}"
         raise refused("structure", f"the resource is not XML in UTF-8 ({place})") from None
     return reader.root
+
+
+def _declared(_version: str, encoding: str | None, _standalone: int) -> None:
+    if encoding is not None and encoding.lower() not in _UTF_8:
+        raise refused("structure", "the resource is written in UTF-8, and declares nothing else")
 
 
 class _Reader:
@@ -60,15 +70,10 @@ class _Reader:
         self.root = XmlElement("", {})
         self.parser = expat.ParserCreate(encoding="utf-8", namespace_separator=" ")
         self.parser.buffer_text = True
-        self.parser.XmlDeclHandler = self._declared
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
         self.parser.StartDoctypeDeclHandler = self._document_type
-
-    def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        if encoding is not None and encoding.lower() not in _UTF_8:
-            raise refused("structure", "the resource is written in UTF-8, and declares nothing else")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1

@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 Find = Callable[[str, str], Interaction]
 """The interaction behind an address shape and a method; Refusal (405) where there is none."""
 Said = Resource | msgspec.Raw
+"""An entry of the answer, or its JSON."""
 Fits = Callable[[int], bool]
 """Counts the bytes of an entry, and says whether the answer holds as many."""
 MOST_ANSWERED: Final = 64 << 20  # bytes of what is answered at once
-"""An entry of the answer, or its JSON."""
 _ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 _HEADERS: Final = {
     "ifMatch": "if-match",
@@ -228,7 +228,7 @@ def _bounded(said: Said, fits: Fits, entry: Entry) -> Said:
     line = said if isinstance(said, msgspec.Raw) else msgspec.Raw(encode(said))
     if fits(len(line)):
         return line
-    if entry.interaction.asked is not None:
+    if entry.interaction.asked is not None or entry.interaction.commits:
         return {"response": msgspec.json.decode(line)["response"]}
     reason = "the answer to the Bundle is too large for it: ask for it by itself"
     return _failed(refused("too-costly", reason, entry.request.place), None)

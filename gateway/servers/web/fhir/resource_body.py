@@ -36,7 +36,7 @@ def parsed(request: FhirRequest) -> Resource:
     if request.charset not in _UTF_8 and request.media_type in JSON_TYPES | XML_TYPES:
         raise Refusal(415, "not-supported", "a resource is written in UTF-8")
     if request.media_type in XML_TYPES:
-        resource = parse_xml(request.body)
+        resource = parse_xml(request.body, is_utf_8=request.charset in ("utf-8", "utf8"))
         refuse_deep(resource)
         return resource
     if request.kind == "Binary" and request.media_type not in JSON_TYPES:

@@ -195,3 +195,14 @@ def test_what_declares_another_encoding_is_not_guessed_at(declared: str, charset
         return
     with pytest.raises(InvalidResource, match="UTF-8"):
         parse_xml(body)
+
+
+def test_the_media_type_goes_before_the_declaration() -> None:
+    """What is sent as UTF-8 is read as that, though a .NET string was declared as UTF-16 (RFC 7303 3.2)."""
+    patient = '<Patient xmlns="http://hl7.org/fhir"><name><family value="Žák"/></name></Patient>'
+    body = f'<?xml version="1.0" encoding="utf-16"?>{patient}'
+    assert parse_xml(body.encode(), is_utf_8=True)["name"][0]["family"] == "Žák"
+    with pytest.raises(InvalidResource):
+        parse_xml(body.encode())
+    with pytest.raises(InvalidResource):
+        parse_xml(body.encode("utf-16"), is_utf_8=True)
