@@ -141,6 +141,9 @@ def test_a_part_names_elements_that_there_are(ward: Ward) -> None:
     assert (refused.status_code, refused.json()["issue"][0]["expression"]) == (400, ["http._elements"])
     assert ward.get(path, headers={"Prefer": "handling=lenient"}).status_code == 200
     assert "conclusion" not in ward.get(path.replace(",colour", "")).json()
+    assert ward.get(path.replace("colour", "resourceType")).status_code == 200
+    counted = ward.get(f"DiagnosticReport/{own_id}?_summary=count")
+    assert (counted.status_code, counted.json()["issue"][0]["expression"]) == (400, ["http._summary"])
 
 
 def test_a_get_with_a_body_is_refused(ward: Ward) -> None:

@@ -79,6 +79,10 @@ def test_update_makes_the_next_version(ehr: Writer) -> None:
         ('W/"9", W/"1"', 200),
         ('"1"', 200),
         ("*", 200),
+        ('W/"9",, W/"1",', 200),
+        (",", 400),
+        (", ".join(['W/"1"'] * 20), 200),
+        (", ".join(['W/"1"'] * 21), 400),
         ('W/"8",W/"9"', 412),
         ("1", 400),
         ('W/"1", *', 400),
@@ -300,7 +304,8 @@ def test_pretty_is_for_people_and_changes_nothing(ehr: Writer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("charset", "status"), [("utf-8", 201), ("UTF-8", 201), ('"utf-8"', 201), ("iso-8859-1", 415), ("utf-16", 415)]
+    ("charset", "status"),
+    [("utf-8", 201), ("UTF-8", 201), ('"utf-8"', 201), ("", 201), ("iso-8859-1", 415), ("utf-16", 415)],
 )
 def test_a_resource_is_utf_8_and_says_nothing_else(ehr: Writer, charset: str, status: int) -> None:
     """R4 3.1.0.1.11: a body that claims another charset is not read as if it had not."""

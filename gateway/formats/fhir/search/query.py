@@ -149,7 +149,11 @@ def _is_element(kind: str, name: str) -> bool:
     known = type_named(kind)
     if known is None:
         return True
-    return name in known.members or any(member.element == f"{name}[x]" for member in known.members.values())
+    return (
+        name == "resourceType"
+        or name in known.members
+        or any(member.element == f"{name}[x]" for member in known.members.values())
+    )
 
 
 def _sort(query: SearchQuery, _: str, value: str) -> SearchQuery:

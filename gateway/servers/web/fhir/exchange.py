@@ -96,7 +96,7 @@ class FhirRequest:
     def charset(self) -> str | None:
         """Of the body, where its media type says one."""
         said = self._of_body("charset")
-        return None if said is None else said.lower()
+        return said.lower() if said else None
 
     def _of_body(self, parameter: str) -> str | None:
         parameters = (part.partition("=") for part in self.headers.get("content-type", "")[:1024].split(";")[1:])
@@ -113,8 +113,9 @@ class FhirRequest:
         told = self.headers["if-match"].strip()
         if told == ANY_VERSION:
             return frozenset((told,))
-        tags = [_ETAG.fullmatch(one.strip()) for one in told.split(",", _MOST_TAGS)]
-        if not all(tags) or len(tags) > _MOST_TAGS:
+        named = [one.strip() for one in told.split(",", 2 * _MOST_TAGS) if one.strip()]  # empty ones: RFC 9110 5.6.1.2
+        tags = [_ETAG.fullmatch(one) for one in named]
+        if not all(tags) or not 0 < len(tags) <= _MOST_TAGS:
             text = f'If-Match is *, or up to {_MOST_TAGS} ETags by commas: W/"[version]"'
             raise Refusal(400, "invalid", text, expression=(f"{self.place}.request.ifMatch",) if self.place else ())
         return frozenset(tag[1] for tag in tags if tag is not None)
@@ -207,7 +208,7 @@ def refuse_unknown(request: FhirRequest, known: Collection[str] = OF_THE_ANSWER)
     """Refusal (400) for a parameter that would be ignored, unless the client prefers leniency."""
     for name, _ in request.fields if not request.lenient else ():
         if name not in known:
-            text = f"a {request.interaction} has no parameter {printable(name)}"
+            text = f"{request.interaction} has no parameter {printable(name)}"
             raise Refusal(400, "not-supported", text, expression=(f"http.{printable(name)}",))
 
 

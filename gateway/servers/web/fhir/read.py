@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Deleted, Invalid, Missing, Unsupported
+from gateway.domain.errors import Deleted, Missing, Unsupported
 from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
 from gateway.formats.fhir.element import Resource
@@ -100,7 +100,8 @@ def _part(request: FhirRequest, kind: str, body: bytes) -> Resource | None:
     except Unsupported as error:
         raise Refusal(400, "not-supported", str(error), expression=(error.place,)) from None
     if query.summary == "count":
-        raise Invalid("one resource is not counted: _summary is true, text, data or false")
+        text = "one resource is not counted: _summary is true, text, data or false"
+        raise Refusal(400, "invalid", text, expression=("http._summary",))
     in_part = query.summary != "false" or query.elements
     return subset(parse_json(body), query.summary, query.elements) if in_part else None
 
