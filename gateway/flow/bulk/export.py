@@ -35,7 +35,8 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import Database, UnitOfWork
 
 _PAGE: Final = 200
-MOST_SEALED = 16 << 20  # compressed bytes of bodies that are opened together, as far as those before tell
+MOST_SEALED = 16 << 20  # compressed bytes of bodies that are fetched together, as far as those before tell
+MOST_OPENED = 32 << 20  # bytes of bodies behind which no further one is opened beside them
 MAX_MEMBERS: Final = 10_000
 _NO_MEMBERS: Final = "patients who are no members of the Group"
 
@@ -101,7 +102,7 @@ class RunExport:
         elements = _elements(asked, kind)
         for page in self._pages(job, kind):
             chosen = [one for one in page if _is_wanted(one, asked, owners, since, self._house)]
-            for body in self._opened(job, asked, kind, chosen):
+            for body in self._bodies(job, asked, kind, chosen):
                 if anyof and not any(confirms(parse_json(body), criteria, self.base) for criteria in anyof):
                     continue
                 yield _part_of(body, elements)
@@ -126,12 +127,28 @@ class RunExport:
             after = places[-1]
             limit = at_once(found, _PAGE, MOST_SEALED)
 
+    def _bodies(self, job: BulkJob, asked: AskedExport, kind: str, chosen: Sequence[StoredVersion]) -> Iterator[bytes]:
+        """All of them, as many together as memory should hold; the sender is asked for where there is none too."""
+        while True:
+            bodies = self._opened(job, asked, kind, chosen)
+            yield from bodies
+            chosen = chosen[len(bodies) :]
+            if not chosen:
+                return
+
     def _opened(self, job: BulkJob, asked: AskedExport, kind: str, chosen: Sequence[StoredVersion]) -> list[bytes]:
-        """GrantEnded where the sender may not read them any more."""
+        """The first of them, until they are heavy. GrantEnded where the sender may not read them any more."""
+        bodies: list[bytes] = []
         with self.database.begin(f"client:{job.client}") as unit:
             hold(unit, job)
             caller = self._reader(unit, job, asked, kind)
-            bodies = self.record.opened(unit, chosen, "read", caller.actor) if chosen else []
+            weight = 0
+            for one in chosen:
+                bodies.append(self.record.opened.unseen(unit, one))
+                weight += len(bodies[-1])
+                if weight > MOST_OPENED:
+                    break
+            self.record.opened.tell(unit, chosen[: len(bodies)], "read", caller.actor)
             unit.commit()
         return bodies
 

@@ -69,12 +69,13 @@ def test_since_and_type_filter_narrow(ward: Ward) -> None:
     assert ward.exported("$export?_type=Patient&_since=2999-01-01T00:00:00Z") == {}
 
 
-def test_heavy_resources_are_exported_few_at_a_time(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bound", ["MOST_SEALED", "MOST_OPENED"])
+def test_heavy_resources_are_exported_few_at_a_time(ward: Ward, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
     """However many lie in memory together, each is in the files once."""
-    monkeypatch.setattr(export, "_FIRST", 2)
-    monkeypatch.setattr(export, "MOST_SEALED", 1)
-    made = {ward.ehr.create({"resourceType": "Location", "name": f"Wing {number}"})["id"] for number in range(7)}
-    lines = ward.exported("$export?_type=Location&_typeFilter=Location%3Fname%3DWing")["Location"]
+    monkeypatch.setattr(export, "FIRST", 4)
+    monkeypatch.setattr(export, bound, 1)
+    made = {ward.ehr.create({"resourceType": "Location", "name": f"{bound} {number}"})["id"] for number in range(7)}
+    lines = ward.exported(f"$export?_type=Location&_typeFilter=Location%3Fname%3D{bound}")["Location"]
     assert sorted(one["id"] for one in lines) == sorted(made)
 
 
