@@ -91,6 +91,11 @@ class SqlTasks:
             changes |= {"owner": None, "published_at": None, "due_at": until or self._transaction.now()}
         return self._leave(task, event, changes, {"reason": reason})
 
+    def set_aside(self, task: Task, reason: str) -> bool:
+        changes: dict[str, Any] = {"lease_until": None, "owner": None, "published_at": None}
+        changes |= {"due_at": self._transaction.now(), "reason": reason, "retried_at": task.attempt}
+        return self._leave(task, "release", changes, {"reason": reason})
+
     def retry(self, task_id: TaskId) -> bool:
         task = self.get(task_id)
         if (task.state, "retry") not in TASK.moves:
