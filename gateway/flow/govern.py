@@ -99,8 +99,10 @@ class GovernModels:
                     unit.commit()
 
     def resume(self, model_id: ModelId, actor: str) -> int:
-        """The number of open tasks that go on. Conflict where it is not stopped."""
+        """The number of open tasks that go on. Conflict where it is not stopped, or was recalled."""
         with self.database.begin(actor) as unit:
+            if unit.recalls.of_models([model_id]):
+                raise Conflict("the model was recalled and cannot go on; a corrected one has another version")
             stop = unit.governance.stop_of(model_id)
             if stop is None or not unit.governance.resume(model_id):
                 raise Conflict("the model is not stopped")

@@ -13,7 +13,7 @@ from gateway.domain.governance import Approval, Stop
 from gateway.domain.ids import ModelId, StudyId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.storage import tables
-from gateway.storage.governance_tables import model_approval, model_stop
+from gateway.storage.governance_tables import model_approval, model_stop, silenced
 from gateway.storage.transaction import MODEL_LOCK, Transaction
 
 _STOP = tuple(model_stop.c[field.name] for field in fields(Stop))
@@ -44,7 +44,7 @@ class SqlGovernance:
 
     def stopped(self) -> frozenset[ModelId]:
         self._transaction.hold_off(MODEL_LOCK)
-        return frozenset(ModelId(row[0]) for row in self._transaction.all(select(model_stop.c.model_id)))
+        return frozenset(ModelId(row[0]) for row in self._transaction.all(silenced))
 
     def stop_of(self, model_id: ModelId) -> Stop | None:
         row = self._transaction.first(select(*_STOP).where(model_stop.c.model_id == model_id))

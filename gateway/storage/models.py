@@ -17,7 +17,7 @@ from gateway.domain.ids import ModelId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.domain.model import ServedModel
 from gateway.storage import tables
-from gateway.storage.governance_tables import model_stop
+from gateway.storage.governance_tables import model_stop, silenced
 from gateway.storage.review_tables import recall
 from gateway.storage.transaction import MODEL_LOCK, Transaction
 
@@ -77,7 +77,7 @@ class SqlModels:
         return model is not None
 
     def previous(self, name: str) -> ServedModel:
-        barred = _model.id.in_(select(recall.c.model_id).union_all(select(model_stop.c.model_id)))
+        barred = _model.id.in_(silenced)
         mine = (_model.name == name, _model.state != "active", _model.activated_at.is_not(None), ~barred)
         found = self._models(select(*_COLUMNS).where(*mine).order_by(_model.activated_at.desc()).limit(1))
         if not found:

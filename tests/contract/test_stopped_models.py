@@ -6,12 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from harness.rows import model
+from harness.rows import later, model
 from harness.ward import Ward
 
 from gateway.domain.errors import Conflict, Missing
 from gateway.domain.governance import Stop
 from gateway.domain.ids import StudyId
+from gateway.domain.recall import Recall
 from gateway.domain.report import ReportContent, report_id
 from gateway.domain.task import Task, attempts_since_retry
 from gateway.flow.govern import GovernModels
@@ -168,3 +169,26 @@ def test_an_approval_ends_with_a_rollback_or_a_recall(ward: Ward) -> None:
     RecallModel(ward.database).mark(newer.id, "harm", "cli:ben")
     with ward.database.read() as unit:
         assert unit.governance.approvals() == []
+
+
+def test_what_a_recalled_model_had_found_reaches_no_report(ward: Ward) -> None:
+    """Answered, not reported yet, then recalled: the other model's report goes out without it. It cannot be resumed."""
+    study, mine, other = asked(ward)
+    assert ward.run(mine.id) == "done"
+    govern(ward).stop(BREAST.id, "harm", "cli:anna")
+    RecallModel(ward.database).mark(BREAST.id, "harm", "cli:anna")
+    with pytest.raises(Conflict, match="recalled"):
+        govern(ward).resume(BREAST.id, "cli:anna")
+    assert ward.run(other.id) == "done"
+    assert speaking(ward, study) == {OTHER.id}
+
+
+def test_no_task_of_a_recalled_model_is_run(ward: Ward) -> None:
+    """Not even before the recall has planned its study anew."""
+    _, mine, _ = asked(ward)
+    with ward.database.begin("cli:anna") as unit:
+        unit.recalls.add(Recall(BREAST.id, BREAST.name, BREAST.version, "harm", ward.now, "cli:anna"))
+        unit.commit()
+    assert ward.run(mine.id) == "not ours"
+    with ward.database.read() as unit:
+        assert mine.id not in {task.id for task in unit.tasks.unheld(later(9999), later(9999), 10)}
