@@ -38,7 +38,10 @@ _SQLITE_PRAGMAS = (
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA secure_delete=ON",  # what is deleted or replaced is overwritten: an erased secret leaves the file
 )
-_POSTGRESQL_OPTIONS = "-c lock_timeout={0}s -c statement_timeout={1}s -c idle_in_transaction_session_timeout={1}s"
+_POSTGRESQL_OPTIONS = (
+    "-c lock_timeout={0}s -c statement_timeout={1}s -c idle_in_transaction_session_timeout={1}s "
+    "-c jit=off"  # no statement of ours is worth compiling, and estimates of small tables ask for it
+)
 
 
 def parse_url(url: str) -> URL:

@@ -26,6 +26,7 @@ _NAMED: Final = (
 )
 _PEOPLE: Final = ("Patient/", "Practitioner/", "PractitionerRole/", "RelatedPerson/", "Person/")
 _SHARED_VALUES: Final = ("urn:oid:", "urn:uuid:", "http://", "https://")
+_NESTED: Final = (dict, list)  # a tuple, because `dict | list` would be made anew for each of a million values
 Resource = dict[str, Any]
 
 
@@ -117,9 +118,9 @@ def _objects(value: Any, name: str) -> Iterator[tuple[str, Resource]]:
         inside, one = stack.pop()
         if isinstance(one, dict):
             yield inside, one
-            stack += [(inner, two) for inner, two in one.items() if isinstance(two, dict | list)]
+            stack += [(inner, two) for inner, two in one.items() if isinstance(two, _NESTED)]
         elif isinstance(one, list):
-            stack += [(inside, two) for two in one if isinstance(two, dict | list)]
+            stack += [(inside, two) for two in one if isinstance(two, _NESTED)]
 
 
 def _resources(document: Resource) -> Iterator[Resource]:

@@ -133,6 +133,16 @@ def test_no_parameter_is_ignored_silently(ward: Ward, path: str) -> None:
     assert first.status_code == 400
 
 
+def test_a_part_names_elements_that_there_are(ward: Ward) -> None:
+    """_elements of a read is judged as in a search: by its type, and with leniency what there is not is left out."""
+    own_id = ward.get("DiagnosticReport").json()["entry"][0]["resource"]["id"]
+    path = f"DiagnosticReport/{own_id}?_elements=status,colour"
+    refused = ward.get(path)
+    assert (refused.status_code, refused.json()["issue"][0]["expression"]) == (400, ["http._elements"])
+    assert ward.get(path, headers={"Prefer": "handling=lenient"}).status_code == 200
+    assert "conclusion" not in ward.get(path.replace(",colour", "")).json()
+
+
 def test_a_get_with_a_body_is_refused(ward: Ward) -> None:
     """A body where none belongs is not read."""
     assert ward.http.request("GET", "/fhir/DiagnosticReport", content=b"x" * 100).status_code == 413

@@ -14,6 +14,7 @@ from wire.fhir_rest.conftest import Ward
 from wire.fhir_rest.hospital import PASSWORD, PLANTED, add_study, open_hospital, serving
 
 from gateway import wiring
+from gateway.domain.governance import Stop
 from gateway.domain.report import report_id
 from gateway.domain.study import record_id
 from gateway.servers.web.services import ChainCheck
@@ -237,3 +238,20 @@ def test_who_was_not_erased_is_not_called_erased(tmp_path: Path, sqlite_template
         assert "was erased" not in page
         wiring.erase_patient(hospital.settings)(patient, "asked", "officer")
         assert "The identity of this patient was erased." in browser.get(f"/console/studies/{record_id(patient)}").text
+
+
+def test_a_stopped_model_says_why_and_how_much_waits(ward: Ward, people: dict[str, httpx.Client]) -> None:
+    """The Models page shows who stopped a model, for what reason, and counts its open tasks."""
+    with ward.hospital.database.begin("cli:anna") as unit:
+        stopped = unit.models.all()[0].id
+        unit.governance.stop(Stop(stopped, "too many false alarms", AT, "cli:anna"))
+        unit.commit()
+    try:
+        page = people["admin"].get("/console/models")
+        assert page.status_code == 200
+        words = " ".join(re.sub(r"<[^>]+>", "", page.text).split())
+        assert re.search(r"Stopped .* by cli:anna: too many false alarms\. \d+ task\(s\) wait\.", words)
+    finally:
+        with ward.hospital.database.begin("cli:anna") as unit:
+            assert unit.governance.resume(stopped)
+            unit.commit()

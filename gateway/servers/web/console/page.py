@@ -141,12 +141,12 @@ class Pages:
 
     def show(self, view: View, request: Request, person: Person, here: str, status: int = 200) -> HTMLResponse:
         """The view as a page, with the number of held objects and unsigned reports for those whom they concern."""
-        counts = {"waiting": 0, "unsigned": 0}
+        counts = {"held_count": 0, "unsigned_count": 0}
         with self.services.database.read() as unit:
             if may(person, "list held objects"):
-                counts["waiting"] = unit.clearances.count("held", MOST_COUNTED + 1)
+                counts["held_count"] = unit.clearances.count("held", MOST_COUNTED + 1)
             if may(person, "decide about reports"):
-                counts["unsigned"] = unit.reports.count_waiting(MOST_COUNTED + 1)
+                counts["unsigned_count"] = unit.reports.count_waiting(MOST_COUNTED + 1)
         data = {**view.data, **counts}
         answer = self.html(view.template, request, data, person=person, here=here, status=status)
         answer.headers["Content-Security-Policy"] = view.policy

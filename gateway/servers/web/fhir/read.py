@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.domain.access import Client
-from gateway.domain.errors import Deleted, Invalid, Missing
+from gateway.domain.errors import Deleted, Invalid, Missing, Unsupported
 from gateway.domain.identity import Purpose
 from gateway.domain.resource import StoredVersion
 from gateway.formats.fhir.element import Resource
@@ -26,6 +26,7 @@ from gateway.servers.web.fhir.exchange import (
 )
 from gateway.servers.web.fhir.note_interaction import Action, note_interaction, patients_of
 from gateway.servers.web.fhir.pending import Outcome, Pending
+from gateway.servers.web.refusal import Refusal
 from gateway.servers.web.services import WebServices
 
 _IN_PART: Final = ("_summary", "_elements")
@@ -94,7 +95,10 @@ def _part(request: FhirRequest, kind: str, body: bytes) -> Resource | None:
     asked = [(name, value) for name, value in request.fields if name in _IN_PART]
     if not asked:
         return None
-    query = search_query(kind, asked, Reading())
+    try:
+        query = search_query(kind, asked, Reading(), lenient=request.lenient)
+    except Unsupported as error:
+        raise Refusal(400, "not-supported", str(error), expression=(error.place,)) from None
     if query.summary == "count":
         raise Invalid("one resource is not counted: _summary is true, text, data or false")
     in_part = query.summary != "false" or query.elements
