@@ -206,14 +206,15 @@ def stopped(settings: Settings) -> Findings:
         yield "ok", "not asked; tables or keys are not there yet"  # which is for their own checks to say
         return
     with wiring.database(settings).read() as unit:
-        stops, waiting = unit.governance.stops(), unit.governance.waiting()
+        waiting, running = unit.governance.waiting(), {model.id for model in unit.models.running()}
+        stops = [stop for stop in unit.governance.stops() if stop.model_id in running or stop.model_id in waiting]
         names = {model.id: f"{model.name} {model.version}" for model in unit.models.all()}
     for stop in stops:
         waits = f"{waiting.get(stop.model_id, 0)} task(s) wait"
         said = f"{names[stop.model_id]} is stopped ({stop.reason}); {waits}"
         yield "warn", f"{said}: `dxgate model resume`, or `dxgate recall --mark`"
     if not stops:
-        yield "ok", "no model is stopped"
+        yield "ok", "no stopped model holds anything up"
 
 
 def dicom(settings: Settings) -> Findings:

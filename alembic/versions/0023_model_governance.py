@@ -33,6 +33,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """A stopped model would run again: retire it first."""
+    """A stopped model would run again, and what waits for it: `dxgate recall --mark` it first."""
     op.drop_table("model_approval")
     op.drop_table("model_stop")

@@ -79,13 +79,8 @@ def retire(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
 def rollback(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     """The version that was active before takes the place of the one that is."""
-    from gateway import wiring
-
-    with wiring.database(loaded.settings).begin(actor()) as unit:
-        model = unit.models.previous(arguments.name)
-        unit.models.activate(model.id)
-        unit.commit()
-    tell(f"{model.name} {model.version} ({model.sha256[:12]}) is active again")
+    model = _govern(loaded).rollback(arguments.name, actor())
+    tell(f"{_named(model)} is active again")
     return 0
 
 

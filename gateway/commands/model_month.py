@@ -10,6 +10,7 @@ from gateway.commands.output import print_rows, row_of, tell
 from gateway.config import LoadedSettings
 from gateway.domain.errors import Conflict, Invalid
 
+FIRST_YEAR, LAST_YEAR = 2000, 2999
 SHOWN = (
     "model",
     "state",
@@ -41,7 +42,7 @@ def report(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         | {
             "refused_images": each.refused_images,
             "override_rate": each.override_rate,
-            "shifted": [name for name, one in each.drifts.items() if one.index is not None and one.index > shifted],
+            "shifted": [name for name, one in each.drifts.items() if one.is_shifted(shifted)],
         }
         for each in models
     ]
@@ -51,9 +52,11 @@ def report(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
 def _month(text: str) -> tuple[datetime, datetime]:
     try:
-        since = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+        since = datetime.strptime(f"{text}-01", "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise Invalid("a month is given as YYYY-MM") from None
+    if f"{since:%Y-%m}" != text or not FIRST_YEAR <= since.year <= LAST_YEAR:
+        raise Invalid(f"a month is given as YYYY-MM, from {FIRST_YEAR} to {LAST_YEAR}")
     return since, since.replace(year=since.year + since.month // 12, month=since.month % 12 + 1)
 
 

@@ -9,17 +9,39 @@ import pwd
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
+_LOGIN = Path("/proc/self/loginuid")
+_NOBODY = (4294967295, 65534)  # nobody logged in; not one of this namespace
 
 
 def actor() -> str:
     """The name under which this command's changes stand in the audit trail."""
+    uid = _person()
     try:
-        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+        return f"cli:{pwd.getpwuid(uid).pw_name}"
     except KeyError:
-        return f"cli:{os.getuid()}"
+        return f"cli:{uid}"
+
+
+def _person() -> int:
+    """Who logged in, whomever `sudo` or `su` has made of them since: otherwise one person would be two."""
+    uid, login = os.getuid(), _login()
+    if login is not None:
+        return login
+    before = os.environ.get("SUDO_UID", "") if uid == 0 else ""
+    return int(before) if before.isdecimal() and before.isascii() else uid
+
+
+def _login() -> int | None:
+    """As the kernel keeps it since the login (audit, loginuid); None in a service or container, where nobody did."""
+    try:
+        login = int(_LOGIN.read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return None if login in _NOBODY else login
 
 
 def tell(line: str) -> None:

@@ -1,7 +1,8 @@
 """compose: when the last open task of a revision has ended, its findings become one report version.
 
 A task that waits because its model was stopped holds up nobody else's answer: the version says that it is not there
-yet, and the next one has it. A study that no other model was asked about waits with it.
+yet, and the next one has it. What the model had said before, and no report has told yet, is held back with it. A study
+that no other model was asked about waits.
 
 The version is preliminary (law 6), or cancelled where no model could answer; its deliveries are planned in the
 same transaction, so that a report is never known without being on its way. What a model in the shadow says is kept
@@ -23,6 +24,9 @@ from gateway.ports import UnitOfWork
 
 NOTHING_ANALYSED = "No model could analyse this study."
 STOPPED = "the model was stopped; its answer is not part of this report"
+HELD_BACK = "stopped"
+SILENCED = (*OPEN_TASK_STATES, "done")
+"""States of tasks of which nothing is told while their model is stopped."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,11 @@ class ComposeReport:
         """The report with its new version; None while tasks are open."""
         planned = unit.tasks.of_study(study.id, study.revision)
         tasks = [task for task in planned if task.state != "withdrawn" and not task.shadow]
-        waiting = _open(tasks)
-        if len(waiting) == len(tasks) or not _are_stopped(unit, waiting):
+        stopped = unit.governance.stopped()
+        silent = [task for task in tasks if task.model_id in stopped and task.state in SILENCED]
+        if len(silent) == len(tasks) or not set(_open(tasks)) <= set(silent):
             return None
-        content = self._content(unit, study, tasks)
+        content = self._content(unit, study, tasks, silent)
         report = unit.reports.register(study, at)
         event = "compose" if content.findings else "cancel"
         if (report.status, event) not in REPORT.moves:
@@ -58,14 +63,14 @@ class ComposeReport:
         if study.kind == "record" and not _open(unit.tasks.of_study(study.id, study.revision)):
             unit.records.touch_known(study.patient, at, at)
 
-    def _content(self, unit: UnitOfWork, study: Study, tasks: Sequence[Task]) -> ReportContent:
-        reported = {task.id for task in tasks}
+    def _content(self, unit: UnitOfWork, study: Study, tasks: Sequence[Task], silent: Sequence[Task]) -> ReportContent:
+        reported = {task.id for task in tasks} - {task.id for task in silent}
         found = unit.tasks.findings(study.id, study.revision)
         findings = tuple(finding for finding in found if finding.task_id in reported)
         not_analysed = tuple(
-            NotAnalysed(task.model_id, unit.models.get(task.model_id).title, *_why_not(task))
+            NotAnalysed(task.model_id, unit.models.get(task.model_id).title, *_why_not(task, silent))
             for task in tasks
-            if task.state in ("refused", "failed", *OPEN_TASK_STATES)
+            if task in silent or task.state in ("refused", "failed")
         )
         return ReportContent(findings, not_analysed, conclusion(findings, not_analysed))
 
@@ -83,17 +88,10 @@ def _open(tasks: Sequence[Task]) -> list[Task]:
     return [task for task in tasks if task.state in OPEN_TASK_STATES]
 
 
-def _are_stopped(unit: UnitOfWork, tasks: Sequence[Task]) -> bool:
-    """Whether each waits because its model was stopped."""
-    if not tasks:
-        return True
-    return {task.model_id for task in tasks} <= {stop.model_id for stop in unit.governance.stops()}
-
-
-def _why_not(task: Task) -> tuple[str, str]:
+def _why_not(task: Task, silent: Sequence[Task]) -> tuple[str, str]:
     """Outcome and reason; of a stop no more than that, as a report goes far."""
-    if task.state in OPEN_TASK_STATES:
-        return "stopped", STOPPED
+    if task in silent:
+        return HELD_BACK, STOPPED
     return task.state, task.reason or ""
 
 

@@ -13,11 +13,12 @@ from typing import Final
 
 from gateway.domain.errors import Conflict
 from gateway.domain.governance import Approval, Stop, reason_of
-from gateway.domain.ids import ModelId
+from gateway.domain.ids import ModelId, StudyId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.domain.model import ServedModel
+from gateway.domain.report import report_id
 from gateway.domain.task import Task
-from gateway.flow.compose import ComposeReport
+from gateway.flow.compose import HELD_BACK, ComposeReport
 from gateway.ports import Database, UnitOfWork
 
 MOST: Final = 100_000  # studies that wait for one model
@@ -38,10 +39,12 @@ class GovernModels:
         Conflict where it is active already, or the same person asks twice.
         """
         with self.database.begin(actor) as unit:
+            waiting = self._first_of_two(unit, unit.models.get(model_id), actor)
             model = unit.models.get(model_id)
             if model.state == "active":
                 raise Conflict(f"{model.name} {model.version} is active already")
-            waiting = self._first_of_two(unit, model, actor)
+            if unit.governance.stop_of(model_id) is not None:
+                raise Conflict("the model is stopped; resume it first")
             if waiting is None:
                 unit.models.activate(model.id)
                 unit.governance.withdraw_approval(model.id)
@@ -51,23 +54,37 @@ class GovernModels:
     def _first_of_two(self, unit: UnitOfWork, model: ServedModel, actor: str) -> Approval | None:
         if self.persons < 2:
             return None
-        known = {each.model_id: each for each in unit.governance.approvals()}.get(model.id)
+        mine = Approval(model.id, self.now(), actor)
+        known = unit.governance.approve(mine)
         if known is None:
-            return unit.governance.approve(Approval(model.id, self.now(), actor))
+            return mine
         if known.by == actor:
             raise Conflict(f"{actor} has approved it already; another person has to")
         return None
 
+    def rollback(self, name: str, actor: str) -> ServedModel:
+        """The version that was active before takes the place of the one that is; one person may."""
+        with self.database.begin(actor) as unit:
+            model = unit.models.previous(name)
+            unit.models.activate(model.id)
+            unit.governance.withdraw_approval(model.id)
+            unit.commit()
+        return model
+
     def stop(self, model_id: ModelId, reason: str, actor: str) -> int:
-        """The number of open tasks that wait from now on. Conflict where it is stopped already."""
+        """The number of open tasks that wait from now on. Conflict where it is stopped already.
+
+        A stop that was cut short before every report was written is repeated for the others.
+        """
         said = reason_of(reason)
         with self.database.begin(actor) as unit:
-            if not unit.governance.stop(Stop(model_id, said, self.now(), actor)):
-                raise Conflict("the model is stopped already")
+            is_new = unit.governance.stop(Stop(model_id, said, self.now(), actor))
             unit.governance.withdraw_approval(model_id)
             waiting = unit.governance.waiting().get(model_id, 0)
             unit.commit()
         self._report_without(model_id, actor)
+        if not is_new:
+            raise Conflict("the model is stopped already")
         return waiting
 
     def _report_without(self, model_id: ModelId, actor: str) -> None:
@@ -82,13 +99,34 @@ class GovernModels:
                     unit.commit()
 
     def resume(self, model_id: ModelId, actor: str) -> int:
-        """The number of open tasks that go on. Conflict where it is not stopped."""
+        """The number of open tasks that go on. Conflict where it is not stopped, or was recalled."""
         with self.database.begin(actor) as unit:
-            if not unit.governance.resume(model_id):
+            if unit.recalls.of_models([model_id]):
+                raise Conflict("the model was recalled and cannot go on; a corrected one has another version")
+            stop = unit.governance.stop_of(model_id)
+            if stop is None or not unit.governance.resume(model_id):
                 raise Conflict("the model is not stopped")
             waiting = unit.governance.waiting().get(model_id, 0)
+            studies = unit.governance.left_out(model_id, stop.at, MOST)
             unit.commit()
+        for study_id in studies:
+            self._report_with(study_id, model_id, actor)
         return waiting
+
+    def _report_with(self, study_id: StudyId, model_id: ModelId, actor: str) -> None:
+        """What the model said before its stop, where a report was written without it or could not be."""
+        with self.database.begin(actor) as unit:
+            study = unit.studies.lock(study_id)
+            if study.state == "analysing" or (study.state == "reported" and _leaves_out(unit, study_id, model_id)):
+                self.compose(unit, study, self.now())
+                unit.commit()
+
+
+def _leaves_out(unit: UnitOfWork, study_id: StudyId, model_id: ModelId) -> bool:
+    report = unit.reports.get(report_id(study_id))
+    content = unit.reports.version(report.id, report.version).content
+    told = content.not_analysed if content else ()
+    return any((one.model_id, one.outcome) == (model_id, HELD_BACK) for one in told)
 
 
 def with_stops(unit: UnitOfWork, tasks: Sequence[Task]) -> list[Task]:

@@ -126,7 +126,7 @@ class RunTask:
     def _finish(self, task: Task, finding: Finding) -> Outcome:
         with self.database.begin(self.worker) as unit:
             study = unit.studies.lock(task.study_id)
-            if unit.governance.stop_of(task.model_id) is not None:
+            if task.model_id in unit.governance.stopped():
                 return self._set_aside(unit, task)
             if not unit.tasks.finish(task, finding):
                 return "not ours"
@@ -135,8 +135,8 @@ class RunTask:
         return "done"
 
     def _set_aside(self, unit: UnitOfWork, task: Task) -> Outcome:
-        """Its model was stopped meanwhile: the answer is dropped and the task waits, whatever it has tried."""
-        if not unit.tasks.end(task, "release", "the model was stopped while this ran", until=self.now()):
+        """Its model was stopped meanwhile: whatever came of it is dropped, and the task waits."""
+        if not unit.tasks.set_aside(task, "the model was stopped while this ran"):
             return "not ours"
         unit.commit()
         return "released"
@@ -152,6 +152,8 @@ class RunTask:
             event = "fail"
         with self.database.begin(self.worker) as unit:
             study = unit.studies.lock(task.study_id)
+            if task.model_id in unit.governance.stopped():
+                return self._set_aside(unit, task)
             if not unit.tasks.end(task, event, reason, until=self.now() + FIRST_PAUSE * (1 << min(tried, 10))):
                 return "not ours"
             if event != "release":

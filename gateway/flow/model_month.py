@@ -7,7 +7,7 @@ not whether the model fits it: that is measured once, with `dxgate model evaluat
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import fmean
@@ -24,6 +24,7 @@ from gateway.ports import Database, UnitOfWork
 
 BEFORE: Final = timedelta(days=90)
 MOST_OPENED: Final = 5000  # inputs of records that are opened for one model and time
+MOST_VALUES: Final = 20_000  # of one number of one model and time that are compared; a study has thousands of images
 MOST_REVIEWS: Final = 100_000
 DISTANCE: Final = "distance to the training images"
 MISSING: Final = "inputs that were missing"
@@ -43,6 +44,11 @@ class _Said:
     refusals: Counter[str] = field(default_factory=Counter)
     numbers: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
+    def add(self, name: str, values: Sequence[float]) -> None:
+        """Findings come by their ids, which is as good as by lot: the first ones stand for all."""
+        kept = self.numbers[name]
+        kept += values[: MOST_VALUES - len(kept)]
+
 
 @dataclass(frozen=True)
 class ReadMonth:
@@ -58,13 +64,13 @@ class ReadMonth:
             earlier = self._said(unit.governance.answers(since - BEFORE, since))
             pairs = _Pairs()
             now = self._said(pairs.noted(unit.governance.answers(since, before)))
-            reviews = [one for one in unit.reviews.since(since, MOST_REVIEWS) if one.at < before]
+            reviews = unit.reviews.since(since, MOST_REVIEWS, before)
             ends = _ends(unit, since, before)
-        nothing = _Said()
+        nothing, reviewed = _Said(), {model_id for one in reviews for model_id in one.models}
         found = [
             _month(models[key], stops.get(key, ""), ends.get(key, {}), now.get(key, nothing), earlier.get(key, nothing))
             for key in sorted(models, key=lambda one: (models[one].name, models[one].version))
-            if key in now or key in ends
+            if key in now or key in ends or key in reviewed
         ]
         return [_reviewed(one, reviews) for one in found], pairs.compared()
 
@@ -81,10 +87,10 @@ class ReadMonth:
         label = first_label(finding)
         if label is not None:
             said.inconclusive += finding.decided is None
-            said.numbers[PROBABILITY].append(label.probability)
-        said.numbers[DISTANCE] += [image.distance for image in finding.images if image.distance is not None]
+            said.add(PROBABILITY, [label.probability])
+        said.add(DISTANCE, [image.distance for image in finding.images if image.distance is not None])
         if finding.answer is not None and finding.answer.labels:
-            said.numbers[MISSING].append(float(len(finding.answer.missing)))
+            said.add(MISSING, [float(len(finding.answer.missing))])
             self._open(said, finding)
 
     def _open(self, said: _Said, finding: Finding) -> None:
@@ -96,7 +102,7 @@ class ReadMonth:
         except GatewayError:  # its patient was erased, or it was tidied away
             return
         for name, value in given.items():
-            said.numbers[f"input {name}"].append(value)
+            said.add(f"input {name}", [value])
 
 
 def first_label(finding: Finding) -> Label | None:

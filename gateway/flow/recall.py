@@ -116,6 +116,7 @@ class RecallModel:
             model = unit.models.get(model_id)
             recall = unit.recalls.add(Recall(model.id, model.name, model.version, said, self.now(), actor))
             unit.models.retire(model.id)
+            unit.governance.withdraw_approval(model.id)
             unit.commit()
         return recall
 

@@ -1,24 +1,29 @@
 """stop_rules: stops a model by itself when physicians keep overruling it, or when what it says has shifted.
 
-A rule can only stop. A person resumes; what was reviewed and said before that is not held against it again.
+A rule can only stop. A person resumes; what was reviewed and said before that is not held against it again. Both rules
+look at a bounded sample, so that an hourly look costs the same in a hospital of any size.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from gateway.domain.drift import Drift, drift
+from gateway.domain.errors import Conflict
 from gateway.domain.ids import ModelId
-from gateway.domain.model_month import PROBABILITY, ModelMonth
+from gateway.domain.review import Review, ReviewFigures, figures
 from gateway.flow.govern import GovernModels
-from gateway.flow.model_month import ReadMonth
+from gateway.flow.model_month import BEFORE, MOST_REVIEWS, first_label
+from gateway.ports import UnitOfWork
 
 log = logging.getLogger(__name__)
 WINDOW: Final = timedelta(days=30)
 ACTOR: Final = "sweep:stop-rule"
+MOST_SAID: Final = 2000  # findings of one model and time that are read; which is as good as by lot
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,18 @@ class Rules:
     def any(self) -> bool:
         return self.override_rate > 0 or self.shift > 0
 
-    def broken(self, month: ModelMonth) -> str:
+    def overruled(self, told: ReviewFigures) -> str:
         """Why the model must stop; empty where it need not."""
-        rate, asked = month.override_rate, self.override_rate
-        if asked and rate is not None and month.reviewed >= self.least_reviews and rate >= asked:
-            told = f"physicians overruled {rate:.0%} of {month.reviewed} results"
-            return f"{told}; the rule allows less than {asked:.0%}"
-        found = month.drifts.get(PROBABILITY)
-        if self.shift and found is not None and found.index is not None and found.index >= self.shift:
-            return f"what it says has shifted: PSI {found.index:.2f}; the rule allows less than {self.shift:.2f}"
-        return ""
+        rate, asked = told.override_rate, self.override_rate
+        if not asked or rate is None or told.reviewed < self.least_reviews or rate < asked:
+            return ""
+        return f"physicians overruled {rate:.0%} of {told.reviewed} results; the rule allows less than {asked:.0%}"
+
+    def shifted(self, found: Drift) -> str:
+        """Why the model must stop; empty where it need not."""
+        if not self.shift or not found.is_shifted(self.shift):
+            return ""
+        return f"what it says has shifted: PSI {found.index:.2f}; the rule allows less than {self.shift:.2f}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,6 @@ class StopByRule:
     """Looks at the last 30 days of every running model that is not stopped; the number that it stopped."""
 
     govern: GovernModels
-    read: ReadMonth
     rules: Rules
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -58,26 +64,47 @@ class StopByRule:
         if not self.rules.any:
             return 0
         now = self.now()
-        months, _ = self.read(now - WINDOW, now)
-        return sum(self._judge(month, now) for month in months if month.state in ("active", "shadow"))
+        with self.govern.database.read() as unit:
+            stopped = {stop.model_id for stop in unit.governance.stops()}
+            models = [model.id for model in unit.models.running() if model.id not in stopped]
+            reviews = unit.reviews.since(now - WINDOW, MOST_REVIEWS) if self.rules.override_rate else []
+        return sum(self._judge(model_id, reviews, now) for model_id in models)
 
-    def _judge(self, month: ModelMonth, now: datetime) -> bool:
-        if month.stopped:
-            return False
-        since = self._resumed(month.model_id)
-        if since is not None and since > now - WINDOW:
-            again = [one for one in self.read(since, now)[0] if one.model_id == month.model_id]
-            if not again:
-                return False
-            month = again[0]
-        reason = self.rules.broken(month)
+    def _judge(self, model_id: ModelId, reviews: Sequence[Review], now: datetime) -> bool:
+        with self.govern.database.read() as unit:
+            resumed = _resumed(unit, model_id)
+            reason = self.rules.overruled(_figures(model_id, reviews, resumed))
+            if not reason and self.rules.shift:
+                reason = self.rules.shifted(_drift(unit, model_id, resumed, now))
         if not reason:
             return False
-        self.govern.stop(month.model_id, reason, ACTOR)
-        log.warning("model stopped by rule", extra={"fields": {"model": month.model_id, "reason": reason}})
+        try:
+            self.govern.stop(model_id, reason, ACTOR)
+        except Conflict:  # somebody has stopped it meanwhile
+            return False
+        log.warning("model stopped by rule", extra={"fields": {"model": model_id, "reason": reason}})
         return True
 
-    def _resumed(self, model_id: ModelId) -> datetime | None:
-        with self.govern.database.read() as unit:
-            rows = unit.audit.newest(limit=1, event="model:resume", subject_id=model_id)
-        return rows[0].at if rows else None
+
+def _figures(model_id: ModelId, reviews: Sequence[Review], resumed: datetime | None) -> ReviewFigures:
+    """Of results that were written since the resume."""
+    mine = [one for one in reviews if model_id in one.models and (resumed is None or one.base_at >= resumed)]
+    return figures(mine, {})[0]
+
+
+def _drift(unit: UnitOfWork, model_id: ModelId, resumed: datetime | None, now: datetime) -> Drift:
+    """After a resume beside the days before it alone: whoever resumed has seen these and let the model go on."""
+    since, first = now - WINDOW, now - WINDOW - BEFORE
+    if resumed is not None:
+        since, first = max(since, resumed), max(first, resumed - WINDOW)
+    return drift(_said(unit, model_id, first, since), _said(unit, model_id, since, now))
+
+
+def _said(unit: UnitOfWork, model_id: ModelId, since: datetime, before: datetime) -> list[float]:
+    found = unit.governance.sample(model_id, since, before, MOST_SAID)
+    return [label.probability for label in map(first_label, found) if label is not None]
+
+
+def _resumed(unit: UnitOfWork, model_id: ModelId) -> datetime | None:
+    rows = unit.audit.newest(limit=1, event="model:resume", subject_id=model_id)
+    return rows[0].at if rows else None

@@ -92,7 +92,7 @@ def _drifts(each: ModelMonth) -> list[str]:
 
 
 def _is_shifted(found: Drift) -> str:
-    return "shifted" if found.index is not None and found.index > SHIFTED else ""
+    return "shifted" if found.is_shifted(SHIFTED) else ""
 
 
 def _shadow(pairs: Sequence[ShadowPair]) -> Iterator[Row]:

@@ -80,6 +80,10 @@ class Tasks(Protocol):
         """Ends the attempt; a released task is not announced again before `until` (None: at once)."""
         ...
 
+    def set_aside(self, task: Task, reason: str) -> bool:
+        """Back to where it waits, and what it has tried is not counted: it is not the task's fault."""
+        ...
+
     def retry(self, task_id: TaskId) -> bool:
         """A failed or refused task goes back to work, due at once; False where it is neither."""
         ...
@@ -110,6 +114,10 @@ class Governance(Protocol):
         """False where it was not stopped."""
         ...
 
+    def stopped(self) -> frozenset[ModelId]:
+        """Models that must not speak now, recalled ones too; no other is committed before this one ends."""
+        ...
+
     def stop_of(self, model_id: ModelId) -> Stop | None: ...
 
     def stops(self) -> list[Stop]:
@@ -120,8 +128,8 @@ class Governance(Protocol):
         """Open tasks by model."""
         ...
 
-    def approve(self, made: Approval) -> Approval:
-        """The approval that counts: the first one, which may be another person's."""
+    def approve(self, made: Approval) -> Approval | None:
+        """None where this is the first; else the first, which may be another person's, and nothing is changed."""
         ...
 
     def approvals(self) -> list[Approval]: ...
@@ -130,6 +138,14 @@ class Governance(Protocol):
 
     def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:
         """Findings made in this time, page by page, and whether each was made in the shadow."""
+        ...
+
+    def sample(self, model_id: ModelId, since: datetime, before: datetime, limit: int) -> list[Finding]:
+        """What the model said in this time, at most `limit`, by ids, which say nothing of what was found or when."""
+        ...
+
+    def left_out(self, model_id: ModelId, since: datetime, limit: int) -> list[StudyId]:
+        """Studies that the model has answered about, and whose report is not there yet or was written from then on."""
         ...
 
     def ends(self, since: datetime, before: datetime) -> list[tuple[ModelId, str, int]]:

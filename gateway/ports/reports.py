@@ -61,8 +61,8 @@ class Reviews(Protocol):
         """Oldest first."""
         ...
 
-    def since(self, since: datetime, limit: int) -> list[Review]:
-        """Newest first."""
+    def since(self, since: datetime, limit: int, before: datetime | None = None) -> list[Review]:
+        """Made from `since` on and before `before`, newest first."""
         ...
 
     def counts_by_key(self) -> Mapping[str, int]:

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from gateway.domain.finding import Finding
 from gateway.domain.governance import Approval, Stop
-from gateway.domain.ids import ModelId
+from gateway.domain.ids import ModelId, StudyId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.storage import tables
-from gateway.storage.governance_tables import model_approval, model_stop
+from gateway.storage.governance_tables import model_approval, model_stop, silenced
 from gateway.storage.transaction import MODEL_LOCK, Transaction
 
 _STOP = tuple(model_stop.c[field.name] for field in fields(Stop))
 _APPROVAL = tuple(model_approval.c[field.name] for field in fields(Approval))
-_task, _finding = tables.task.c, tables.finding.c
+_task, _finding, _study, _report = tables.task.c, tables.finding.c, tables.study.c, tables.report.c
 _PAGE = 200  # findings that are in memory at a time; one of a large study has thousands of images
 
 
@@ -38,7 +38,13 @@ class SqlGovernance:
         if self._transaction.execute(delete(model_stop).where(model_stop.c.model_id == model_id)).rowcount != 1:
             return False
         self._transaction.record("model:resume", model_id)
+        ring_again = update(tables.task).where(_task.model_id == model_id, _task.state == "todo")
+        self._transaction.execute(ring_again, {"published_at": None})
         return True
+
+    def stopped(self) -> frozenset[ModelId]:
+        self._transaction.hold_off(MODEL_LOCK)
+        return frozenset(ModelId(row[0]) for row in self._transaction.all(silenced))
 
     def stop_of(self, model_id: ModelId) -> Stop | None:
         row = self._transaction.first(select(*_STOP).where(model_stop.c.model_id == model_id))
@@ -51,12 +57,13 @@ class SqlGovernance:
         counted = select(_task.model_id, func.count()).where(_task.state.in_(OPEN_TASK_STATES))
         return {ModelId(row[0]): int(row[1]) for row in self._transaction.all(counted.group_by(_task.model_id))}
 
-    def approve(self, made: Approval) -> Approval:
+    def approve(self, made: Approval) -> Approval | None:
         self._transaction.serialize(MODEL_LOCK)
         if self._transaction.insert_new(model_approval, vars(made)):
             self._transaction.record("model:approve", made.model_id)
+            return None
         row = self._transaction.first(select(*_APPROVAL).where(model_approval.c.model_id == made.model_id))
-        return made if row is None else Approval(*row)
+        return None if row is None else Approval(*row)
 
     def approvals(self) -> list[Approval]:
         return [Approval(*row) for row in self._transaction.all(select(*_APPROVAL).order_by(model_approval.c.at))]
@@ -75,6 +82,23 @@ class SqlGovernance:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].id
+
+    def sample(self, model_id: ModelId, since: datetime, before: datetime, limit: int) -> list[Finding]:
+        mine = and_(_task.model_id == model_id, _finding.created_at >= since, _finding.created_at < before)
+        found = select(_finding.content).join(tables.task, _task.id == _finding.task_id).where(mine)
+        return [row.content for row in self._transaction.all(found.order_by(_finding.id).limit(limit))]
+
+    def left_out(self, model_id: ModelId, since: datetime, limit: int) -> list[StudyId]:
+        """Of their present revision; a signed report is not written again, so its study is none of them."""
+        mine = and_(_task.model_id == model_id, _task.state == "done", _task.shadow.is_(False))
+        written = and_(_report.updated_at >= since, _report.status.in_(("preliminary", "cancelled")))
+        found = (
+            select(_study.id)
+            .join(tables.task, and_(_task.study_id == _study.id, _task.revision == _study.revision))
+            .join(tables.report, _report.study_id == _study.id)
+            .where(mine, or_(_study.state == "analysing", and_(_study.state == "reported", written)))
+        )
+        return [StudyId(row.id) for row in self._transaction.all(found.order_by(_study.id).limit(limit))]
 
     def ends(self, since: datetime, before: datetime) -> list[tuple[ModelId, str, int]]:
         planned = and_(_task.created_at >= since, _task.created_at < before)

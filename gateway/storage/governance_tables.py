@@ -5,8 +5,9 @@ Workers read `model_stop`, so that none of them claims a task of a stopped model
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Table, Text
+from sqlalchemy import Column, ForeignKey, Table, Text, select
 
+from gateway.storage.review_tables import recall
 from gateway.storage.tables import UtcTime, metadata, must
 
 model_stop = Table(
@@ -25,3 +26,6 @@ model_approval = Table(
     must(UtcTime, "at"),
     must(Text, "by"),
 )
+
+silenced = select(model_stop.c.model_id).union_all(select(recall.c.model_id))
+"""Models that nothing is run with: stopped until somebody resumes them, or recalled for good."""

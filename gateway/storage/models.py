@@ -17,6 +17,7 @@ from gateway.domain.ids import ModelId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.domain.model import ServedModel
 from gateway.storage import tables
+from gateway.storage.governance_tables import model_stop, silenced
 from gateway.storage.review_tables import recall
 from gateway.storage.transaction import MODEL_LOCK, Transaction
 
@@ -50,7 +51,7 @@ class SqlModels:
             provider=model.provider,
         )
         wanted = model.state == "active" and was != "active"
-        if wanted and not self._is_recalled(model.id) and not self._decided(model.name):
+        if wanted and not (self._is_recalled(model.id) or self._is_stopped(model.id) or self._decided(model.name)):
             self._activate(model)
 
     def activate(self, model_id: str) -> bool:
@@ -60,6 +61,8 @@ class SqlModels:
             return False
         if self._is_recalled(model.id):
             raise Conflict("the model was recalled and cannot be active again; a corrected one has another version")
+        if self._is_stopped(model.id):  # it would take the place of one that answers
+            raise Conflict("the model is stopped; resume it first")
         self._activate(model)
         self._decide(model)
         return True
@@ -74,11 +77,11 @@ class SqlModels:
         return model is not None
 
     def previous(self, name: str) -> ServedModel:
-        recalled = _model.id.in_(select(recall.c.model_id))
-        mine = (_model.name == name, _model.state != "active", _model.activated_at.is_not(None), ~recalled)
+        barred = _model.id.in_(silenced)
+        mine = (_model.name == name, _model.state != "active", _model.activated_at.is_not(None), ~barred)
         found = self._models(select(*_COLUMNS).where(*mine).order_by(_model.activated_at.desc()).limit(1))
         if not found:
-            raise Missing("no other version of this model has ever been active")
+            raise Missing("no other version, neither stopped nor recalled, has ever been active")
         return found[0]
 
     def running(self) -> list[ServedModel]:
@@ -123,6 +126,10 @@ class SqlModels:
 
     def _is_recalled(self, model_id: str) -> bool:
         return self._transaction.first(select(recall.c.model_id).where(recall.c.model_id == model_id)) is not None
+
+    def _is_stopped(self, model_id: str) -> bool:
+        stop = select(model_stop.c.model_id).where(model_stop.c.model_id == model_id)
+        return self._transaction.first(stop) is not None
 
     def _set_state(self, model_id: str, state: str, **more: Any) -> None:
         self._transaction.execute(update(tables.model).where(_model.id == model_id), {"state": state, **more})

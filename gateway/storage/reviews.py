@@ -36,10 +36,11 @@ class SqlReviews:
         mine = select(*_COLUMNS).where(review.c.report_id == report_id)
         return self._reviews(mine.order_by(review.c.version))
 
-    def since(self, since: datetime, limit: int) -> list[Review]:
-        return self._reviews(
-            select(*_COLUMNS).where(review.c.at >= since).order_by(review.c.at.desc(), review.c.report_id).limit(limit)
-        )
+    def since(self, since: datetime, limit: int, before: datetime | None = None) -> list[Review]:
+        found = select(*_COLUMNS).where(review.c.at >= since)
+        if before is not None:
+            found = found.where(review.c.at < before)
+        return self._reviews(found.order_by(review.c.at.desc(), review.c.report_id).limit(limit))
 
     def counts_by_key(self) -> dict[str, int]:
         rows = self._transaction.all(select(review.c.key_id, func.count()).group_by(review.c.key_id))

@@ -10,7 +10,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Select, and_, func, insert, or_, select, update
 
 from gateway.domain.errors import Fault, Missing
 from gateway.domain.finding import Finding
@@ -20,14 +20,14 @@ from gateway.domain.model import ServedModel
 from gateway.domain.study import Study
 from gateway.domain.task import Task, task_id
 from gateway.storage import tables
-from gateway.storage.governance_tables import model_stop
+from gateway.storage.governance_tables import silenced
 from gateway.storage.transaction import Transaction
 from gateway.storage.transitions import move
 
 _task = tables.task.c
 _finding = tables.finding.c
 _COLUMNS = tuple(_task[field.name] for field in fields(Task))
-_MAY_RUN = ~exists(select(model_stop.c.model_id).where(model_stop.c.model_id == _task.model_id).correlate(tables.task))
+_MAY_RUN = _task.model_id.not_in(silenced)
 
 
 class SqlTasks:
@@ -49,7 +49,7 @@ class SqlTasks:
         return self._tasks(select(*_COLUMNS).where(mine).order_by(_task.created_at, _task.id))
 
     def claim(self, task_id: TaskId, owner: str, now: datetime, lease_until: datetime) -> Task | None:
-        """None for a stopped model too. An unknown id is nobody's either: a broker may be older than its database."""
+        """None for a stopped or recalled model, and for an unknown id: a broker may be older than its database."""
         task = self._find(task_id)
         if task is None or task.state not in OPEN_TASK_STATES:
             return None
@@ -90,6 +90,11 @@ class SqlTasks:
         if event == "release":
             changes |= {"owner": None, "published_at": None, "due_at": until or self._transaction.now()}
         return self._leave(task, event, changes, {"reason": reason})
+
+    def set_aside(self, task: Task, reason: str) -> bool:
+        changes: dict[str, Any] = {"lease_until": None, "owner": None, "published_at": None}
+        changes |= {"due_at": self._transaction.now(), "reason": reason, "retried_at": task.attempt}
+        return self._leave(task, "release", changes, {"reason": reason})
 
     def retry(self, task_id: TaskId) -> bool:
         task = self.get(task_id)

@@ -114,6 +114,12 @@ class Transaction:
             with translated():
                 ask(self._connection, [_advisory(self._connection, lock)])
 
+    def hold_off(self, lock: int) -> None:
+        """Whoever would `serialize` on `lock` waits until this transaction ends; others that hold it off do not."""
+        if self.is_postgresql:
+            with translated():
+                ask(self._connection, [_ADVISORY_SHARED.on(self._connection).question({"lock": lock})])
+
     def commit(self, last: Iterable[tuple[Prepared, Sequence[Values]]]) -> None:
         """Durable when it returns. `last`: rows to insert, which on PostgreSQL take the same round trip."""
         connection = self._connection
@@ -153,6 +159,7 @@ MIGRATE_LOCK = 0x6478_0003
 JOB_LOCK = 0x6478_0005
 RESOURCE_LOCK = 0x6478_0004 << 32  # with 32 bits of what is locked: conditions of the FHIR store
 _ADVISORY_LOCK = Prepared(select(func.pg_advisory_xact_lock(bindparam("lock", type_=BigInteger))))
+_ADVISORY_SHARED = Prepared(select(func.pg_advisory_xact_lock_shared(bindparam("lock", type_=BigInteger))))
 
 
 def _advisory(connection: Connection, lock: int) -> Question:

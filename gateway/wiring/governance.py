@@ -32,13 +32,11 @@ def govern(settings: Settings, opened: Database) -> GovernModels:
 
 
 def stop_by_rule(settings: Settings, opened: Database) -> StopByRule:
-    """Without the inputs of records, which it would open every hour."""
-    from gateway.flow.model_month import ReadMonth
     from gateway.flow.stop_rules import Rules, StopByRule
 
     told = settings.models
     rules = Rules(told.stop_override_rate, told.stop_after_reviews, told.stop_shift)
-    return StopByRule(govern(settings, opened), ReadMonth(opened), rules)
+    return StopByRule(govern(settings, opened), rules)
 
 
 def _inputs(settings: Settings, opened: Database) -> Inputs:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness.rows import AT, content, later, model, review
@@ -125,15 +126,15 @@ def test_page_and_csv_hold_the_same_figures(ward: Ward) -> None:
     assert "<td>shifted</td>" in page
 
 
-def _signed(ward: Ward, count: int, verdict: str) -> None:
+def _signed(ward: Ward, count: int, verdict: str, **changes: Any) -> None:
     """Reviewed results of today; the rows of a report are those that a physician's decision writes."""
     for number in range(count):
-        study = ward.push(f"reviewed {verdict} {number} {ward.now}")
+        study = ward.push(f"reviewed {verdict} {number} {ward.now} {changes}")
         with ward.database.begin("tester") as unit:
             found = unit.studies.get(study)
             made = unit.reports.write(unit.reports.register(found, ward.now), "compose", 1, content(), ward.now)
             signed = unit.reports.write(made, "sign", 1, content(), ward.now)
-            unit.reviews.add(review(signed, verdict=verdict, at=ward.now))
+            unit.reviews.add(review(signed, verdict=verdict, at=ward.now, **changes))
             unit.commit()
         assert signed.id == report_id(study)
 
@@ -141,7 +142,7 @@ def _signed(ward: Ward, count: int, verdict: str) -> None:
 def test_a_model_that_physicians_overrule_is_stopped_once(ward: Ward) -> None:
     """From the share and the number of reviews on that the rule names; after a resume it begins to count anew."""
     answered(ward, 1, 0, 0.5)
-    rule = StopByRule(GovernModels(ward.database, now=ward.clock), ReadMonth(ward.database), Rules(0.5, 4), ward.clock)
+    rule = StopByRule(GovernModels(ward.database, now=ward.clock), Rules(0.5, 4), ward.clock)
     ward.wait(3600)
     _signed(ward, 1, "as-is")
     _signed(ward, 2, "changed")
@@ -162,7 +163,50 @@ def test_a_model_that_says_something_else_is_stopped(ward: Ward) -> None:
     answered(ward, 30, 1, 0.1)
     answered(ward, 30, 50, 0.8)
     ward.now = MONTH[1]
-    read, govern = ReadMonth(ward.database), GovernModels(ward.database, now=ward.clock)
-    assert StopByRule(govern, read, Rules(), ward.clock)() == 0
-    assert StopByRule(govern, read, Rules(shift=100.0), ward.clock)() == 0
-    assert StopByRule(govern, read, Rules(shift=0.25), ward.clock)() == 1
+    govern = GovernModels(ward.database, now=ward.clock)
+    assert StopByRule(govern, Rules(), ward.clock)() == 0
+    assert StopByRule(govern, Rules(shift=100.0), ward.clock)() == 0
+    assert StopByRule(govern, Rules(shift=0.25), ward.clock)() == 1
+
+
+def test_a_rule_stops_nothing_again_for_what_a_person_has_seen(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a resume the shift that was seen is the state to compare with, and reviews of results written before it
+    do not count; other models' reviews never do."""
+    answered(ward, 30, 1, 0.1)
+    answered(ward, 40, 50, 0.8)
+    ward.now = MONTH[1]
+    monkeypatch.setattr(ward.database, "_now", ward.clock)  # of the trail, which has when it was resumed
+    govern = GovernModels(ward.database, now=ward.clock)
+    rule = StopByRule(govern, Rules(0.5, 1, 0.25), ward.clock)
+    assert rule() == 1
+    govern.resume(BREAST.id, "cli:anna")
+    answered(ward, 31, 71, 0.8)
+    ward.wait(2 * 86400)
+    _signed(ward, 3, "rejected", models=(str(BREAST.id),), base_at=AT)
+    _signed(ward, 3, "changed", models=("another",), base_at=ward.now)
+    assert rule() == 0
+    _signed(ward, 4, "rejected", base_at=ward.now)
+    assert rule() == 1
+
+
+def test_reviews_of_a_month_long_ago_are_found(ward: Ward) -> None:
+    """Of a version that was given no work in it, and however much was reviewed since."""
+    ward.now = MONTH[0]
+    _signed(ward, 2, "changed")
+    ward.now = MONTH[1]
+    _signed(ward, 3, "as-is")
+    (found,), _ = ReadMonth(ward.database)(*MONTH)
+    assert (found.model, found.answers, found.reviewed, found.changed) == ("breast 1.0.0", 0, 2, 2)
+    with ward.database.read() as unit:
+        assert [one.verdict for one in unit.reviews.since(MONTH[0], 2, MONTH[1])] == ["changed", "changed"]
+
+
+def test_what_is_compared_is_bounded(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more values than that the first by id stand for all; everything is counted."""
+    monkeypatch.setattr("gateway.flow.model_month.MOST_VALUES", 30)
+    answered(ward, 32, 50, 0.8)
+    (found,), _ = ReadMonth(ward.database)(*MONTH)
+    assert (found.answers, found.drifts[PROBABILITY].now, found.drifts[DISTANCE].now) == (32, 30, 30)
+    with ward.database.read() as unit:
+        assert len(unit.governance.sample(BREAST.id, *MONTH, 5)) == 5
+        assert unit.governance.sample(SHADOW.id, *MONTH, 5) == []

@@ -218,7 +218,7 @@ def test_a_stopped_model_is_told_with_what_waits(tmp_path: Path) -> None:
     assert (level, said[:9]) == ("ok", "not asked")
     keyring.create(settings.key_folder)
     wiring.migrate(settings)
-    assert list(doctor.stopped(settings)) == [("ok", "no model is stopped")]
+    assert list(doctor.stopped(settings)) == [("ok", "no stopped model holds anything up")]
     with wiring.database(settings).begin("tester") as unit:
         _, task = planned_task(unit)
         unit.governance.stop(Stop(task.model_id, "it calls everything benign", AT, "tester"))

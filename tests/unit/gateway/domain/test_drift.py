@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -53,3 +54,13 @@ def test_a_number_that_hardly_varies_is_no_error() -> None:
     found = drift([0.0] * 50, [0.0] * 49 + [1.0])
     assert found.index is not None
     assert math.isfinite(found.index)
+
+
+def test_what_chance_explains_is_no_shift() -> None:
+    """Samples that nothing has happened to have indices above .25 where they are small; none of them has shifted."""
+    lot = random.Random(1)
+    found = [drift([lot.random() for _ in range(90)], [lot.random() for _ in range(30)]) for _ in range(100)]
+    assert sum(one.index is not None and one.index >= 0.25 for one in found) > 20
+    assert not any(one.is_shifted(0.25) for one in found)
+    assert drift(TENTHS, [value + 50 for value in TENTHS]).is_shifted(0.25)
+    assert not drift(TENTHS, TENTHS[:5]).is_shifted(0.25)
