@@ -49,7 +49,7 @@ demo: venv ## start a gateway, send it a real study, show the report (ONCE=1: st
 	@$(BIN)/python deploy/demo/run_demo.py $(if $(ONCE),--once)
 
 test: venv-dev ## run the test suite; absent foreign programs are named at its end
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 $(TRAIN_STAMP): requirements/train.txt
 	$(PYTHON) -m venv .venv-train
