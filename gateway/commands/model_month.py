@@ -41,7 +41,8 @@ def report(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         row_of(each)
         | {
             "refused_images": each.refused_images,
-            "override_rate": each.override_rate,
+            "reviewed": each.reviews.reviewed,
+            "override_rate": each.reviews.override_rate,
             "shifted": [name for name, one in each.drifts.items() if one.is_shifted(shifted)],
         }
         for each in models

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.domain.drift import Drift
 from gateway.domain.ids import ModelId
+from gateway.domain.review import ReviewFigures
 
 PROBABILITY = "probability"
 """The name under which the drift of what a model says stands; every other one is of what it was given."""
@@ -30,14 +31,7 @@ class ModelMonth:
     images: int
     refusals: Mapping[str, int]
     drifts: Mapping[str, Drift]
-    reviewed: int = 0
-    as_is: int = 0
-    changed: int = 0
-    rejected: int = 0
-
-    @property
-    def override_rate(self) -> float | None:
-        return (self.changed + self.rejected) / self.reviewed if self.reviewed else None
+    reviews: ReviewFigures
 
     @property
     def refused_images(self) -> int:

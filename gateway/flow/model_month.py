@@ -68,11 +68,18 @@ class ReadMonth:
             ends = _ends(unit, since, before)
         nothing, reviewed = _Said(), {model_id for one in reviews for model_id in one.models}
         found = [
-            _month(models[key], stops.get(key, ""), ends.get(key, {}), now.get(key, nothing), earlier.get(key, nothing))
+            _month(
+                models[key],
+                now.get(key, nothing),
+                earlier.get(key, nothing),
+                stopped=stops.get(key, ""),
+                ends=ends.get(key, {}),
+                reviews=[one for one in reviews if key in one.models],
+            )
             for key in sorted(models, key=lambda one: (models[one].name, models[one].version))
             if key in now or key in ends or key in reviewed
         ]
-        return [_reviewed(one, reviews) for one in found], pairs.compared()
+        return found, pairs.compared()
 
     def _said(self, answers: Iterator[tuple[Finding, bool]]) -> dict[ModelId, _Said]:
         found: defaultdict[ModelId, _Said] = defaultdict(_Said)
@@ -123,7 +130,15 @@ def _ends(unit: UnitOfWork, since: datetime, before: datetime) -> dict[ModelId, 
     return dict(found)
 
 
-def _month(model: ServedModel, stopped: str, ends: Mapping[str, int], now: _Said, before: _Said) -> ModelMonth:
+def _month(
+    model: ServedModel,
+    now: _Said,
+    before: _Said,
+    *,
+    stopped: str,
+    ends: Mapping[str, int],
+    reviews: Sequence[Review],
+) -> ModelMonth:
     names = sorted(name for name in now.numbers.keys() | before.numbers.keys() if now.numbers[name])
     return ModelMonth(
         model_id=model.id,
@@ -136,13 +151,8 @@ def _month(model: ServedModel, stopped: str, ends: Mapping[str, int], now: _Said
         images=now.images,
         refusals=dict(sorted(now.refusals.items())),
         drifts={name: drift(before.numbers[name], now.numbers[name]) for name in names},
+        reviews=figures(reviews, {})[0],
     )
-
-
-def _reviewed(month: ModelMonth, reviews: list[Review]) -> ModelMonth:
-    mine = [one for one in reviews if str(month.model_id) in one.models]
-    told = figures(mine, {})[0]
-    return replace(month, reviewed=told.reviewed, as_is=told.accepted, changed=told.changed, rejected=told.rejected)
 
 
 @dataclass

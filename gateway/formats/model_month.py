@@ -70,9 +70,10 @@ def _of_model(each: ModelMonth) -> Iterator[Row]:
     yield each.model, "images", "", str(each.images)
     for code, count in each.refusals.items():
         yield each.model, "images refused", code, str(count)
-    for verdict, count in (("as it is", each.as_is), ("changed", each.changed), ("rejected", each.rejected)):
+    told = each.reviews
+    for verdict, count in (("as it is", told.accepted), ("changed", told.changed), ("rejected", told.rejected)):
         yield each.model, "reviewed", verdict, str(count)
-    yield each.model, "override rate", "reviewed", _number(each.override_rate)
+    yield each.model, "override rate", "reviewed", _number(told.override_rate)
 
 
 def _drift(found: Drift) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ _SQLITE_PRAGMAS = (
 )
 _POSTGRESQL_OPTIONS = (
     "-c lock_timeout={0}s -c statement_timeout={1}s -c idle_in_transaction_session_timeout={1}s "
-    "-c jit=off"  # no statement of ours is worth compiling, and estimates of small tables ask for it
+    "-c jit=off"  # estimates of small tables ask for it; two modules of tests took a quarter less without
 )
 
 

@@ -196,7 +196,7 @@ def test_reviews_of_a_month_long_ago_are_found(ward: Ward) -> None:
     ward.now = MONTH[1]
     _signed(ward, 3, "as-is")
     (found,), _ = ReadMonth(ward.database)(*MONTH)
-    assert (found.model, found.answers, found.reviewed, found.changed) == ("breast 1.0.0", 0, 2, 2)
+    assert (found.model, found.answers, found.reviews.reviewed, found.reviews.changed) == ("breast 1.0.0", 0, 2, 2)
     with ward.database.read() as unit:
         assert [one.verdict for one in unit.reviews.since(MONTH[0], 2, MONTH[1])] == ["changed", "changed"]
 

@@ -21,7 +21,7 @@ from gateway.flow.bulk.deletions import TYPE, deletions
 from gateway.flow.bulk.files import MOST_BYTES, MOST_LINES, BulkFiles
 from gateway.flow.bulk.lease import GrantEnded, filing, hold
 from gateway.flow.bulk.sender import sender
-from gateway.flow.record.at_once import FIRST, at_once
+from gateway.flow.record.at_once import FIRST, MOST_OPENED, MOST_SEALED, at_once
 from gateway.flow.record.references import local_name
 from gateway.flow.record.store import Record
 from gateway.flow.scopes import permits
@@ -35,8 +35,6 @@ from gateway.formats.fhir.wire.json_form import parse_json
 from gateway.ports import Database, UnitOfWork
 
 _PAGE: Final = 200
-MOST_SEALED = 16 << 20  # compressed bytes of bodies that are fetched together, as far as those before tell
-MOST_OPENED = 32 << 20  # bytes of bodies behind which no further one is opened beside them
 MAX_MEMBERS: Final = 10_000
 _NO_MEMBERS: Final = "patients who are no members of the Group"
 

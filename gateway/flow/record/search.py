@@ -23,7 +23,7 @@ from gateway.domain.criterion import (
 )
 from gateway.domain.errors import Forbidden, Unsupported
 from gateway.domain.resource import StoredVersion
-from gateway.flow.record.at_once import FIRST, at_once
+from gateway.flow.record.at_once import FIRST, MOST_OPENED, at_once
 from gateway.formats.fhir.element import Resource
 from gateway.formats.fhir.search.confirms import confirms
 from gateway.formats.fhir.search.query import Include, SearchQuery
@@ -35,7 +35,6 @@ MAX_LOOKED_AT = 500  # candidates opened for one page; a rarer match gives a sho
 MAX_SETTLED = 1000  # resources that one link of a chain may lead over, where each has to be opened
 MAX_COUNTED = 1_000_000
 MAX_INCLUDED = 1000
-MOST_OPENED = 32 << 20  # bytes of bodies behind which a page ends, and as many of what goes with it
 _AT_ONCE = 64  # rows fetched together; each is opened only when its turn comes
 _ANY_KEY = (1 << 63) - 1
 MAX_ROUNDS = 5  # of _include:iterate

@@ -581,7 +581,7 @@ def test_what_is_too_heavy_to_include_is_told(ehr: Writer, monkeypatch: pytest.M
 def test_pages_end_where_what_is_stored_small_is_large(ehr: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of a history or of $everything is bounded by what it opens, however small that lies in the store."""
     monkeypatch.setattr(history, "MOST_OPENED", 30_000)
-    monkeypatch.setattr(everything, "MOST_SHOWN", 30_000)
+    monkeypatch.setattr(everything, "MOST_OPENED", 30_000)
     owner = ehr.create(patient("small"))["id"]
     made = [ehr.create(observation(f"Patient/{owner}", note=[{"text": "x" * 20_000}]))["id"] for _ in range(6)]
     assert ehr.send("DELETE", f"Observation/{made[2]}").status_code == 204

@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.domain.access import Client
 from gateway.domain.resource import StoredVersion
-from gateway.flow.record.at_once import FIRST, at_once
+from gateway.flow.record.at_once import FIRST, MOST_OPENED, MOST_SEALED, at_once
 from gateway.flow.record.references import local_name, references
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element
@@ -38,10 +38,8 @@ from gateway.servers.web.services import WebServices
 DEFAULT_COUNT = 100
 MAX_COUNT = 500
 _AT_ONCE = 200
-MOST_SEALED = 16 << 20  # compressed bytes of bodies behind which a page ends
-MOST_SHOWN = 32 << 20  # and as they were written; as many of what they refer to
 MAX_BESIDE = 1000
-MOST_OPENED = 2000  # to judge by the date of care, for one page
+MOST_JUDGED = 2000  # opened for their date of care, for one page
 _SERVED = frozenset({"_count", "_since", "_type", "start", "end", *OF_THE_ANSWER, PARAMETER})
 _BY_POST = {
     "start": ("valueDate",),
@@ -135,7 +133,7 @@ def _opened(services: WebServices, unit: UnitOfWork, page: Sequence[StoredVersio
     """Bodies one by one, until they are heavy; one at least."""
     weight = 0
     for one in page:
-        if weight > MOST_SHOWN:
+        if weight > MOST_OPENED:
             return
         body = services.record.opened.unseen(unit, one)
         weight += len(body)
@@ -166,7 +164,7 @@ class _Finding:
                 after = one.key
             if len(some) < limit:
                 return found, None
-            if opened >= MOST_OPENED:
+            if opened >= MOST_JUDGED:
                 return found, after
             limit = at_once(some, _AT_ONCE)
 

@@ -12,7 +12,7 @@ import msgspec
 from gateway.domain.access import Client
 from gateway.domain.errors import Missing
 from gateway.domain.resource import StoredVersion
-from gateway.flow.record.at_once import FIRST, at_once
+from gateway.flow.record.at_once import FIRST, MOST_OPENED, MOST_SEALED, at_once
 from gateway.flow.scopes import permits
 from gateway.formats.fhir.element import Resource, element, instant
 from gateway.ports import UnitOfWork
@@ -27,8 +27,6 @@ from gateway.servers.web.services import WebServices
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
-MOST_SEALED = 16 << 20  # compressed bytes of bodies behind which a page ends
-MOST_OPENED = 32 << 20  # and as they were written
 _AT_ONCE = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SERVED = frozenset({"_count", "_since", "_at", *OF_THE_ANSWER, PARAMETER})
