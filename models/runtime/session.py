@@ -17,6 +17,7 @@ from gateway.domain.errors import Fault, Forbidden, Invalid, Unsupported
 from models.manifest import ImageManifest, Scored
 from models.package import Package
 from models.runtime.graph import Graph, LocalGraph
+from models.runtime.private_copy import private_copy
 from models.runtime.providers import CPU, CUDA, Device, Policy, open_on
 
 Floats = npt.NDArray[np.float32]
@@ -144,11 +145,9 @@ def inputs_fit(graph: Graph, expected: Mapping[str, tuple[int, ...]]) -> bool:
 
 
 def local_graph(package: Package, device: Device) -> Graph:
-    """The pack's graph on a device here; its external data, if any, come from the pack's folder."""
-    folder = package.folder if package.external else None
-    graph = LocalGraph(open_on(package.content["model.onnx"], device, folder))
-    package.check_unchanged()
-    return graph
+    """The pack's graph on a device here; external data, if any, are opened as a copy that nobody else can reach."""
+    with private_copy(package) as folder:
+        return LocalGraph(open_on(package.content["model.onnx"], device, folder))
 
 
 def _buckets(provider: str, allowed: int) -> tuple[int, ...]:
