@@ -15,9 +15,18 @@ from gateway.domain.errors import Fault, Invalid, Unsupported
 from models.manifest import Field, RecordManifest, SeriesManifest
 from models.package import Package
 from models.runtime.activation import probabilities
+from models.runtime.ask import ask
 from models.runtime.graph import Graph
 from models.runtime.providers import Device, Policy
-from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, check_metadata, golden_vectors, inputs_fit, local_graph
+from models.runtime.session import (
+    MAX_BATCH,
+    check_metadata,
+    difference,
+    golden_vectors,
+    inputs_fit,
+    local_graph,
+    within_tolerance,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,13 +63,11 @@ class ValueSession:
             raise Fault(f"values must be float32 in batches of 1 to {MAX_BATCH}")
         output = self.manifest.output
         names = [output.prob] + ([output.contribution] if output.contribution else [])
-        got = [np.asarray(value, np.float32) for value in self.graph.run(names, self._filled(tensors))]
-        got[0] = probabilities(got[0], self.manifest)
-        if got[0].shape != (max(sizes), len(self.manifest.labels)):
-            raise Fault("the model's answer does not have a row for each record and a column for each label")
-        if not all(np.isfinite(value).all() for value in got):
-            raise Fault("the model answered with a value that is not a number")
-        return got[0], got[1] if len(got) > 1 else np.zeros((len(got[0]), 0), np.float32)
+        got = ask(self.graph, names, self._filled(tensors))
+        prob = probabilities(got[0], self.manifest)
+        if output.contribution and got[1].shape != (len(prob), len(self.manifest.input.fields)):
+            raise Fault("the model's answer does not have a contribution for each value")
+        return prob, got[1] if output.contribution else np.zeros((len(prob), 0), np.float32)
 
     def _filled(self, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
         """With the manifest's typical values in the holes of a third-party graph that takes none."""
@@ -90,10 +97,8 @@ class ValueSession:
         for start in range(0, len(expected), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
             prob, _ = self.run({name: values[part] for name, values in tensors.items()})
-            error = max(error, float(np.abs(prob - expected[part]).max()))
-        if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
-            raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
-        return error
+            error = max(error, difference(prob, expected[part]))
+        return within_tolerance(error, self.provider, self.manifest)
 
 
 def _typical(manifest: RecordManifest | SeriesManifest) -> dict[str, Floats]:
