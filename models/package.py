@@ -158,6 +158,8 @@ def _contents(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
             raise Invalid(f"pack {folder.name}: {path.name} is a link")
         if path.is_dir() or path == folder / SIGNATURE:
             continue
+        if not path.is_file():
+            raise Invalid(f"pack {folder.name}: {path.name} is no file")
         most = MAX_EXTERNAL if path.suffix == EXTERNAL else MAX_FILE
         if len(found) + len(external) >= MAX_FILES or path.stat().st_size > most:
             raise Invalid(f"pack {folder.name} has more than {MAX_FILES} files or one beyond {most} bytes")

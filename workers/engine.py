@@ -16,7 +16,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.config import RemoteModelSettings, Settings
-from gateway.domain.errors import GatewayError, Unsupported
+from gateway.domain.errors import Category, GatewayError, Unsupported
 from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
@@ -44,6 +44,7 @@ from workers.source import Source, seal
 
 log = logging.getLogger(__name__)
 POLICIES = {"auto": Policy.PREFER_GPU, "cpu": Policy.CPU_ONLY, "cuda": Policy.REQUIRE_GPU}
+MAY_PASS: Final = frozenset({Category.BUSY, Category.UNAVAILABLE})
 IN_SERVICE: Final = frozenset({"active", "shadow"})
 SHARE: Final = 0.9  # of a GPU's memory; the rest is the driver's and the libraries'
 
@@ -60,6 +61,7 @@ class Loaded:
     refused: tuple[tuple[str, str], ...]
     seals: frozenset[str] = frozenset()
     records: Shelf[Answering] = field(default_factory=Shelf)  # without a budget: these are small
+    again: bool = False  # one was refused for what may pass: its inference server was away
 
 
 def load_models(
@@ -81,6 +83,7 @@ def load_models(
     records = before.records if before else Shelf[Answering]()
     seals = set(before.seals) if before else set[str]()
     served: list[ServedModel] = []
+    again = False
     while packages:
         package = packages.pop(0)  # what is not loaded is not kept either
         if seal(package) in seals:
@@ -90,6 +93,10 @@ def load_models(
             model = _load(settings, source, shelf, records, decode)
         except GatewayError as error:
             refused.append((package.manifest.name, str(error)))
+            again = again or error.category in MAY_PASS
+            continue
+        except Exception as error:  # an edge: whatever one package provokes costs that package
+            refused.append((package.manifest.name, f"it cannot be loaded ({type(error).__name__})"))
             continue
         if model.state not in IN_SERVICE and model.id not in wanted:
             (shelf if model.id in shelf.known() else records).rest(model.id)
@@ -97,7 +104,7 @@ def load_models(
         served.append(model)
         seals.add(seal(package))
         log.info("model ready", extra={"fields": {"model": model.id, "provider": model.provider}})
-    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals), records)
+    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals), records, again)
 
 
 def trusted(settings: Settings) -> tuple[Ed25519PublicKey, ...]:

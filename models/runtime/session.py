@@ -19,6 +19,7 @@ from models.package import Package
 from models.runtime.ask import SLACK, ask, check_probabilities
 from models.runtime.graph import Graph, LocalGraph
 from models.runtime.private_copy import private_copy
+from models.runtime.proof import Proof
 from models.runtime.providers import CPU, CUDA, Device, Policy, open_on
 
 Floats = npt.NDArray[np.float32]
@@ -70,7 +71,12 @@ class Session:
         self.runtime = self.graph.runtime
         self.buckets = _buckets(self.provider, self.manifest.serving.max_batch)
         self._check_contract()
-        self.golden_error = self._check_golden()
+        self._proof = Proof(self.graph, self._check_golden)
+
+    @property
+    def golden_error(self) -> float:
+        """Largest difference to the golden vectors."""
+        return self._proof.error
 
     @property
     def most(self) -> int:
@@ -84,7 +90,10 @@ class Session:
         """
         size = next((bucket for bucket in self.buckets if bucket >= len(tensors)), len(tensors))
         batch = np.stack([*tensors, *[tensors[-1]] * (size - len(tensors))])
-        return self.run(batch).rows(len(tensors))
+        answer = self.run(batch)
+        if not self._proof.holds():
+            answer = self.run(batch)
+        return answer.rows(len(tensors))
 
     def close(self) -> None:
         self.graph.close()

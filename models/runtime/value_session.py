@@ -17,6 +17,7 @@ from models.package import Package
 from models.runtime.activation import probabilities
 from models.runtime.ask import ask
 from models.runtime.graph import Graph
+from models.runtime.proof import Proof
 from models.runtime.providers import Device, Policy
 from models.runtime.session import (
     MAX_BATCH,
@@ -52,10 +53,21 @@ class ValueSession:
         self.provider_reason = self.graph.reason
         self.runtime = self.graph.runtime
         self._check_contract()
-        self.golden_error = self._check_golden()
+        self._proof = Proof(self.graph, self._check_golden)
+
+    @property
+    def golden_error(self) -> float:
+        """Largest difference to the golden vectors."""
+        return self._proof.error
 
     def run(self, tensors: Mapping[str, Floats]) -> tuple[Floats, Floats]:
         """Raw values with NaN to (B, labels) probabilities and (B, fields) contributions, empty if not linear."""
+        found = self._run(tensors)
+        if not self._proof.holds():
+            found = self._run(tensors)
+        return found
+
+    def _run(self, tensors: Mapping[str, Floats]) -> tuple[Floats, Floats]:
         sizes = {len(values) for values in tensors.values()}
         if {name: values.shape[1:] for name, values in tensors.items()} != self.shapes or len(sizes) != 1:
             raise Fault("the tensors are not those that the manifest declares")
@@ -96,7 +108,7 @@ class ValueSession:
         error = 0.0
         for start in range(0, len(expected), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
-            prob, _ = self.run({name: values[part] for name, values in tensors.items()})
+            prob, _ = self._run({name: values[part] for name, values in tensors.items()})
             error = max(error, difference(prob, expected[part]))
         return within_tolerance(error, self.provider, self.manifest)
 

@@ -1,4 +1,4 @@
-"""What a graph answers is not believed: shapes, chances and records that do not fit cost the answer, never the worker."""
+"""What a graph answers is not believed: a shape, chance or record that does not fit costs the answer, no worker."""
 
 from __future__ import annotations
 
