@@ -7,7 +7,7 @@ NumPy and the runtime knows neither tasks nor reports.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.config import RemoteModelSettings, Settings
-from gateway.domain.errors import Category, GatewayError, Unsupported
+from gateway.domain.errors import Category, Fault, GatewayError, Unavailable, Unsupported
 from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
@@ -216,19 +216,37 @@ def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
 
 
 class Engine:
-    """Answers a task with one of the loaded models."""
+    """Answers a task with one of the loaded models.
 
-    def __init__(self, shelf: Shelf[Predictor], records: Shelf[Answering] | None = None) -> None:
+    `broken` is called where a graph that was proved on this very device does not reproduce its golden vectors any
+    more: the device is gone or in disorder, and only a new process can have it again.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf[Predictor],
+        records: Shelf[Answering] | None = None,
+        broken: Callable[[], None] = lambda: None,
+    ) -> None:
         self._shelf = shelf
         self._records = Shelf[Answering]() if records is None else records
+        self._broken = broken
 
     def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
         with self._records.use(model_id) as model:
-            return record_engine.predict(model.answers, document)
+            try:
+                return record_engine.predict(model.answers, document)
+            except Fault:
+                self._suspect(model.loaded)
+                raise
 
     def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         with self._shelf.use(model_id) as predictor:
-            answer = predictor.predict(instances, urgent=priority == "stat")
+            try:
+                answer = predictor.predict(instances, urgent=priority == "stat")
+            except Fault:
+                self._suspect(predictor.session)
+                raise
             manifest = predictor.manifest
         if answer.study.scored == 0:
             raise Unsupported(answer.study.text)
@@ -243,6 +261,18 @@ class Engine:
             provider=answer.provider,
             runtime=answer.runtime,
         )
+
+    def _suspect(self, loaded: object) -> None:
+        """Unavailable where it is not the input that is to blame; of a server's graph a new process changes nothing."""
+        if not isinstance(loaded, Session | ValueSession) or loaded.provider.startswith("remote:"):
+            return
+        try:
+            loaded.prove()
+        except GatewayError as error:
+            fields = {"provider": loaded.provider, "reason": str(error)}
+            log.error("device in disorder", extra={"fields": fields})  # noqa: TRY400 - no trace, no values
+            self._broken()
+            raise Unavailable("the device does not compute what it did; the worker starts anew") from error
 
 
 def _scored(image: ImagePrediction, manifest: ImageManifest) -> ScoredImage:

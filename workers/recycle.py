@@ -57,7 +57,13 @@ class Recycle:
         with self._lock:
             self._done += 1
             reason = self._reason()
-            if reason is None or self._asked:
+        if reason is not None:
+            self.because(reason)
+
+    def because(self, reason: str) -> None:
+        """Ends the worker for a reason of somebody else's."""
+        with self._lock:
+            if self._asked:
                 return
             self._asked = True
         log.info("worker recycles", extra={"fields": {"reason": reason, "tasks": self._done}})

@@ -49,13 +49,14 @@ def run(settings: Settings) -> None:
     announce(database, loaded, name)
     in_service = InService(database, name, loaded.shelf, loaded.records)
     in_service()
-    task = run_task(settings, database, Engine(loaded.shelf, loaded.records), name)
+    recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
+    engine = Engine(loaded.shelf, loaded.records, broken=lambda: recycle.because("device"))
+    task = run_task(settings, database, engine, name)
     search = load_pixel_search(settings, POLICIES[settings.worker.device], decode)
     mask = mask_pixels(settings, database, search, name)
     turns = Turns()
     run_infer = InTurn(database, turns, lambda unit, task_id: unit.tasks.get(task_id), task)
     run_mask = InTurn(database, turns, lambda unit, instance_id: unit.pixel_tasks.get(instance_id), mask)
-    recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
     app = celery_app(settings.broker_url)
 
     @app.task(name=INFER)  # type: ignore[untyped-decorator]

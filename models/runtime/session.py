@@ -78,6 +78,10 @@ class Session:
         """Largest difference to the golden vectors."""
         return self._proof.error
 
+    def prove(self) -> None:
+        """Whether what runs the graph still computes what it did; `Fault` where it does not."""
+        self._proof.again()
+
     @property
     def most(self) -> int:
         """Images that are run together."""

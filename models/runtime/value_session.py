@@ -60,6 +60,10 @@ class ValueSession:
         """Largest difference to the golden vectors."""
         return self._proof.error
 
+    def prove(self) -> None:
+        """Whether what runs the graph still computes what it did; `Fault` where it does not."""
+        self._proof.again()
+
     def run(self, tensors: Mapping[str, Floats]) -> tuple[Floats, Floats]:
         """Raw values with NaN to (B, labels) probabilities and (B, fields) contributions, empty if not linear."""
         found = self._run(tensors)
