@@ -80,6 +80,9 @@ def find(
         except (GatewayError, OSError) as error:
             rejected.append(Rejected(folder, str(error)))
             continue
+        except Exception as error:  # an edge: what lies in one folder costs the others nothing
+            rejected.append(Rejected(folder, f"it cannot be read ({type(error).__name__})"))
+            continue
         found[package.manifest.name, package.manifest.version] = package
     rejected.extend(Rejected(folder, f"more than {MAX_PACKS} packs") for folder in folders[MAX_PACKS:])
     return list(found.values()), rejected
