@@ -18,6 +18,7 @@ from models.runtime.preprocess import Prepared, Window
 
 SIDE = 256  # pixels; large enough to read, small enough to send with every report
 GREYS, WARMTHS, SHADES = 64, 12, 16  # levels of the palette: greys alone, and shades of grey under each warmth
+EVERYWHERE = 0.9  # share of the area that the model saw, from which a box around the hot part tells nothing
 HOT = 0.5  # share of the map's peak that counts as hot
 
 
@@ -78,10 +79,7 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
     cells = manifest.output.cam_cells
     where = f'No part of the image speaks for the answer "{title}".'
     if box is not None:
-        where = (
-            f'The evidence for "{title}" lies mostly in rows {box.first_row} to {box.last_row} of {window.rows}, '
-            f"columns {box.first_column} to {box.last_column} of {window.columns}."
-        )
+        where = f'The evidence for "{title}" {_place(box, window)}.'
     if not manifest.output.cam:
         return (
             f"{where} The map has {cells} by {cells} cells, each covered in turn: it shows where the answer depends "
@@ -91,6 +89,17 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
     return (
         f"{where} The map has {cells} by {cells} cells: it shows what the model used, not the outline of a lesion. "
         f"The {len(member)} networks gave {float(member.min()):.2f} to {float(member.max()):.2f} before calibration."
+    )
+
+
+def _place(box: Box, window: Window) -> str:
+    """Where the hot part lies; a box around nearly everything that the model saw says that there is no such part."""
+    seen = (box.last_row - box.first_row + 1) * (box.last_column - box.first_column + 1)
+    if seen >= EVERYWHERE * window.height * window.width:
+        return "is spread over the whole image: no part of it stands out"
+    return (
+        f"lies mostly in rows {box.first_row} to {box.last_row} of {window.rows}, "
+        f"columns {box.first_column} to {box.last_column} of {window.columns}"
     )
 
 

@@ -48,7 +48,7 @@ def observation(finding: Finding, document: ReportDocument, organization_name: s
         effectiveDateTime=fhir_date(identity.study_date),
         issued=instant(finding.created_at),
         performer=[organization_reference(organization_name)],
-        valueCodeableConcept=codes.coded(decided.code) if decided else None,
+        valueCodeableConcept=codes.answered(finding),
         dataAbsentReason=None if decided else _absent(),
         interpretation=None if decided else [_indeterminate()],
         note=[{"text": text} for text in _notes(finding, document)],

@@ -32,7 +32,7 @@ def record_observation(finding: Finding, document: ReportDocument, organization_
         extension=[{"url": codes.AI_CONFIDENCE, "valueDecimal": decimal(decided.probability)}] if decided else None,
         category=[codes.concept(f"{codes.THO}/observation-category", "survey", "Survey")],
         code=codes.coded(finding.question),
-        valueCodeableConcept=codes.coded(decided.code) if decided else None,
+        valueCodeableConcept=codes.answered(finding),
         valueString=None if decided or answer.labels else line(finding.conclusion, 1024),
         dataAbsentReason=_absent() if answer.labels and not decided else None,
         interpretation=[_indeterminate()] if answer.labels and not decided else None,

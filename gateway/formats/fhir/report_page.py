@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.domain.finding import Finding, ImageFinding, RecordAnswer
+from gateway.domain.finding import Finding, ImageFinding, Label, RecordAnswer
 from gateway.formats.fhir.dicom_date import fhir_date
 from gateway.formats.fhir.element import instant
 from gateway.formats.fhir.human_name import display_name
@@ -68,8 +68,7 @@ def _heading(document: ReportDocument) -> Iterator[tuple[str, str]]:
 def _finding(finding: Finding, document: ReportDocument) -> Iterator[Block]:
     decided, made_by = finding.decided, finding.made_by
     yield Block("heading", finding.question.display)
-    answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else _undecided(finding)
-    rows = [("Answer", answer), ("In words", finding.conclusion)]
+    rows = [("Answer", _decided(decided) if decided else _undecided(finding)), ("In words", finding.conclusion)]
     if finding.threshold is not None:
         rows.append(("Decision threshold", f"{finding.threshold:.4f}"))
     model = document.models.get(made_by.model_id)
@@ -86,6 +85,11 @@ def _finding(finding: Finding, document: ReportDocument) -> Iterator[Block]:
         yield from _image(image, document)
     if len(finding.images) > PRINTED_IMAGES:
         yield Block("note", f"{len(finding.images) - PRINTED_IMAGES} more images are not printed here.")
+
+
+def _decided(label: Label) -> str:
+    """In the words of the model; findings of before have a code alone, beside which its probability stood."""
+    return line(label.answer) if label.title else f"{line(label.code.display)} (probability {label.probability:.2f})"
 
 
 def _undecided(finding: Finding) -> str:
