@@ -43,6 +43,11 @@ class Label:
         """The answer in words, where this label is decided."""
         return f"{self.title[:1].upper()}{self.title[1:]}" or self.code.display
 
+    @property
+    def probability_of(self) -> str:
+        """Of what the probability is, in words: the label as the conclusion names it."""
+        return f'Probability of "{self.name}"' if self.title else f"Probability of {self.code.display}"
+
 
 @dataclass(frozen=True)
 class ImageFinding:

@@ -202,7 +202,7 @@ def refused(session: ValueSession, refusal: Refusal) -> ValuePrediction:
         by_threshold=None,
         possible=(),
         decided=None,
-        text=f"Not scored. {refusal.text}",
+        text=refusal.text if refusal.text.startswith("Not scored") else f"Not scored. {refusal.text}",
         explanation="",
         contributions=(),
         missing=(),

@@ -20,6 +20,8 @@ _WRITTEN: Final[Mapping[str, str]] = {
     "[lb_av]": "lb",
     "[in_i]": "in",
     "[pH]": "",
+    "{score}": "",
+    "{fraction}": "",
     "mm[Hg]": "mmHg",
     "kg/m2": "kg/m²",
     "10*3/uL": "10³/µL",

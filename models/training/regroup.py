@@ -31,7 +31,7 @@ from models.training import (
     plots,
 )
 from models.training.assemble import Subject, manifest
-from models.training.evaluation import Floats, tensor
+from models.training.evaluation import Floats, Rows, tensor
 from models.training.export import outputs
 from models.training.reword import versioned
 from models.training.write_pack import card_xml, write
@@ -42,10 +42,11 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Regrouped:
-    """What a recipe says, and how its groups are measured from the probabilities of all its images."""
+    """What a recipe says, and how its groups are measured from the probabilities of its test images."""
 
     subject: Subject
     images: npt.NDArray[np.uint8]
+    test: Rows
     groups: Callable[[Floats, float], Found]
     card: Callable[[Found], bytes]
     facts: Callable[[Found], str]
@@ -58,6 +59,7 @@ def breast(folder: Path) -> Regrouped:
     return Regrouped(
         about,
         data.small,
+        data.rows("test"),
         lambda prob, threshold: breast_evaluation.subgroups(data, data.small, prob, threshold),
         lambda found: card_xml(
             breast_words.words(found, version, date), breast_words.KEYWORDS, breast_words.metrics(found)
@@ -73,6 +75,7 @@ def detail(folder: Path) -> Regrouped:
     return Regrouped(
         about,
         data.large,
+        data.rows("test"),
         lambda prob, threshold: breast_evaluation.subgroups(data, data.large, prob, threshold),
         lambda found: card_xml(
             detail_words.words(found, version, date), detail_words.KEYWORDS, detail_words.metrics(found)
@@ -88,6 +91,7 @@ def chest(folder: Path) -> Regrouped:
     return Regrouped(
         about,
         data.images,
+        data.rows("test"),
         lambda prob, threshold: chest_film.subgroups(data, prob, threshold),
         lambda found: card_xml(
             chest_words.words(found, version, date), chest_words.KEYWORDS, chest_words.metrics(found)
@@ -105,9 +109,9 @@ def regrouped(folder: Path, told: Regrouped) -> Files:
     model = versioned((folder / "model.onnx").read_bytes(), told.subject.version)
     found = json.loads((folder / "evaluation.json").read_text("utf-8")) | {"version": told.subject.version}
     chosen = found["chosen_on_validation"]
-    prob = np.concatenate(
-        [outputs(model, tensor(part))["prob"][:, 0] for part in np.array_split(told.images, len(told.images) // 64 + 1)]
-    ).astype(np.float64)
+    prob = np.full(len(told.images), np.nan)
+    for rows in np.array_split(told.test, len(told.test) // 64 + 1):
+        prob[rows] = outputs(model, tensor(told.images[rows]))["prob"][:, 0]
     found["subgroups"] = told.groups(prob, chosen["threshold"])
     kept = ("golden.npz", *(path.relative_to(folder).as_posix() for path in sorted(folder.glob("plots/*.png"))))
     files = {

@@ -149,7 +149,8 @@ def _lacking(made: Sequence[tuple[ServedModel, Gathered]]) -> list[tuple[ServedM
 
 def _refuses(needs: Needs, one: Gathered) -> bool:
     is_stay = needs.kind == "series" and len({value.minute for value in one.document.values}) > 1
-    return needs.kind == "record" or is_stay or DIED in one.document.excluded
+    is_told = needs.kind in ("plan", "genotype") and DIED in one.document.excluded
+    return needs.kind == "record" or is_stay or is_told
 
 
 def _as_it_was(unit: UnitOfWork, study: Study) -> None:

@@ -98,7 +98,7 @@ def _components(finding: Finding, document: ReportDocument) -> Iterator[Resource
 
 
 def _component(label: Label, image: ImageFinding, document: ReportDocument) -> Resource:
-    words = line(f"Probability of {line(label.code.display)}, {image_name(image.sop_instance_uid, document)}")
+    words = line(f"{label.probability_of}, {image_name(image.sop_instance_uid, document)}")
     return {"code": codes.coded(label.code, words), "valueQuantity": _probability(label.probability)}
 
 

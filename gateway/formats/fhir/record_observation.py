@@ -99,7 +99,7 @@ def _notes(finding: Finding, answer: RecordAnswer) -> Iterator[str]:
 
 def _components(finding: Finding, answer: RecordAnswer) -> Iterator[Resource]:
     for label in answer.labels:
-        words = line(f"Probability of {line(label.code.display)}")
+        words = line(label.probability_of)
         yield {"code": codes.coded(label.code, words), "valueQuantity": _probability(label.probability)}
     if finding.threshold is not None and answer.labels:
         yield {"code": {"text": "Decision threshold"}, "valueQuantity": _probability(finding.threshold)}

@@ -99,7 +99,7 @@ def _undecided(finding: Finding) -> str:
 
 def _of_record(answer: RecordAnswer) -> Iterator[tuple[str, str]]:
     for label in answer.labels:
-        yield f"Probability of {line(label.code.display)}", f"{label.probability:.4f}"
+        yield line(label.probability_of), f"{label.probability:.4f}"
     yield "Explanation", answer.explanation
     for gene in answer.phenotypes:
         yield gene.gene, f"{gene.genotype}: {gene.phenotype}\n{gene.source}"
@@ -112,7 +112,7 @@ def _of_record(answer: RecordAnswer) -> Iterator[tuple[str, str]]:
 def _image(image: ImageFinding, document: ReportDocument) -> Iterator[Block]:
     uid = dicom_uid(document.original_uids.get(image.sop_instance_uid, "")) or "unknown"
     rows = [("Image", uid)]
-    rows += [(f"Probability of {line(label.code.display)}", f"{label.probability:.4f}") for label in image.labels]
+    rows += [(line(label.probability_of), f"{label.probability:.4f}") for label in image.labels]
     rows.append(("Not scored", image.refusal) if image.refusal else ("Explanation", image.explanation))
     yield Block("rows", rows=tuple(rows))
     png = document.pictures.get(image.heat_map) if image.heat_map else None
