@@ -269,10 +269,10 @@ class Engine:
 
 
 def _scored(image: ImagePrediction, manifest: ImageManifest) -> ScoredImage:
-    codes = {label.name: label.code for label in manifest.labels}
+    rules = {label.name: label for label in manifest.labels}
     return ScoredImage(
         sop_instance_uid=image.sop_instance_uid,
-        labels=tuple(Label(name, codes[name], probability) for name, probability in image.probabilities),
+        labels=tuple(Label(name, rules[name].code, prob, rules[name].title) for name, prob in image.probabilities),
         decided=image.decided,
         explanation=image.explanation,
         heat_map=image.heat_map,
