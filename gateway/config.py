@@ -274,6 +274,13 @@ class ModelSettings(Section):
     stop_shift: float = Field(0.0, ge=0, le=100)
     """Population stability index of a model's probabilities, the last 30 days beside the 90 before, from which on it is
     stopped by itself; 0: never."""
+    stop_disagreement_rate: float = Field(0.0, ge=0, le=1)
+    """Share of a model's answers, in 30 days, that the final report received says otherwise, from which on it is
+    stopped; 0: never."""
+    stop_after_comparisons: int = Field(20, ge=1)
+    """Compared answers that there must be before that rule says anything."""
+    agreement_codes: str = ""
+    """TOML file with the codes by which final reports answer the questions of the site's own models."""
     reload_seconds: float = Field(30.0, ge=0, le=86400)
     """Pause between two looks for new packages while a worker runs; 0 means that only its start looks."""
     remote: tuple[RemoteModelSettings, ...] = ()

@@ -23,6 +23,8 @@ _OTHER_EVENTS = (
     "task:plan",
     "report:register",
     "report:review",
+    "agreement:compare",
+    "agreement:withdraw",
     "model:recall",
     "delivery:plan",
     "model:announce",

@@ -18,6 +18,7 @@ from harness.rows import AT, arrival, content, finding, planned_task, receive, r
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
+from gateway.domain.agreement import Agreement, CodedAnswer, FinalReport, StudyLink
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.governance import Approval, Stop
@@ -75,6 +76,12 @@ def _fill(url: str) -> None:
         unit.deliveries.plan(report, ["ehr"], AT)
         signed = unit.reports.write(report, "sign", 1, content(found), AT)
         unit.reviews.add(review(signed))
+        link = StudyLink("study", b"uid")
+        answer = CodedAnswer("urn:dxgate:finding", "q", ("malignant",), ("benign", "malignant"), "malignant")
+        unit.agreements.keep(FinalReport(7, 1, study.patient, AT, (link,), (answer,)))
+        unit.agreements.put(
+            Agreement(study.id, task.model_id, found.id, "agreed", "malignant", "malignant", "malignant", AT, AT)
+        )
         unit.governance.stop(Stop(task.model_id, "wrong threshold", AT, "tester"))
         unit.governance.approve(Approval(task.model_id, AT, "tester"))
         unit.recalls.add(Recall(task.model_id, "breast", "1.0.0", "wrong threshold", AT, "tester"))
