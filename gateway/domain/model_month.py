@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.domain.agreement import AgreementFigures
 from gateway.domain.drift import Drift
 from gateway.domain.ids import ModelId
 from gateway.domain.review import ReviewFigures
@@ -18,7 +19,8 @@ class ModelMonth:
     """One version. `ends` counts tasks planned in the month by their state now, `refusals` images by reason.
 
     `drifts` compare the month with the time before it, by name: `PROBABILITY`, the distance of images to the training
-    images, how many inputs were missing, and each input of a record.
+    images, how many inputs were missing, and each input of a record. `agreement` is with the final reports that were
+    received about what was answered in the month, whenever they came.
     """
 
     model_id: ModelId
@@ -32,6 +34,7 @@ class ModelMonth:
     refusals: Mapping[str, int]
     drifts: Mapping[str, Drift]
     reviews: ReviewFigures
+    agreement: AgreementFigures
 
     @property
     def refused_images(self) -> int:

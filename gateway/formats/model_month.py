@@ -10,8 +10,10 @@ import io
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from gateway.domain.agreement import AgreementFigures
 from gateway.domain.drift import LEAST, Drift
 from gateway.domain.model_month import ModelMonth, ShadowPair
+from gateway.domain.proportion import Share
 
 COLUMNS = ("model", "figure", "of", "value")
 _STYLE = (
@@ -74,6 +76,38 @@ def _of_model(each: ModelMonth) -> Iterator[Row]:
     for verdict, count in (("as it is", told.accepted), ("changed", told.changed), ("rejected", told.rejected)):
         yield each.model, "reviewed", verdict, str(count)
     yield each.model, "override rate", "reviewed", _number(told.override_rate)
+    for figure, of, value in _agreement(each.agreement):
+        yield each.model, figure, of, value
+
+
+def _agreement(told: AgreementFigures) -> Iterator[tuple[str, str, str]]:
+    """With the final reports received, which are compared with and prove nothing."""
+    counted = {
+        "received": told.received,
+        "compared": told.agreement.of,
+        "agreed": told.agreement.hits,
+        "disagreed": told.agreement.of - told.agreement.hits,
+        "answer inconclusive": told.inconclusive,
+        "codes contradict, not comparable": told.contradictory,
+        "no code, not comparable": told.uncoded,
+        "several studies, not comparable": told.several_studies,
+    }
+    for of, count in counted.items():
+        yield "final reports", of, str(count)
+    if not told.received:
+        return
+    yield from _share("agreement with the final report", told.agreement)
+    yield from _share("positive percent agreement", told.positive)
+    yield from _share("negative percent agreement", told.negative)
+    yield "Cohen's kappa", "compared", _number(told.kappa)
+
+
+def _share(figure: str, share: Share) -> Iterator[tuple[str, str, str]]:
+    """With its Wilson interval, of however many there are."""
+    low, high = share.interval
+    yield figure, f"of {share.of}", _number(share.value)
+    yield figure, "95 % from", _number(low if share.of else None)
+    yield figure, "95 % to", _number(high if share.of else None)
 
 
 def _drift(found: Drift) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,13 @@ def stop_by_rule(settings: Settings, opened: Database) -> StopByRule:
     from gateway.flow.stop_rules import Rules, StopByRule
 
     told = settings.models
-    rules = Rules(told.stop_override_rate, told.stop_after_reviews, told.stop_shift)
+    rules = Rules(
+        override_rate=told.stop_override_rate,
+        least_reviews=told.stop_after_reviews,
+        shift=told.stop_shift,
+        disagreement_rate=told.stop_disagreement_rate,
+        least_comparisons=told.stop_after_comparisons,
+    )
     return StopByRule(govern(settings, opened), rules)
 
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
+from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fhirpy import SyncFHIRClient
 from harness.studies import Planted, planted_study
 from wire.fhir_rest.hospital import ISSUER, add_study
 from wire.fhir_rest.jobs import Kind
+from wire.fhir_rest.test_web_console import sign_in
 from wire.fhir_rest.writing import Writer, entry, patient, writer
 
 from gateway import wiring
+from gateway.commands import study as study_command
+from gateway.config import LoadedSettings
 from gateway.domain.agreement import Agreement
 from gateway.domain.ids import StudyId
 from gateway.flow.erase import ErasePatient
@@ -356,3 +365,22 @@ def test_an_erased_patient_leaves_no_comparison(case: Case) -> None:
     with hospital.database.read() as unit:
         assert unit.agreements.find(stored.key) is None
     assert case.found == []
+
+
+def test_people_see_it_where_they_look_at_studies_and_models(case: Case) -> None:
+    """The study's page and the Models page in the console; `dxgate study show` has the same row."""
+    case.send(BENIGN)
+    hospital = case.ehr.hospital
+    hospital.add_person(f"anna-{case.study[:6]}", "admin")
+    with httpx.Client(base_url=case.ehr.http.base_url, follow_redirects=True, timeout=20) as browser:
+        sign_in(browser, f"anna-{case.study[:6]}")
+        page = browser.get(f"/console/studies/{case.study}").text
+        assert "Beside the final reports received" in page
+        assert ">benign</td>" in page
+        models = " ".join(re.sub(r"<[^>]+>", " ", browser.get("/console/models").text).split())
+        assert re.search(r"Final reports, 30 days agreed with \d+ of \d+ \(", models)
+    found = StringIO()
+    with redirect_stdout(found):
+        assert study_command.show(LoadedSettings(hospital.settings, {}), Namespace(id=case.study, json=True)) == 0
+    (row,) = json.loads(found.getvalue())["final_reports"]
+    assert (row["outcome"], row["said"], row["reference"]) == ("disagreed", "malignant", "benign")
