@@ -34,6 +34,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("study_id", "model_id", name="pk_agreement"),
     )
     op.create_index("ix_agreement_answered_at", "agreement", ["answered_at"])
+    _acceptance()
+
+
+def _acceptance() -> None:
+    op.create_table(
+        "acceptance",
+        sa.Column("id", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("name", "version", "sha256", "data_sha256")),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in ("scored", "positive", "refused")),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("auc", "sensitivity", "specificity")),
+        sa.Column("worst_subgroup", sa.Text(), nullable=False),
+        sa.Column("worst_auc", sa.Float(), nullable=True),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("limits", "missed", "verdict")),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.CheckConstraint("verdict IN ('passed', 'missed', 'measured')", name="verdict"),
+        sa.PrimaryKeyConstraint("id", name="pk_acceptance"),
+    )
+    op.create_index("ix_acceptance_sha256", "acceptance", ["sha256"])
 
 
 def _final_reports() -> None:
@@ -61,7 +80,8 @@ def _final_reports() -> None:
 
 
 def downgrade() -> None:
-    """What was compared is lost; the reports stay in the FHIR store and are compared when they come again."""
+    """What was accepted and compared is lost; the reports stay in the FHIR store."""
+    op.drop_table("acceptance")
     op.drop_table("agreement")
     op.drop_table("final_report_link")
     op.drop_table("final_report")

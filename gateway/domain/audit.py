@@ -35,6 +35,7 @@ _OTHER_EVENTS = (
     "model:stop",
     "model:resume",
     "model:approve",
+    "model:accept",
     "identity:create",
     "identity:open",
     "identity:release",

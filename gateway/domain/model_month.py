@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.domain.acceptance import Acceptance
 from gateway.domain.agreement import AgreementFigures
 from gateway.domain.drift import Drift
 from gateway.domain.ids import ModelId
@@ -20,7 +21,7 @@ class ModelMonth:
 
     `drifts` compare the month with the time before it, by name: `PROBABILITY`, the distance of images to the training
     images, how many inputs were missing, and each input of a record. `agreement` is with the final reports that were
-    received about what was answered in the month, whenever they came.
+    received about what was answered in the month, whenever they came; `acceptance` the newest run of its digest.
     """
 
     model_id: ModelId
@@ -35,6 +36,7 @@ class ModelMonth:
     drifts: Mapping[str, Drift]
     reviews: ReviewFigures
     agreement: AgreementFigures
+    acceptance: Acceptance | None = None
 
     @property
     def refused_images(self) -> int:

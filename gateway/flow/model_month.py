@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Final
 
+from gateway.domain.acceptance import Acceptance
 from gateway.domain.agreement import AgreementFigures
 from gateway.domain.agreement import figures as agreement_figures
 from gateway.domain.drift import drift
@@ -69,6 +70,7 @@ class ReadMonth:
             reviews = unit.reviews.since(since, MOST_REVIEWS, before)
             ends = _ends(unit, since, before)
             counts = unit.agreements.counts(since, before)
+            runs = {key: unit.governance.acceptances(model, 1) for key, model in models.items()}
         nothing, reviewed = _Said(), {model_id for one in reviews for model_id in one.models}
         found = [
             _month(
@@ -79,6 +81,7 @@ class ReadMonth:
                 ends=ends.get(key, {}),
                 reviews=[one for one in reviews if key in one.models],
                 agreement=agreement_figures(one for one in counts if one.model_id == key),
+                acceptance=next(iter(runs[key]), None),
             )
             for key in sorted(models, key=lambda one: (models[one].name, models[one].version))
             if key in now or key in ends or key in reviewed
@@ -143,6 +146,7 @@ def _month(
     ends: Mapping[str, int],
     reviews: Sequence[Review],
     agreement: AgreementFigures,
+    acceptance: Acceptance | None,
 ) -> ModelMonth:
     names = sorted(name for name in now.numbers.keys() | before.numbers.keys() if now.numbers[name])
     return ModelMonth(
@@ -158,6 +162,7 @@ def _month(
         drifts={name: drift(before.numbers[name], now.numbers[name]) for name in names},
         reviews=figures(reviews, {})[0],
         agreement=agreement,
+        acceptance=acceptance,
     )
 
 

@@ -31,6 +31,7 @@ WORKER_GRANTS: dict[str, str] = {
     "final_report_link": "SELECT",
     "agreement": "SELECT, INSERT, UPDATE, DELETE",
     "model_stop": "SELECT",
+    "acceptance": "SELECT",
     "audit": "SELECT, INSERT",
     "audit_word": "INSERT",
 }

@@ -9,6 +9,7 @@ from gateway.wiring.storage import blobs, database, object_seal
 
 if TYPE_CHECKING:
     from gateway.config import Settings
+    from gateway.domain.acceptance import Limits
     from gateway.domain.finding import Finding
     from gateway.flow.govern import GovernModels
     from gateway.flow.model_month import Inputs, ReadMonth
@@ -28,7 +29,27 @@ def govern(settings: Settings, opened: Database) -> GovernModels:
     from gateway.flow.govern import GovernModels
 
     destinations = tuple(destination.name for destination in settings.destinations)
-    return GovernModels(opened, settings.models.approvals, ComposeReport(destinations))
+    return GovernModels(opened, settings.models.approvals, acceptance_asked(settings), ComposeReport(destinations))
+
+
+def acceptance_limits(settings: Settings) -> Limits:
+    """What an acceptance run of the site has to reach."""
+    from gateway.domain.acceptance import Limits
+
+    told = settings.models
+    return Limits(
+        auc=told.least_auc,
+        sensitivity=told.least_sensitivity,
+        specificity=told.least_specificity,
+        subgroup=told.least_subgroup,
+        refused=told.most_refused,
+        cases=told.least_cases,
+    )
+
+
+def acceptance_asked(settings: Settings) -> Limits | None:
+    """The limits of the run that a version needs before it is active; None where none is needed."""
+    return acceptance_limits(settings) if settings.models.acceptance == "required" else None
 
 
 def stop_by_rule(settings: Settings, opened: Database) -> StopByRule:

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from harness.commands import start_command
 from harness.resources import indexed_everywhere
-from harness.rows import AT, arrival, content, finding, planned_task, receive, review
+from harness.rows import AT, accepted, arrival, content, finding, planned_task, receive, review
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
@@ -82,6 +82,7 @@ def _fill(url: str) -> None:
         unit.agreements.put(
             Agreement(study.id, task.model_id, found.id, "agreed", "malignant", "malignant", "malignant", AT, AT)
         )
+        unit.governance.accept(accepted())
         unit.governance.stop(Stop(task.model_id, "wrong threshold", AT, "tester"))
         unit.governance.approve(Approval(task.model_id, AT, "tester"))
         unit.recalls.add(Recall(task.model_id, "breast", "1.0.0", "wrong threshold", AT, "tester"))

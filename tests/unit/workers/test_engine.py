@@ -11,7 +11,8 @@ from harness.studies import DEMO, demo_files
 from gateway.config import load
 from gateway.domain.errors import Missing, Unsupported
 from gateway.domain.ids import ModelId
-from workers.engine import Engine, Loaded, load_models, model_id
+from gateway.domain.model import model_id
+from workers.engine import Engine, Loaded, load_models
 
 OUT_OF_SCOPE = DEMO.parent / "out-of-scope" / "cr-chest.dcm"
 

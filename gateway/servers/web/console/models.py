@@ -19,7 +19,15 @@ def models(visit: Visit) -> View:
     found.sort(key=lambda model: (model.state != "active", model.name))
     stops = {each.model_id: each for each in visit.unit.governance.stops()}
     waiting = visit.unit.governance.waiting()
-    data = {"models": found, "stops": stops, "waiting": waiting, "agreement": _agreement(visit.unit), "days": DAYS}
+    runs = {model.id: run for model in found for run in visit.unit.governance.acceptances(model, 1)}
+    data = {
+        "models": found,
+        "stops": stops,
+        "waiting": waiting,
+        "agreement": _agreement(visit.unit),
+        "days": DAYS,
+        "runs": runs,
+    }
     return View("models.html", "models", data)
 
 

@@ -16,7 +16,7 @@ TONES: dict[str, frozenset[str]] = {
     "busy": frozenset(
         {"receiving", "settled", "analysing", "doing", "sending", "shadow"} | {"unchecked", "masking", "waiting"}
     ),
-    "wait": frozenset({"preliminary", "refused", "stat", "held", "disagreed", "contradictory"}),
+    "wait": frozenset({"preliminary", "refused", "stat", "held", "disagreed", "contradictory", "missed"}),
     "bad": frozenset({"quarantined", "failed", "dead", "entered-in-error", "rejected"}),
     "quiet": frozenset(
         {"closed", "purged", "todo", "withdrawn", "pending", "superseded", "registered", "cancelled"}
