@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gateway.flow.record.concept import codes, dicts
+from gateway.flow.record.concept import MOST_CODINGS, codes, dicts
 from gateway.flow.record.genome_files import OBSERVED
 from gateway.formats.fhir.agreement_codes import Coding
 from gateway.formats.fhir.coding import AI_ASSERTED, INLINE_LABEL, LOINC, THO
@@ -88,6 +88,8 @@ def said(report: Resource, results: Sequence[Resource]) -> Said:
     conclusions = dicts(report.get("conclusionCode"))
     if len(conclusions) > MOST_CONCLUSIONS or len(dicts(report.get("result"))) > MOST_RESULTS:
         return found
+    if not all(map(_is_whole, conclusions)) or not all(_is_whole(part) for one in results for part in _all_parts(one)):
+        return found
     for one in conclusions:
         if not _is_labelled(one):
             found.codes |= codes(one)
@@ -101,9 +103,18 @@ def _parts(result: Resource) -> Iterator[Resource]:
     """The Observation and its components; of one that is not final, or of an AI, none."""
     if result.get("status") not in OBSERVED or is_from_ai(result):
         return
-    components = dicts(result.get("component"))
-    if len(components) <= MOST_PARTS:
-        yield from (result, *components)
+    yield from _all_parts(result)
+
+
+def _all_parts(result: Resource) -> list[Resource]:
+    return [result, *dicts(result.get("component"))]
+
+
+def _is_whole(element: Resource) -> bool:
+    """Whether nothing of a concept, or of a part of a result, is more than what is read."""
+    concepts = [one for one in (element, element.get("code"), element.get("valueCodeableConcept")) if one is not None]
+    fits = all(len(dicts(one.get("coding"))) <= MOST_CODINGS for one in concepts if isinstance(one, Mapping))
+    return fits and len(dicts(element.get("component"))) <= MOST_PARTS
 
 
 def _add(found: Said, part: Resource) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.domain.agreement import FinalReport, LinkKind, StudyLink
+from gateway.domain.ids import StudyId
 from gateway.domain.resource import Change, StoredVersion
 from gateway.flow.agree import CompareReports, touched
 from gateway.flow.record.concept import codes, dicts
@@ -27,7 +28,6 @@ from gateway.ports import UnitOfWork
 
 Resource = Mapping[str, Any]
 MOST_LINKS: Final = 20  # references to studies or orders that are followed
-MOST_STUDIES: Final = 20
 MOST_REPORTS: Final = 20  # that one Observation is a result of
 _ACCESSION: Final = (f"{THO}/v2-0203", "ACSN")
 
@@ -43,36 +43,40 @@ class HearReports:
     compare: CompareReports = field(default_factory=CompareReports)
 
     def __call__(self, unit: UnitOfWork, changes: Sequence[Change]) -> None:
+        studies: set[StudyId] = set()
         for change in changes:
             if change.stored.ours:
                 continue
             if change.stored.type == "DiagnosticReport":
-                self._take(unit, change.stored, change.resource, is_new=change.previous is None)
+                studies |= self._take(unit, change.stored, change.resource, is_new=change.previous is None)
             elif change.stored.type == "Observation" and change.previous is not None:
-                self._result_changed(unit, change.stored)
+                studies |= self._result_changed(unit, change.stored)
+        for study in sorted(studies):  # in one order, so that two writers do not lock each other out
+            self.compare.of_study(unit, unit.studies.lock(study))
 
-    def _result_changed(self, unit: UnitOfWork, result: StoredVersion) -> None:
-        """Reports that it is a result of, where this patient has final reports at all."""
+    def _result_changed(self, unit: UnitOfWork, result: StoredVersion) -> set[StudyId]:
+        """Of reports that it is a result of, where this patient has final reports at all."""
         if not unit.agreements.any_of(result.owner):
-            return
+            return set()
         criteria = [("result", f"Observation/{result.id}")]
         keys = unit.resource_index.matching("DiagnosticReport", criteria, MOST_REPORTS, owner=result.owner)
-        for report in unit.resources.of_keys(keys):
-            if not report.ours and not report.is_deleted:
-                self._take(unit, report, parse_json(self.opened.unseen(unit, report)), is_new=False)
+        reports = [one for one in unit.resources.of_keys(keys) if not one.ours and not one.is_deleted]
+        found: set[StudyId] = set()
+        for one in reports:
+            found |= self._take(unit, one, parse_json(self.opened.unseen(unit, one)), is_new=False)
+        return found
 
-    def _take(self, unit: UnitOfWork, stored: StoredVersion, report: Resource | None, *, is_new: bool) -> None:
+    def _take(self, unit: UnitOfWork, stored: StoredVersion, report: Resource | None, *, is_new: bool) -> set[StudyId]:
+        """Keeps what is in force of the report; the studies that it was about before or is about now."""
         was = None if is_new else unit.agreements.find(stored.key)
         now = self._read(unit, stored, report) if report is not None else None
         if was is None and now is None:
-            return
+            return set()
         if now is not None:
             unit.agreements.keep(now)
         else:
             unit.agreements.forget(stored.key)
-        studies = {study for one in (was, now) if one is not None for study in touched(unit, one)}
-        for study in sorted(studies)[:MOST_STUDIES]:
-            self.compare.of_study(unit, unit.studies.lock(study))
+        return {study for one in (was, now) if one is not None for study in touched(unit, one)}
 
     def _read(self, unit: UnitOfWork, stored: StoredVersion, report: Resource) -> FinalReport | None:
         """None where it is not in force, is ours that came back, or names no study."""
