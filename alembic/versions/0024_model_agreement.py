@@ -72,11 +72,12 @@ def _final_reports() -> None:
         sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("link", sa.LargeBinary(), nullable=False),
+        sa.Column("patient", sa.Text(), nullable=False),
         sa.CheckConstraint("kind IN ('study', 'accession')", name="kind"),
         sa.ForeignKeyConstraint(["key"], ["final_report.key"], name="fk_final_report_link_key"),
         sa.PrimaryKeyConstraint("key", "kind", "link", name="pk_final_report_link"),
     )
-    op.create_index("ix_final_report_link_link", "final_report_link", ["link"])
+    op.create_index("ix_final_report_link_link_patient_key", "final_report_link", ["link", "patient", "key"])
 
 
 def downgrade() -> None:

@@ -106,7 +106,7 @@ class Agreements(Protocol):
     def any_of(self, patient: str) -> bool: ...
 
     def linked(self, patient: str, links: Collection[bytes], limit: int) -> list[FinalReport]:
-        """Of the patient, which name one of these indexes, the newest first."""
+        """Of the patient, which name one of these indexes, those that were made last first."""
         ...
 
     def findings(self, study_id: StudyId) -> list[Finding]:

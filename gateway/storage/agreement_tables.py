@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
 
 from gateway.domain.agreement import CodedAnswer, LinkKind, Outcome
 from gateway.storage.tables import Json, UtcTime, metadata, must, one_of
@@ -28,8 +28,10 @@ final_report_link = Table(
     metadata,
     Column("key", BigInteger, ForeignKey("final_report.key"), autoincrement=False),
     Column("kind", Text),
-    Column("link", LargeBinary, index=True),
+    Column("link", LargeBinary),
+    must(Text, "patient"),
     PrimaryKeyConstraint("key", "kind", "link"),
+    Index(None, "link", "patient", "key"),  # the newest few are found however many name one study
     one_of("kind", get_args(LinkKind)),
 )
 

@@ -30,7 +30,8 @@ class SqlAgreements:
         self.forget(report.key)
         row = {column.name: getattr(report, column.name) for column in _REPORT}
         self._transaction.execute(insert(final_report), row)
-        links = [{"key": report.key, "kind": one.kind, "link": one.index} for one in dict.fromkeys(report.links)]
+        whose = {"key": report.key, "patient": report.patient}
+        links = [{**whose, "kind": one.kind, "link": one.index} for one in dict.fromkeys(report.links)]
         if links:
             self._transaction.execute(insert(final_report_link), links)
 
@@ -46,13 +47,15 @@ class SqlAgreements:
         return self._transaction.first(select(_report.key).where(_report.patient == patient).limit(1)) is not None
 
     def linked(self, patient: str, links: Collection[bytes], limit: int) -> list[FinalReport]:
-        if not links:
+        keys: set[int] = set()
+        for link in sorted(links):
+            mine = select(_link.key).where(_link.link == link, _link.patient == patient)
+            keys |= {row.key for row in self._transaction.all(mine.order_by(_link.key.desc()).limit(limit))}
+        if not keys:
             return []
-        keys = select(_link.key).where(_link.link.in_(sorted(links)))
-        mine = select(*_REPORT).where(_report.patient == patient, _report.key.in_(keys))
-        return self._reports(
-            self._transaction.all(mine.order_by(_report.received_at.desc(), _report.key.desc()).limit(limit))
-        )
+        newest = sorted(keys)[-limit:]
+        found = select(*_REPORT).where(_report.key.in_(newest)).order_by(_report.key.desc())
+        return self._reports(self._transaction.all(found))
 
     def findings(self, study_id: StudyId) -> list[Finding]:
         newest = (

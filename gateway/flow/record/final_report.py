@@ -27,15 +27,15 @@ MOST_PARTS: Final = 64
 _SNOMED: Final = "http://snomed.info/sct"
 _YES_NO: Final = f"{THO}/v2-0136"
 _SECTIONS: Final = f"{THO}/v2-0074"
-_IMAGING: Final = frozenset(
+IMAGING: Final = frozenset(
     {(_SECTIONS, code) for code in ("RAD", "IMG", "RX", "CT", "CUS", "NMR", "NMS", "OUS", "RUS", "VUS", "XRC")}
     | {(LOINC, "LP29684-5"), (_SNOMED, "394914008"), (_SNOMED, "363679005")}
 )
-_PRESENT: Final = frozenset(
+YES: Final = frozenset(
     {(_SNOMED, code) for code in ("52101004", "410515003", "373066001", "10828004")}
     | {(LOINC, "LA9633-4"), (_YES_NO, "Y")}
 )
-_ABSENT: Final = frozenset(
+NO: Final = frozenset(
     {(_SNOMED, code) for code in ("2667000", "272519000", "410516002", "373067005", "260385009")}
     | {(LOINC, "LA9634-2"), (_YES_NO, "N")}
 )
@@ -54,7 +54,7 @@ def is_in_force(report: Resource) -> bool:
     if report.get("status") not in IN_FORCE:
         return False
     sections = [codes(one) for one in dicts(report.get("category"))]
-    return bool(dicts(report.get("imagingStudy"))) or not sections or any(one & _IMAGING for one in sections)
+    return bool(dicts(report.get("imagingStudy"))) or not sections or any(one & IMAGING for one in sections)
 
 
 def is_our_own(report: Resource, base: str) -> bool:
@@ -121,11 +121,11 @@ def _add(found: Said, part: Resource) -> None:
     """A value that says yes or no is about what the code names; any other coded value is itself what is said."""
     about, value = codes(part.get("code")), codes(part.get("valueCodeableConcept"))
     truth = part.get("valueBoolean")
-    if _is_labelled(part.get("valueCodeableConcept")) or (value & _PRESENT and value & _ABSENT):
+    if _is_labelled(part.get("valueCodeableConcept")) or (value & YES and value & NO):
         return
-    if truth is True or value & _PRESENT:
+    if truth is True or value & YES:
         found.codes |= about
-    elif truth is False or value & _ABSENT:
+    elif truth is False or value & NO:
         found.denied |= about
     else:
         found.codes |= value
