@@ -70,7 +70,7 @@ def accept(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     limits = _limits(loaded, arguments)
     opened = package.verify(_folder(arguments), _trusted(loaded, arguments.trust))
     may_keep = _has_database(loaded)
-    found = accept(opened, Path(arguments.data), limits)
+    found = accept(opened, Path(arguments.data), limits, loaded.settings.models.remote)
     if may_keep:
         _record(loaded, acceptance(found, limits, datetime.now(UTC), actor()))
     found["recorded"] = may_keep
@@ -184,7 +184,8 @@ def verify(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     """Prints every check; 1 where one fails."""
     from models.bring.checks import checks
 
-    found = list(checks(_folder(arguments), _trusted(loaded, arguments.trust)))
+    models = loaded.settings.models
+    found = list(checks(_folder(arguments), _trusted(loaded, arguments.trust), models.remote))
     if arguments.json:
         print_json([{"check": one.name, "holds": one.holds, "found": one.found} for one in found])
     else:
@@ -196,10 +197,12 @@ def verify(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 def add(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from models.bring.install import add
 
-    folders = loaded.settings.models.folders
-    if not folders:
+    models = loaded.settings.models
+    if not models.folders:
         raise Invalid("the site has no folder for models: set models.folders (DXGATE_MODELS_FOLDERS)")
-    target = add(_folder(arguments), Path(folders[0]).expanduser(), _trusted(loaded, arguments.trust))
+    target = add(
+        _folder(arguments), Path(models.folders[0]).expanduser(), _trusted(loaded, arguments.trust), models.remote
+    )
     tell(f"{target}: a worker announces it when it starts; then `dxgate model promote` decides what it may do")
     return 0
 

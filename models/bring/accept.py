@@ -6,11 +6,12 @@ So every case may be scored, and the figures say how the model would have done h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.config import RemoteModelSettings
 from gateway.domain.acceptance import Acceptance, Limits, Measured, verdict
 from gateway.domain.errors import Invalid, Unsupported
 from gateway.domain.ids import new_id
@@ -20,7 +21,6 @@ from models.bring.cases import Predictors, Scored, score
 from models.manifest import Scored as ScoredManifest
 from models.package import Package
 from models.runtime.predict import Predictor
-from models.runtime.providers import Policy
 from models.runtime.record import RecordPredictor
 from models.runtime.series import SeriesPredictor
 from models.runtime.session import Session
@@ -31,12 +31,12 @@ LONGEST_LINE: Final = 200
 MOST_MISSED: Final = 50
 
 
-def accept(package: Package, data: Path, limits: Limits) -> dict[str, Any]:
+def accept(package: Package, data: Path, limits: Limits, servers: Sequence[RemoteModelSettings] = ()) -> dict[str, Any]:
     """The figures with the verdict and what was `missed`. Raises `Invalid` for cases that cannot be used."""
     manifest = package.manifest
     if not isinstance(manifest, ScoredManifest):
         raise Unsupported("a pack of rules has no probabilities to measure")
-    cases = score(data, predictor(package))
+    cases = score(data, predictor(package, servers))
     found = _measured(manifest, cases)
     missed = _missed(found, limits)
     return {
@@ -51,9 +51,9 @@ def accept(package: Package, data: Path, limits: Limits) -> dict[str, Any]:
     }
 
 
-def predictor(package: Package) -> Predictors:
-    """What a worker would answer with, on the CPU."""
-    session = registry.load(package, Policy.CPU_ONLY)
+def predictor(package: Package, servers: Sequence[RemoteModelSettings] = ()) -> Predictors:
+    """What a worker would answer with, on the CPU or on the pack's server."""
+    session = registry.load_at_hand(package, servers)
     if isinstance(session, Session):
         return Predictor(session)
     if not isinstance(session, ValueSession):
