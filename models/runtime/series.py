@@ -80,7 +80,21 @@ class SeriesPredictor:
             prob, _ = self._run(copies, np.repeat(made.statics[None], len(part), 0))
             without = prob[:, self.manifest.positive_column]
             change |= {int(k): log_odds(full) - log_odds(float(p)) for k, p in zip(part, without, strict=True)}
-        return tuple(Contribution(rule.name, rule.title, change.get(k)) for k, rule in enumerate(fields))
+        told = tuple(Contribution(rule.name, rule.title, change.get(k)) for k, rule in enumerate(fields))
+        return told + self._single_left_out(made, full)
+
+    def _single_left_out(self, made: Binned, full: float) -> tuple[Contribution, ...]:
+        """The same for age and whatever else is known once for the whole stay."""
+        rules, known = self.manifest.input.statics, np.flatnonzero(~np.isnan(made.statics))
+        change: dict[int, float] = {}
+        for start in range(0, len(known), MAX_BATCH):
+            part = known[start : start + MAX_BATCH]
+            copies = np.repeat(made.statics[None], len(part), 0)
+            copies[np.arange(len(part)), part] = np.nan
+            prob, _ = self._run(np.repeat(made.values[None], len(part), 0), copies)
+            without = prob[:, self.manifest.positive_column]
+            change |= {int(k): log_odds(full) - log_odds(float(p)) for k, p in zip(part, without, strict=True)}
+        return tuple(Contribution(rule.name, rule.title, change.get(k)) for k, rule in enumerate(rules))
 
 
 def binned(rule: SeriesInput, readings: Iterable[Reading], statics: Iterable[Reading]) -> Binned | Refusal:
