@@ -15,7 +15,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.config import RemoteModelSettings, Settings
+from gateway.config import Settings
 from gateway.domain.errors import Category, Fault, GatewayError, Unavailable, Unsupported
 from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
@@ -32,7 +32,6 @@ from models.runtime.graph import Graph
 from models.runtime.plan import PlanRules
 from models.runtime.predict import ImagePrediction, Predictor
 from models.runtime.providers import LEAST_MIB, Device, Policy, cuda_memory_mib, wish
-from models.runtime.remote import RemoteGraph, Server
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session, local_graph
 from models.runtime.value_session import ValueSession
@@ -150,7 +149,7 @@ def _load(
 
     def open_session() -> Session | ValueSession | RulesTable | PlanRules:
         now = source.package()
-        return registry.load(now, POLICIES[settings.worker.device], _graph_of(settings, now, remote))
+        return registry.load(now, POLICIES[settings.worker.device], _graph_of(settings, now))
 
     def open_answering() -> Answering:
         session = open_session()
@@ -177,18 +176,12 @@ def _need(settings: Settings, package: Package) -> int:
     return max(declared, LEAST_MIB) if wish(POLICIES[settings.worker.device])[0] else declared
 
 
-def _graph_of(settings: Settings, package: Package, remote: RemoteModelSettings | None) -> Graph | None:
-    """What runs the package's tensors; Unsupported where that cannot be what settings and manifest say."""
-    manifest = package.manifest
-    if isinstance(manifest, RulesManifest):
-        if remote is not None:
-            raise Unsupported("rules run in the worker; models.remote must not name them")
-        return None
-    if remote is not None:
-        return RemoteGraph(Server(**remote.model_dump(exclude={"pack"})))
-    if manifest.serving.runs_on == "server":
-        raise Unsupported("its graph runs on an inference server, which models.remote has to name")
-    return local_graph(package, device(settings, manifest.device_memory_mib))
+def _graph_of(settings: Settings, package: Package) -> Graph | None:
+    """What runs the package's tensors; None where there are none, but rules."""
+    remote = registry.remote_graph(package, settings.models.remote)
+    if remote is not None or isinstance(package.manifest, RulesManifest):
+        return remote
+    return local_graph(package, device(settings, package.manifest.device_memory_mib))
 
 
 def model_id(name: str, version: str, sha256: str) -> ModelId:
@@ -276,10 +269,10 @@ class Engine:
 
 
 def _scored(image: ImagePrediction, manifest: ImageManifest) -> ScoredImage:
-    codes = {label.name: label.code for label in manifest.labels}
+    rules = {label.name: label for label in manifest.labels}
     return ScoredImage(
         sop_instance_uid=image.sop_instance_uid,
-        labels=tuple(Label(name, codes[name], probability) for name, probability in image.probabilities),
+        labels=tuple(Label(name, rules[name].code, prob, rules[name].title) for name, prob in image.probabilities),
         decided=image.decided,
         explanation=image.explanation,
         heat_map=image.heat_map,

@@ -55,7 +55,7 @@ def nothing_told(told: Told, document: InputDocument) -> str:
     if not document.calls and not document.unread:
         return "no genotype was reported for a gene that the tables know"
     lacking = f"; no site was read of {', '.join(told.silent)}" if told.silent and document.calls else ""
-    return f"no phenotype follows from the variants: {'; '.join((*told.aside, *told.notes))}{lacking}"[:LONGEST]
+    return f"no phenotype follows from what was told: {'; '.join((*told.aside, *told.notes))}{lacking}"[:LONGEST]
 
 
 def _gene(one: Called) -> Gene:

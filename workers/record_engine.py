@@ -15,7 +15,7 @@ from gateway.domain.prediction import Prediction
 from gateway.domain.record import InputDocument, Value
 from models.runtime.plan import PlanRules
 from models.runtime.readings import Patient, Reading
-from models.runtime.record import RecordPredictor, ValuePrediction
+from models.runtime.record import UNREAD, RecordPredictor, ValuePrediction
 from models.runtime.rules import INDETERMINATE, Advice, RulesTable
 from models.runtime.series import SeriesPredictor
 from models.runtime.value_session import ValueSession
@@ -50,6 +50,8 @@ def predict(model: Answers, document: InputDocument) -> Prediction:
     """Unsupported where the record is outside the model's scope."""
     if document.kind != model.manifest.kind:
         raise Unsupported("the gathered input is for another kind of model")
+    if document.excluded:
+        raise Unsupported(f"Not scored where the record holds: {'; '.join(document.excluded)}.")
     if isinstance(model, RulesTable):
         return _advised(model, document)
     if isinstance(model, PlanRules):
@@ -58,8 +60,6 @@ def predict(model: Answers, document: InputDocument) -> Prediction:
     if isinstance(model, SeriesPredictor):
         told = model.predict(_readings(document.values), _readings(document.statics), patient)
     else:
-        if document.excluded:
-            raise Unsupported(f"Not scored where the record holds: {'; '.join(document.excluded)}.")
         told = model.predict(_readings(document.values), patient, document.unread)
     if told.refusal is not None:
         raise Unsupported(told.text)
@@ -72,8 +72,8 @@ def _readings(values: Iterable[Value]) -> list[Reading]:
 
 def _scored(model: RecordPredictor | SeriesPredictor, told: ValuePrediction) -> Prediction:
     manifest = model.manifest
-    codes = {label.name: label.code for label in manifest.labels}
-    labels = tuple(Label(name, codes[name], probability) for name, probability in told.probabilities)
+    rules = {label.name: label for label in manifest.labels}
+    labels = tuple(Label(name, rules[name].code, prob, rules[name].title) for name, prob in told.probabilities)
     return Prediction(
         question=manifest.question,
         decided=next((label for label in labels if label.name == told.decided), None),
@@ -113,17 +113,20 @@ def _advised(tables: RulesTable, document: InputDocument) -> Prediction:
 def _proposed(rules: PlanRules, document: InputDocument) -> Prediction:
     patient = Patient(document.sex, None if document.age_years is None else float(document.age_years))
     fired = rules.propose(_readings(document.values), document.facts, patient)
+    titles = [one.title for one in rules.manifest.input.fields if one.name in document.unread]
+    unread = f"{UNREAD.capitalize()}: {', '.join(titles)}." if titles else ""
     if not fired:
-        raise Unsupported("no rule is about what the record and the findings say")
+        raise Unsupported(f"No rule is about what the record and the findings say. {unread}".strip())
     told = tuple(
         Proposal(one.rule.id, one.rule.category, one.rule.text, one.rule.guideline, one.because, one.rule.caution)
         for one in fired
     )
     said = [f"{one.text} ({one.guideline}; because: {', '.join(one.because)})" for one in told]
+    count = f"{len(told)} proposal{'s' if len(told) > 1 else ''}"
     return Prediction(
         question=rules.manifest.question,
         decided=None,
-        conclusion="\n".join([f"{rules.manifest.title}: {len(told)} proposals. {UNREVIEWED}", *said]),
+        conclusion="\n".join([f"{rules.manifest.title}: {count}. {UNREVIEWED}", *said, *([unread] if unread else [])]),
         threshold=None,
         images=(),
         provider=rules.provider,

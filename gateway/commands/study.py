@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 STUDY_COLUMNS = ("id", "kind", "state", "revision", "priority", "modalities", "instance_count", "last_received_at")
 TASK_COLUMNS = ("id", "model_id", "state", "attempt", "owner", "reason")
+NOT_ASKED = {
+    "record": "no model was asked: nothing in the record is what one takes (results count that are final, not older "
+    "than two years and not dated ahead)",
+    "images": "no model was asked: of the objects that are cleared, none is what an active model reads",
+}
 DELIVERY_COLUMNS = ("id", "version", "destination", "state", "attempt", "due_at", "last_error")
 RETRIED_STATES = ("failed", "refused")
 
@@ -54,7 +59,10 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     else:
         tell("a patient's record: models are given named values without identity; there are no images")
     tell("")
-    print_rows([row_of(task) for task in tasks], TASK_COLUMNS, as_json=False)
+    if not tasks and study.state == "settled":
+        tell(NOT_ASKED[study.kind])
+    else:
+        print_rows([row_of(task) for task in tasks], TASK_COLUMNS, as_json=False)
     if report:
         tell(f"\nreport {report.id}: {report.status}, version {report.version}")
         print_rows([row_of(delivery) for delivery in deliveries], DELIVERY_COLUMNS, as_json=False)

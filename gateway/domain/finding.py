@@ -8,6 +8,13 @@ from datetime import datetime
 from gateway.domain.ids import BlobKey, FindingId, ModelId, StudyId, TaskId
 
 
+def in_words(probability: float) -> str:
+    """Two decimals, and never a certainty that rounding makes."""
+    if probability < 0.01:
+        return "below 0.01"
+    return "above 0.99" if probability > 0.99 else f"{probability:.2f}"
+
+
 @dataclass(frozen=True)
 class Code:
     """A coded concept: `system` is a FHIR system URI, `scheme` its DICOM coding scheme designator."""
@@ -20,11 +27,26 @@ class Code:
 
 @dataclass(frozen=True)
 class Label:
-    """One answer that a model can give, with the probability it gave it."""
+    """One answer that a model can give, with the probability it gave it.
+
+    `code` says what is looked for or foretold, `title` what is said where this label is decided ("raised risk of
+    ..."): a code of a disease is no finding of it. Findings of before have no title.
+    """
 
     name: str
     code: Code
     probability: float
+    title: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The answer in words, where this label is decided."""
+        return f"{self.title[:1].upper()}{self.title[1:]}" or self.code.display
+
+    @property
+    def probability_of(self) -> str:
+        """Of what the probability is, in words: the label as the conclusion names it."""
+        return f'Probability of "{self.name}"' if self.title else f"Probability of {self.code.display}"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from models.runtime.preprocess import Prepared, Window
 
 SIDE = 256  # pixels; large enough to read, small enough to send with every report
 GREYS, WARMTHS, SHADES = 64, 12, 16  # levels of the palette: greys alone, and shades of grey under each warmth
+EVERYWHERE = 0.9  # share of the area that the model saw, from which a box around the hot part tells nothing
 HOT = 0.5  # share of the map's peak that counts as hot
 
 
@@ -83,12 +84,7 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
     cells = manifest.output.cam_cells
     where = f'No part of the image speaks for the answer "{title}".'
     if box is not None:
-        rows, columns = window.rows, window.columns
-        rows, columns = (columns, rows) if window.turn.transposed else (rows, columns)
-        where = (
-            f'The evidence for "{title}" lies mostly in rows {box.first_row} to {box.last_row} of {rows}, '
-            f"columns {box.first_column} to {box.last_column} of {columns}."
-        )
+        where = f'The evidence for "{title}" {_place(box, window)}.'
         if window.turn != AS_IT_CAME:
             where += " The picture shows the image turned as the model saw it."
     if not manifest.output.cam:
@@ -100,6 +96,18 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
     return (
         f"{where} The map has {cells} by {cells} cells: it shows what the model used, not the outline of a lesion. "
         f"The {len(member)} networks gave {float(member.min()):.2f} to {float(member.max()):.2f} before calibration."
+    )
+
+
+def _place(box: Box, window: Window) -> str:
+    """Where the hot part lies; a box around nearly everything that the model saw says that there is no such part."""
+    seen = (box.last_row - box.first_row + 1) * (box.last_column - box.first_column + 1)
+    if seen >= EVERYWHERE * window.height * window.width:
+        return "is spread over the whole image: no part of it stands out"
+    rows, columns = (window.columns, window.rows) if window.turn.transposed else (window.rows, window.columns)
+    return (
+        f"lies mostly in rows {box.first_row} to {box.last_row} of {rows}, "
+        f"columns {box.first_column} to {box.last_column} of {columns}"
     )
 
 

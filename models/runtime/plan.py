@@ -17,6 +17,7 @@ from models.manifest import Field, PlanManifest
 from models.package import Package
 from models.runtime.guard import Refusal
 from models.runtime.readings import Patient, Reading, by_name, number
+from models.runtime.unit_words import unit_in_words
 
 MAX_RULES = 1000
 MAX_READINGS = 4096
@@ -121,7 +122,7 @@ class PlanRules:
             return None
         if one.answer:
             return f"{rule.title}: {one.answer}" if value == rule.answers[one.answer] else None
-        unit = "" if rule.unit == "1" else rule.unit
+        unit = unit_in_words(rule.unit)
         return (
             f"{rule.title} {_bounds(one.at_least, one.below, unit)}"
             if _within(value, one.at_least, one.below)

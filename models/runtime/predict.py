@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from gateway.domain.errors import Fault, GatewayError, Unsupported
+from gateway.domain.finding import in_words
 from models.manifest import ImageManifest, Scored
 from models.runtime import guard
 from models.runtime.batcher import Batcher, Feeder, Limits
@@ -230,7 +231,7 @@ def sentence(manifest: Scored, decided: str | None, probability: float) -> str:
     """The answer in words with its probability; None is inconclusive."""
     titles = {label.name: label.title for label in manifest.labels}
     answer = titles[decided] if decided is not None else INCONCLUSIVE
-    return f'{answer[:1].upper()}{answer[1:]}. Probability of "{manifest.output.positive}": {probability:.2f}.'
+    return f'{answer[:1].upper()}{answer[1:]}. Probability of "{manifest.output.positive}": {in_words(probability)}.'
 
 
 _UNREADABLE = Refusal("unreadable", "Not scored: the instance could not be read.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from models.manifest import Field, PatientScope
 from models.runtime.guard import Refusal
+from models.runtime.unit_words import bounds_in_words
 
 CODES = ("unknown-input", "twice", "unit", "range", "required", "too-little", "sex", "age", "unreadable")
 MAX_READINGS = 200_000
@@ -49,7 +50,7 @@ def number(rule: Field, reading: Reading) -> float | Refusal:
             return Refusal("unit", f"{rule.title}: the unit is not one of {', '.join((rule.unit, *known_units))}.")
         value = value * known_units[reading.unit].factor + known_units[reading.unit].offset
     if not rule.low <= value <= rule.high:
-        return Refusal("range", f"{rule.title}: outside {rule.low:g} to {rule.high:g} {rule.unit}.".replace(" .", "."))
+        return Refusal("range", f"{rule.title}: outside {bounds_in_words(rule.low, rule.high, rule.unit)}.")
     return value
 
 

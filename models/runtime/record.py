@@ -7,7 +7,7 @@ not fit is refused by name; nothing is guessed and nothing here raises for what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -18,22 +18,31 @@ from models.runtime.guard import Refusal
 from models.runtime.predict import decide, sentence
 from models.runtime.readings import Patient, Reading, by_name, number, patient_refusal
 from models.runtime.session import MAX_BATCH
+from models.runtime.unit_words import value_in_words
 from models.runtime.value_session import ValueSession
 
 SPOKEN = 4  # fields named in each direction
 Row = np.ndarray[tuple[int], np.dtype[np.float32]]
 QUIET = 0.05  # log-odds below which a field is not worth naming
 MAX_READINGS = 4096
-UNREAD = "on record, but in a unit that is not read"
+UNREAD = "on record, but in a unit or word that is not read"
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one field did to the log-odds, against the average training record; None: the field was not known."""
+    """What one field did to the log-odds, against the average training record; None: the field was not known.
+
+    `value` is what the record says of it, in words: that a sign is absent may raise an answer as well as lower it.
+    """
 
     name: str
     title: str
     log_odds: float | None
+    value: str = field(default="", repr=False)
+
+    @property
+    def in_words(self) -> str:
+        return f"{self.title} = {self.value}" if self.value else self.title
 
 
 @dataclass(frozen=True)
@@ -82,10 +91,14 @@ class RecordPredictor:
         fields = self.manifest.input.fields
         effects = parts[0] if parts.shape[1] else self._left_out(row, float(prob[0, self.manifest.positive_column]))
         told = tuple(
-            Contribution(rule.name, rule.title, None if np.isnan(value) else float(part))
+            Contribution(rule.name, rule.title, None if np.isnan(value) else float(part), self._said(rule, value))
             for rule, value, part in zip(fields, row, effects, strict=True)
         )
         return answered(self.session, [float(p) for p in prob[0]], told, aside, frozenset(unread))
+
+    def _said(self, rule: Field, value: np.float32) -> str:
+        """Nothing where ranks count: a number on the scale of one platform tells nobody anything."""
+        return "" if np.isnan(value) or self.manifest.input.by_rank else value_in_words(rule, float(value))
 
     def _left_out(self, row: Row, full: float) -> Row:
         """For a graph that is not linear: what each value did, against the same record without it."""
@@ -189,7 +202,7 @@ def refused(session: ValueSession, refusal: Refusal) -> ValuePrediction:
         by_threshold=None,
         possible=(),
         decided=None,
-        text=f"Not scored. {refusal.text}",
+        text=refusal.text if refusal.text.startswith("Not scored") else f"Not scored. {refusal.text}",
         explanation="",
         contributions=(),
         missing=(),
@@ -213,7 +226,7 @@ def scale(manifest: RecordManifest | SeriesManifest) -> str:
 
 def in_words(told: Sequence[Contribution], against: str, unread: frozenset[str] = frozenset()) -> str:
     """Which fields raised and lowered the answer, strongest first, which could not be read, and which are not known."""
-    known = [(one.title, one.log_odds) for one in told if one.log_odds is not None]
+    known = [(one.in_words, one.log_odds) for one in told if one.log_odds is not None]
     up = sorted((item for item in known if item[1] >= QUIET), key=lambda item: -item[1])
     down = sorted((item for item in known if item[1] <= -QUIET), key=lambda item: item[1])
     absent = [one.title for one in told if one.log_odds is None and one.name not in unread]

@@ -7,19 +7,20 @@ explanation leaves out one field at a time and runs all of these as one batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from gateway.domain.errors import Unsupported
-from models.manifest import SeriesInput, SeriesManifest
+from models.manifest import Field, SeriesInput, SeriesManifest
 from models.runtime.guard import Refusal
 from models.runtime.readings import MAX_READINGS, Patient, Reading, by_name, number, patient_refusal
 from models.runtime.record import Contribution, ValuePrediction, answered, log_odds, refused
 from models.runtime.session import MAX_BATCH
+from models.runtime.unit_words import value_in_words
 from models.runtime.value_session import ValueSession
 
 Floats = npt.NDArray[np.float32]
@@ -54,7 +55,9 @@ class SeriesPredictor:
             return refused(self.session, made)
         prob, _ = self._run(made.values[None], made.statics[None])
         told = self._left_out(made, float(prob[0, self.manifest.positive_column]))
-        return answered(self.session, [float(p) for p in prob[0]], told, made.set_aside)
+        answer = answered(self.session, [float(p) for p in prob[0]], told, made.set_aside)
+        single = told[len(rule.fields) :]
+        return replace(answer, explanation=f"{answer.explanation} {_unspoken(single, answer.explanation)}".strip())
 
     def chance(self, readings: Iterable[Reading], statics: Iterable[Reading]) -> float | Refusal:
         """The probability of the positive label alone: what measuring many stays needs, without explanations."""
@@ -80,7 +83,10 @@ class SeriesPredictor:
             prob, _ = self._run(copies, np.repeat(made.statics[None], len(part), 0))
             without = prob[:, self.manifest.positive_column]
             change |= {int(k): log_odds(full) - log_odds(float(p)) for k, p in zip(part, without, strict=True)}
-        told = tuple(Contribution(rule.name, rule.title, change.get(k)) for k, rule in enumerate(fields))
+        told = tuple(
+            Contribution(rule.name, rule.title, change.get(k), _range(rule, made.values[:, k]))
+            for k, rule in enumerate(fields)
+        )
         return told + self._single_left_out(made, full)
 
     def _single_left_out(self, made: Binned, full: float) -> tuple[Contribution, ...]:
@@ -94,7 +100,23 @@ class SeriesPredictor:
             prob, _ = self._run(np.repeat(made.values[None], len(part), 0), copies)
             without = prob[:, self.manifest.positive_column]
             change |= {int(k): log_odds(full) - log_odds(float(p)) for k, p in zip(part, without, strict=True)}
-        return tuple(Contribution(rule.name, rule.title, change.get(k)) for k, rule in enumerate(rules))
+        said = ["" if np.isnan(v) else value_in_words(r, float(v)) for r, v in zip(rules, made.statics, strict=True)]
+        return tuple(Contribution(rule.name, rule.title, change.get(k), said[k]) for k, rule in enumerate(rules))
+
+
+def _unspoken(told: Sequence[Contribution], explanation: str) -> str:
+    """What was known and did too little to be named: who signs sees all that was used of age and the like."""
+    said = [one.in_words for one in told if one.log_odds is not None and one.in_words not in explanation]
+    return f"Used as well: {', '.join(said)}." if said else ""
+
+
+def _range(rule: Field, column: Floats) -> str:
+    """Lowest and highest mean of a bin; nothing where nothing was measured."""
+    seen = column[~np.isnan(column)]
+    if not len(seen):
+        return ""
+    low, high = f"{float(seen.min()):.4g}", value_in_words(rule, float(seen.max()))
+    return high if seen.min() == seen.max() else f"{low} to {high}"
 
 
 def binned(rule: SeriesInput, readings: Iterable[Reading], statics: Iterable[Reading]) -> Binned | Refusal:

@@ -27,6 +27,7 @@ from models.training import (
     detail_calibration,
     detail_words,
     measure,
+    plots,
     shown,
 )
 from models.training.assemble import Subject, golden, manifest, metadata
@@ -139,6 +140,7 @@ def main() -> None:
         "facts.md": detail_words.facts(found, VERSION).encode("utf-8"),
         "golden.npz": golden(data.large[data.rows("val")[:4]], model),
         **breast_ultrasound.pictures(data, data.large, model, chosen["threshold"]),
+        "plots/subgroups.png": plots.subgroups(found["subgroups"], found["test"]["auc"], "AUC by group of images"),
     }
     write(args.out / about.name, files | {"manifest.toml": page(about, chosen, files)})
 

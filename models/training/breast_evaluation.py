@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from models.manifest import ImageInput
 from models.runtime.preprocess import prepare, read, resize
-from models.training import evaluation, measure
+from models.training import evaluation, image_groups, measure
 from models.training.breast_data import MALIGNANT, BreastSet, Pixels
 from models.training.evaluation import Floats, Rows, tensor
 from models.training.export import outputs
@@ -58,7 +58,7 @@ def measured(
             prob=prob[test],
             group=data.group[test],
         ),
-        "subgroups": _subgroups(data, prob, test, threshold),
+        "subgroups": subgroups(data, images, prob, threshold),
         "conformal": {
             "alpha": evaluation.ALPHA,
             "test": measure.coverage(prob[test], truth[test], pair),
@@ -72,20 +72,15 @@ def measured(
     }
 
 
-def _subgroups(data: BreastSet, prob: Floats, test: Rows, threshold: float) -> dict[str, dict[str, Any]]:
-    """Specificity where there is no lesion and where there is a benign one; the set knows no age, race or device."""
-    negative = test[data.label[test] != MALIGNANT]
-    normal, benign = negative[data.normal[negative]], negative[~data.normal[negative]]
-    malignant = test[data.label[test] == MALIGNANT]
-    against = {}
-    for name, rows in (("no lesion", normal), ("benign lesion", benign)):
-        both = np.concatenate([malignant, rows])
-        against[name] = {
-            "n": len(rows),
-            "specificity": round(float((prob[rows] < threshold).mean()), 4),
-            "auc_against_malignant": round(float(roc_auc_score(data.label[both] == MALIGNANT, prob[both])), 4),
-        }
-    return against
+def subgroups(data: BreastSet, images: Pixels, prob: Floats, threshold: float) -> dict[str, Any]:
+    """By kind of image that is not malignant, and by grey levels; the set knows no age, origin, device or size."""
+    truth, test = data.label == MALIGNANT, data.rows("test")
+    kind = np.where(data.normal, "no lesion", "benign lesion")
+    greys = image_groups.grey_groups(images, data.rows("train"))
+    shared = {"threshold": threshold, "rows": test}
+    return image_groups.against(
+        prob, truth, data.group, positive="malignant", kind=kind, **shared
+    ) | image_groups.measured(prob, truth, data.group, named=greys, **shared)
 
 
 def _through_dicom(data: BreastSet, model: bytes, prob: Floats, rule: ImageInput, limit: float) -> dict[str, Any]:

@@ -156,6 +156,7 @@ def main() -> None:
         "facts.md": breast_words.facts(found, VERSION).encode("utf-8"),
         "golden.npz": golden(data.small[data.rows("val")[:12]], model),
         **pictures(data, data.small, model, chosen["threshold"]),
+        "plots/subgroups.png": plots.subgroups(found["subgroups"], found["test"]["auc"], "AUC by group of images"),
     }
     write(args.out / about.name, files | {"manifest.toml": manifest(about, chosen, RECIPE.side, files)})
 

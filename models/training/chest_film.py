@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.training import chest_words, evaluation, measure, plots
+from models.training import chest_words, evaluation, image_groups, measure, plots
 from models.training.assemble import Subject, build, digested, golden, manifest, metadata
 from models.training.breast_evaluation import from_files
 from models.training.evaluation import POSITIVE, tensor
@@ -132,10 +132,17 @@ def evaluate(data: ChestSet, net: Ensemble, model: bytes, chosen: dict[str, Any]
             prob=prob[test],
             group=data.copy_of[test],
         ),
+        "subgroups": subgroups(data, prob, threshold),
         "conformal": {"alpha": evaluation.ALPHA, "test": measure.coverage(prob[test], truth[test], pair)},
         "out_of_distribution": evaluation.refused_by_distance(model, _strangers(data, folder), chosen["distance_max"]),
         "published": PUBLISHED,
     }
+
+
+def subgroups(data: ChestSet, prob: evaluation.Floats, threshold: float) -> dict[str, Any]:
+    """By grey levels alone: sex, age, device and kind of pneumonia were not delivered."""
+    truth, greys = data.label == POSITIVE, image_groups.grey_groups(data.images, data.rows("train"))
+    return image_groups.measured(prob, truth, data.copy_of, threshold=threshold, rows=data.rows("test"), named=greys)
 
 
 def _describe(data: ChestSet) -> dict[str, Any]:
@@ -195,6 +202,7 @@ def main() -> None:
         "facts.md": chest_words.facts(found, VERSION).encode("utf-8"),
         "golden.npz": golden(data.images[val[:12]], model),
         **pictures(data, model, chosen["threshold"]),
+        "plots/subgroups.png": plots.subgroups(found["subgroups"], found["test"]["auc"], "AUC by group of images"),
     }
     write(args.out / about.name, files | {"manifest.toml": manifest(about, chosen, RECIPE.side, files)})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.training.value_words import by_group, group_table
 from models.training.write_pack import table, with_interval
 
 NAME = "chest-film-pneumonia-cnn"
@@ -162,7 +163,7 @@ def metrics(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
     return {
         "UsefulnessUsabilityEfficacy": shared | _useful(found),
-        "FairnessEquity": shared | _fair(),
+        "FairnessEquity": shared | _fair(found),
         "SafetyReliability": shared | _safe(found),
     }
 
@@ -188,11 +189,16 @@ def _useful(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fair() -> dict[str, Any]:
+def _fair(found: dict[str, Any]) -> dict[str, Any]:
+    told = by_group(found)
     return {
         "MetricGoal": "Equal performance in all groups of patients",
-        "results": {"subgroups that could be measured": 0},
-        "Interpretation": "Sex, age and device of the films are not delivered: the goal cannot be tested.",
+        "results": told["results"],
+        "Interpretation": (
+            "Sex, age, device and kind of pneumonia of the films are not delivered: the goal cannot be tested. "
+            "Measured by thirds of brightness and contrast, cut by the training films, which stand for exposure and "
+            f"device. {told['Interpretation']}"
+        ),
     }
 
 
@@ -236,7 +242,12 @@ Published for the same test part: ResNet-18, AUC .944, accuracy .854; this model
 accuracy {half["accuracy"]:.3f}, sensitivity {half["sensitivity"]:.3f}, specificity {half["specificity"]:.3f}.
 Grey-level statistics without a network: AUC {found["baselines"]["grey_level_statistics_auc"]:.3f}.
 
-![ROC curve](plots/roc.png) ![Reliability](plots/reliability.png)
+**By group of films** (no groups of patients: sex, age and device are not delivered; brightness and contrast in thirds
+of the training films):
+
+{group_table(found)}
+
+![ROC curve](plots/roc.png) ![Reliability](plots/reliability.png) ![Groups](plots/subgroups.png)
 
 **Warnings.** {_risks(found)}
 

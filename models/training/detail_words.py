@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.training import breast_words
+from models.training.value_words import group_table
 from models.training.write_pack import table, with_interval
 
 NAME = "breast-ultrasound-detail-cnn"
@@ -184,7 +185,12 @@ to 75 years), with the split of BreastMNIST, CC BY 4.0.
 {_against(evaluation)}
 Grey-level statistics without a network: AUC {evaluation["baselines"]["grey_level_statistics_auc"]:.3f}.
 
-![ROC curve](plots/roc.png) ![Reliability](plots/reliability.png)
+**By group of images** (no groups of patients: age, ethnicity, device and density are not delivered; brightness and
+contrast in thirds of the training images, few images in each):
+
+{group_table(evaluation)}
+
+![ROC curve](plots/roc.png) ![Reliability](plots/reliability.png) ![Groups](plots/subgroups.png)
 
 **Warnings.** {_risks(evaluation)}
 

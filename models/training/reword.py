@@ -34,7 +34,7 @@ def reworded(folder: Path, subject: Subject) -> dict[str, bytes]:
     found = json.loads((folder / "evaluation.json").read_text("utf-8")) | {"version": words.version}
     kept = ("golden.npz", *(path.relative_to(folder).as_posix() for path in sorted(folder.glob("plots/*.png"))))
     files = {
-        "model.onnx": _versioned((folder / "model.onnx").read_bytes(), words.version),
+        "model.onnx": versioned((folder / "model.onnx").read_bytes(), words.version),
         "evaluation.json": (json.dumps(found, indent=1) + "\n").encode(),
         "card.xml": card_xml(value_words.card(words, found), list(words.keywords), value_words.metrics(words, found)),
         "facts.md": value_words.facts(words, found).encode("utf-8"),
@@ -44,7 +44,7 @@ def reworded(folder: Path, subject: Subject) -> dict[str, bytes]:
     return files | {"manifest.toml": page}
 
 
-def _versioned(graph: bytes, version: str) -> bytes:
+def versioned(graph: bytes, version: str) -> bytes:
     model = onnx.load_from_string(graph)
     (told,) = (one for one in model.metadata_props if one.key == "version")
     told.value = version

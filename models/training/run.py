@@ -12,7 +12,7 @@ from gateway.domain.errors import Invalid, Missing, Unsupported
 
 FOLDER = Path(__file__).parent
 _MARK = 'if __name__ == "__main__":\n'
-_NO_RECIPES = ("choose_detail", "choose_resolution", "reword", "sign_pack", "smoke")  # which make no pack
+_NO_RECIPES = ("choose_detail", "choose_resolution", "regroup", "reword", "sign_pack", "smoke")  # which make no pack
 
 
 def names() -> list[str]:

@@ -179,6 +179,11 @@ def _useful(w: Words, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fair(w: Words, found: dict[str, Any]) -> dict[str, Any]:
+    return {"MetricGoal": w.fairness_goal} | by_group(found)
+
+
+def by_group(found: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by group for the card, and the span of the AUC over them."""
     groups = found["subgroups"]
     results: dict[str, Any] = {
         name: {key: value[key] for key in ("n", "auc", "sensitivity", "specificity")}
@@ -193,11 +198,7 @@ def _fair(w: Words, found: dict[str, Any]) -> dict[str, Any]:
             f"AUC from {told[low]:.3f} ({low}) to {told[high]:.3f} ({high}). One threshold for all: sensitivity and "
             "specificity differ by group as shown. The goal is not claimed."
         )
-    return {
-        "MetricGoal": w.fairness_goal,
-        "results": results or {"subgroups that could be measured": 0},
-        "Interpretation": text,
-    }
+    return {"results": results or {"subgroups that could be measured": 0}, "Interpretation": text}
 
 
 def _safe(found: dict[str, Any]) -> dict[str, Any]:
@@ -246,7 +247,7 @@ Over seeds: {seeds}. {reached(found)}
 
 By group:
 
-{_groups(found)}
+{group_table(found)}
 
 ![ROC curve](plots/roc.png) ![Reliability](plots/reliability.png) ![Subgroups](plots/subgroups.png)
 
@@ -258,7 +259,8 @@ By group:
 """
 
 
-def _groups(found: dict[str, Any]) -> str:
+def group_table(found: dict[str, Any]) -> str:
+    """Groups of patients or images with what could be measured, as a Markdown table."""
     rows: list[tuple[str, ...]] = [("group", "n", "AUC", "sensitivity", "specificity")]
     for name, value in found["subgroups"].items():
         if "auc" in value:

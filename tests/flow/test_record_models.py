@@ -6,6 +6,7 @@ One gateway as its users start it; every pack on records is fed by transactions 
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -336,6 +337,35 @@ def _reader(ward: Ward) -> Iterator[httpx.Client]:
         assert login is not None
         browser.post("/console/login", data={"name": "rita", "password": PASSWORD, "token": login[1]})
         yield browser
+
+
+def test_who_signs_sees_what_an_answer_rests_on(ward: Ward) -> None:
+    """The page of a report on a record shows probabilities, weights beside values, advice and rules with their sources.
+
+    It does not call the record analysed anew where a second look had nothing new in it.
+    """
+    report = ward.report(RISKS)
+    with _reader(ward) as browser:
+        text = html.unescape(browser.get(f"/console/reports/{report['id']}").text)
+    assert "Age = 61 years (+" in text
+    assert "“no-diabetes”" in text
+    assert re.search(r"clopidogrel</strong>: Avoid.*recommendation table, row", text)
+    assert "analysed again since" not in text
+
+
+def test_a_record_of_which_nothing_counts_says_so(ward: Ward) -> None:
+    """Preliminary results lead to no report; what is shown of the record tells that they do not count."""
+    person = Person("Wolverhampton-Ueda", "Ignatius", "MRN-PREL-5546", "male", "1966-06-06")
+    ward.post(person, [one | {"status": "preliminary"} for one in records.lacking(YESTERDAY)])
+
+    def settled() -> list[str]:
+        listed = json.loads(ward.gateway.command("study", "list", "--json"))
+        return [str(one["id"]) for one in listed if one["kind"] == "record" and one["state"] == "settled"]
+
+    (study,) = wait_for(settled, 30, "the record to be settled")
+    assert "no model was asked: nothing in the record is what one takes" in ward.gateway.command("study", "show", study)
+    with _reader(ward) as browser:
+        assert "Nothing in the record is what a model takes" in browser.get(f"/console/studies/{study}").text
 
 
 def test_the_console_shows_records_among_studies(ward: Ward) -> None:

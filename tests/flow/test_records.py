@@ -335,6 +335,6 @@ def test_a_unit_that_is_not_read_is_told(sqlite_database: SqlDatabase, tmp_path:
     clinic.settle()
     assert clinic.run() == {"diabetes-risk": "done"}
     (finding,) = clinic.content().findings
-    assert "On record, but in a unit that is not read: Total cholesterol." in finding.answer.explanation
+    assert "On record, but in a unit or word that is not read: Total cholesterol." in finding.answer.explanation
     assert "Total cholesterol" not in finding.answer.explanation.split("Not known:")[1]
-    assert "Total cholesterol: on record, but in a unit that is not read" in str(rendered(clinic).resources)
+    assert "Total cholesterol: on record, but in a unit or word that is not read" in str(rendered(clinic).resources)

@@ -8,7 +8,7 @@ model does not take, and that is not of the same kind, is left out and never gue
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,12 +18,13 @@ from gateway.flow.record.concept import LOINC, words
 from gateway.flow.record.entries import Entry, Resource, entries, is_read, patient_of, time_of
 from gateway.flow.record.exclusions import excluded
 from gateway.flow.record.genome_files import agreed, doubts, genome_files
-from gateway.flow.record.genotypes import genotypes, unusable
+from gateway.flow.record.genotypes import gainsaid, genotypes, unusable
 from gateway.flow.record.variants import variants
 
 AGE, SEX = Sought(LOINC, "30525-0"), Sought(LOINC, "76689-9")
 OLDEST = 90  # years; beyond, an age tells who somebody is (45 CFR 164.514(b)(2)(i)(C))
 RECENT = timedelta(days=730)  # a measurement that is older says nothing about today
+DIED = "that the patient has died"
 GAP = timedelta(hours=24)  # without a measurement for so long, another stay begins
 MOST_VALUES = 20_000  # of one series
 _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
@@ -33,8 +34,8 @@ _EPOCH = datetime(1, 1, 1, tzinfo=UTC)
 class Gathered:
     """The document of one model, the resources it came from, what is missing, and when to look again (None: never).
 
-    `begun`: a stay of which enough is there to look again when its window is over; `measured`: as much as the model
-    asks, so that what else is missing is told beside the answers of other models.
+    `begun`: a stay of which enough is there to look again when its window is over, or a record with some value for the
+    model; `measured`: as much as it asks, so that what else is missing is told beside the answers of other models.
     """
 
     document: InputDocument
@@ -70,12 +71,26 @@ def gather(resources: Sequence[Resource], needs: Needs, at: datetime, facts: Ite
     found = tuple(entry for entry in entries(resources) if entry.at is None or entry.at <= at)
     record = _Record(found, age_years(patient, at), _sex(patient), at)
     if needs.kind == "genotype":
-        return _genotypes(resources, needs, record)
-    if needs.kind == "series":
-        return _series(record, needs)
-    if needs.kind == "plan":
-        return _plan(record, needs, tuple(sorted(set(facts))))
-    return _single(record, needs, excluded(resources, needs.excludes, at))
+        made = _genotypes(resources, needs, record)
+    elif needs.kind == "series":
+        made = _series(record, needs)
+    elif needs.kind == "plan":
+        made = _plan(record, needs, tuple(sorted(set(facts))))
+    else:
+        made = _single(record, needs, excluded(resources, needs.excludes, at))
+    return _of_dead(made) if has_died(patient, at) else made
+
+
+def has_died(patient: Resource, at: datetime) -> bool:
+    """Whether the record says so (Patient.deceased[x], R4 8.1.7); a time that is still to come says nothing."""
+    when = time_of(patient.get("deceasedDateTime"))
+    return patient.get("deceasedBoolean") is True or (when is not None and when <= at)
+
+
+def _of_dead(made: Gathered) -> Gathered:
+    """No model looks ahead for somebody who has died, and no proposal is made."""
+    document = replace(made.document, excluded=(*made.document.excluded, DIED))
+    return replace(made, document=document, missing=(f"a record without: {DIED}", *made.missing), again_at=None)
 
 
 def age_years(patient: Resource, at: datetime) -> int | None:
@@ -93,10 +108,12 @@ def _sex(patient: Resource) -> str | None:
 
 def _single(record: _Record, needs: Needs, barred: tuple[str, ...]) -> Gathered:
     values, basis = _latest(record, needs.fields)
-    unread = _in_no_unit(record, needs.fields, values)
+    unread = _unread(record, needs.fields, values)
     document = InputDocument("record", record.age, record.sex, values=values, unread=unread, excluded=barred)
-    missing = (*_missing(needs.fields, values, needs.measured_min), *_none_of(needs, values))
-    return Gathered(document, basis, (*(f"a record without: {one}" for one in barred), *missing))
+    signs = _none_of(needs, values)
+    missing = (*(f"a record without: {one}" for one in barred), *_missing(needs.fields, values, needs.measured_min))
+    measured = len({value.name for value in values}) >= needs.measured_min and not signs
+    return Gathered(document, basis, (*missing, *signs), begun=bool(basis), measured=measured)
 
 
 def _none_of(needs: Needs, values: Sequence[Value]) -> tuple[str, ...]:
@@ -111,20 +128,21 @@ def _in_title(one: Wanted) -> str:
     return f"{one.title} (not: {', '.join(one.shows_nothing)})" if one.shows_nothing else one.title
 
 
-def _in_no_unit(record: _Record, wanted: Sequence[Wanted], values: Sequence[Value]) -> tuple[str, ...]:
-    """Names of the fields that no usable value was found for, though a number in another unit is on record."""
+def _unread(record: _Record, wanted: Sequence[Wanted], values: Sequence[Value]) -> tuple[str, ...]:
+    """Names of the fields that no usable value was found for, though one in another unit or word is on record."""
     known = {value.name for value in values}
-    numbers = [one for one in record.found if isinstance(one.value, float) and not _is_old(one, record.at)]
+    recent = [one for one in record.found if not _is_old(one, record.at)]
     return tuple(
         one.name
         for one in wanted
-        if one.name not in known and any(_fits(each, one) and _value(each, one, 0) is None for each in numbers)
+        if one.name not in known and any(_fits(each, one) and _value(each, one, 0) is None for each in recent)
     )
 
 
 def _plan(record: _Record, needs: Needs, facts: tuple[str, ...]) -> Gathered:
     values, basis = _latest(record, needs.fields)
-    document = InputDocument("plan", record.age, record.sex, values=values, facts=facts)
+    unread = _unread(record, needs.fields, values)
+    document = InputDocument("plan", record.age, record.sex, values=values, facts=facts, unread=unread)
     return Gathered(document, basis, () if values or facts else ("nothing that a rule is about",))
 
 
@@ -132,7 +150,12 @@ def _genotypes(resources: Sequence[Resource], needs: Needs, record: _Record) -> 
     found, basis = genotypes(resources, needs.genes)
     drugs, taken = _drugs(resources, needs.drugs)
     read = [one for one in resources if is_read(one)]
-    heard = [*unusable(read, needs.genes), *genome_files(read, needs.sites), *variants(read, needs.sites)]
+    heard = [
+        *unusable(read, needs.genes),
+        *gainsaid(read, needs.genes),
+        *genome_files(read, needs.sites),
+        *variants(read, needs.sites),
+    ]
     calls = agreed(heard)
     unread = doubts(heard, calls)
     document = InputDocument(
@@ -193,13 +216,20 @@ def _latest(record: _Record, wanted: Sequence[Wanted]) -> tuple[tuple[Value, ...
             values.append(own)
             continue
         fitting = [entry for entry in record.found if _fits(entry, one) and not _is_old(entry, record.at)]
-        for entry in sorted(fitting, key=lambda each: each.at or _EPOCH, reverse=True):
-            value = _value(entry, one, 0)
-            if value is not None:
-                values.append(value)
-                basis.append(entry.source)
-                break
+        newest = _newest(fitting, one)
+        values += list(dict.fromkeys(value for value, _ in newest))
+        basis += [source for _, source in newest]
     return tuple(values), tuple(dict.fromkeys(basis))
+
+
+def _newest(fitting: Sequence[Entry], wanted: Wanted) -> list[tuple[Value, str]]:
+    """The newest usable value; of words all of that time, so that a model refuses those that gainsay each other."""
+    found: list[tuple[Value, str, datetime | None]] = []
+    for entry in sorted(fitting, key=lambda each: each.at or _EPOCH, reverse=True):
+        value = _value(entry, wanted, 0)
+        if value is not None and (not found or (isinstance(value.value, str) and entry.at == found[0][2])):
+            found.append((value, entry.source, entry.at))
+    return [(value, source) for value, source, _ in found]
 
 
 def _of_patient(wanted: Wanted, age: int | None, sex: str | None) -> Value | None:

@@ -16,6 +16,7 @@ from gateway.flow.record.genome_files import OBSERVED, Heard
 
 GENOTYPE, PHENOTYPE, GENE = "84413-4", "53040-2", "48018-6"
 UNUSABLE = "a reported genotype names no gene of the tables, or is not written as two alleles or as a phenotype"
+DIFFER = "reports of one time differ, none was used"
 _DIPLOTYPE = re.compile(r"[A-Za-z0-9*+.:>_() -]{1,60}/[A-Za-z0-9*+.:>_() -]{1,60}")
 _GENE = re.compile(r"[A-Z][A-Z0-9-]{1,15}")
 _PHENOTYPE = re.compile(r"[A-Za-z][A-Za-z +/-]{2,60}")
@@ -24,17 +25,42 @@ _PHENOTYPE = re.compile(r"[A-Za-z][A-Za-z +/-]{2,60}")
 def genotypes(resources: Sequence[Resource], genes: Sequence[str]) -> tuple[tuple[Genotype, ...], tuple[str, ...]]:
     """One for each gene that a model knows and a laboratory has reported, and the resources they came from.
 
-    The last report of a gene counts, by its time; what does not look like an allele or a phenotype is not passed on.
+    The last report of a gene counts, by its time, unless two of that time differ; what does not look like an allele or
+    a phenotype is not passed on.
     """
-    found: dict[str, tuple[str, Genotype, str]] = {}
+    found = _last(resources, genes)
+    chosen = [found[gene][0] for gene in sorted(found) if _agree(found[gene])]
+    return tuple(one for one, _ in chosen), tuple(dict.fromkeys(source for _, source in chosen))
+
+
+def gainsaid(resources: Sequence[Resource], genes: Sequence[str]) -> list[Heard]:
+    """Genes whose last reports differ though they are of one time: none of them is believed."""
+    found = _last(resources, genes)
+    return [
+        Heard(source, unread=f"{gene}: {DIFFER}")
+        for gene in sorted(found)
+        if not _agree(found[gene])
+        for _, source in found[gene]
+    ]
+
+
+def _last(resources: Sequence[Resource], genes: Sequence[str]) -> dict[str, list[tuple[Genotype, str]]]:
+    """By gene the newest reports and their sources; several only where they are of one time."""
+    ranks: dict[str, str] = {}
+    found: dict[str, list[tuple[Genotype, str]]] = {}
     for resource in resources:
         for one in _reported(resource) if _counts(resource) else ():
             when = str(resource.get("effectiveDateTime") or resource.get("issued") or "")
             rank = f"{when}|{'2' if one.diplotype else '1'}"  # the same report: a diplotype says more than a phenotype
-            if one.gene in genes and rank >= found.get(one.gene, ("",))[0]:
-                found[one.gene] = (rank, one, f"Observation/{resource.get('id')}")
-    chosen = [found[gene] for gene in sorted(found)]
-    return tuple(one for _, one, _ in chosen), tuple(dict.fromkeys(source for _, _, source in chosen))
+            if one.gene in genes and rank >= ranks.get(one.gene, ""):
+                before = found.get(one.gene, []) if rank == ranks.get(one.gene) else []
+                ranks[one.gene], found[one.gene] = rank, [*before, (one, f"Observation/{resource.get('id')}")]
+    return found
+
+
+def _agree(reports: Sequence[tuple[Genotype, str]]) -> bool:
+    """The order of two alleles says nothing, nor does the case of a phenotype."""
+    return len({(*sorted(one.diplotype.split("/")), one.phenotype.casefold()) for one, _ in reports}) == 1
 
 
 def unusable(resources: Sequence[Resource], genes: Sequence[str]) -> list[Heard]:

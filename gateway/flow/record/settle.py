@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from gateway.domain.errors import Missing
 from gateway.domain.ids import BlobKey, derive_id, new_id
 from gateway.domain.model import ServedModel
-from gateway.domain.record import RecordInput
+from gateway.domain.record import Needs, RecordInput
 from gateway.domain.report import report_id
 from gateway.domain.study import Study, record_id
 from gateway.flow.record.entries import FILES, READ, Resource, is_read
-from gateway.flow.record.gather import Gathered, gather
+from gateway.flow.record.gather import DIED, Gathered, gather
 from gateway.flow.record.genome_files import MOST_FILES
 from gateway.flow.settle import plan
 from gateway.formats import record_document
@@ -63,7 +63,9 @@ class SettleRecords:
             known = unit.records.last_digests(study.id)
             facts = _facts(unit, study)
         made = [(model, gather(resources, model.needs, self.now(), facts)) for model in models if model.needs]
-        ready = [(model, one) for model, one in made if one.is_complete or one.is_told] or _lacking(made)
+        ready = [(model, one) for model, one in made if one.is_complete or one.is_told]
+        if not any(_is_answered(model, one) for model, one in ready):
+            ready += [each for each in _lacking(made) if each not in ready]
         again = min((one.again_at for _, one in made if one.again_at and (one.begun or not one.missing)), default=None)
         kept = [self._kept(study, model, one) for model, one in ready]
         is_new = {one.model_id: one.digest for one, _, _ in kept} != known
@@ -127,16 +129,28 @@ class SettleRecords:
         return found + files
 
 
-def _lacking(made: Sequence[tuple[ServedModel, Gathered]]) -> list[tuple[ServedModel, Gathered]]:
-    """Where no model is complete, those that some value is for: they refuse, and the report tells what is lacking.
+def _is_answered(model: ServedModel, one: Gathered) -> bool:
+    """Whether a report tells an answer of this model: not in the shadow. Proposals say nothing of what models lack."""
+    return one.is_complete and model.state == "active" and model.needs is not None and model.needs.kind != "plan"
 
-    A stay is not lacking while its window is open, and a drug alone asks for no genotype.
+
+def _lacking(made: Sequence[tuple[ServedModel, Gathered]]) -> list[tuple[ServedModel, Gathered]]:
+    """Where no model answers, those that some value is for: they refuse, and the report tells what is lacking.
+
+    A stay is not lacking while its window is open, values of one visit are no stay, and a drug alone asks for no
+    genotype. Of somebody who has died every model says so.
     """
     return [
         (model, one)
         for model, one in made
-        if one.basis and one.again_at is None and model.needs and model.needs.kind in ("record", "series")
+        if model.needs and one.basis and one.again_at is None and _refuses(model.needs, one)
     ]
+
+
+def _refuses(needs: Needs, one: Gathered) -> bool:
+    is_stay = needs.kind == "series" and len({value.minute for value in one.document.values}) > 1
+    is_told = needs.kind in ("plan", "genotype") and DIED in one.document.excluded
+    return needs.kind == "record" or is_stay or is_told
 
 
 def _as_it_was(unit: UnitOfWork, study: Study) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.domain.finding import Code
+from gateway.domain.finding import Code, Finding
 from gateway.formats.fhir.element import Resource, element
 from gateway.formats.fhir.text import line
 
@@ -16,6 +16,7 @@ LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 AI_GUIDE = "http://hl7.org/fhir/uv/aitransparency"
+FINDING = "urn:dxgate:finding"
 US_CORE = "http://hl7.org/fhir/us/core/StructureDefinition"
 
 AI_DEVICE_TYPES = f"{AI_GUIDE}/CodeSystem/AIdeviceTypeCS"
@@ -51,6 +52,22 @@ def coded(code: Code, text: str | None = None, **members: Any) -> Resource:
         text=text or display,
         **members,
     )
+
+
+def answered(finding: Finding, **members: Any) -> Resource | None:
+    """What a finding has decided, as a CodeableConcept whose text is the answer in words.
+
+    Of a record the code is our own: the code of what is foretold ("Dead", "Diabetes mellitus") would state it of the
+    patient, to whoever reads codes alone. It stands where R4 has a place for it, in RiskAssessment.prediction.outcome.
+    """
+    label = finding.decided
+    if label is None:
+        return None
+    if finding.answer is None or not label.title:
+        return coded(label.code, line(label.answer), **members)
+    own = label.code.system == FINDING
+    said = label.code if own else Code(FINDING, "99DXGATE", f"{finding.question.value}.{label.name}", label.answer)
+    return coded(said, line(label.answer), **members)
 
 
 def inline_label() -> Resource:

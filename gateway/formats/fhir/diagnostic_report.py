@@ -68,7 +68,7 @@ def diagnostic_report(document: ReportDocument, organization_name: str, base_url
         conclusion=conclusion,
         _conclusion={"extension": [codes.inline_label()]} if findings and conclusion and not reworded else None,
         conclusionCode=[
-            codes.coded(finding.decided.code, extension=[codes.inline_label()])
+            codes.answered(finding, extension=[codes.inline_label()])
             for finding in findings
             if finding.decided and not reworded  # a code of the model must not gainsay the physician's words
         ],

@@ -48,7 +48,7 @@ def observation(finding: Finding, document: ReportDocument, organization_name: s
         effectiveDateTime=fhir_date(identity.study_date),
         issued=instant(finding.created_at),
         performer=[organization_reference(organization_name)],
-        valueCodeableConcept=codes.coded(decided.code) if decided else None,
+        valueCodeableConcept=codes.answered(finding),
         dataAbsentReason=None if decided else _absent(),
         interpretation=None if decided else [_indeterminate()],
         note=[{"text": text} for text in _notes(finding, document)],
@@ -98,7 +98,7 @@ def _components(finding: Finding, document: ReportDocument) -> Iterator[Resource
 
 
 def _component(label: Label, image: ImageFinding, document: ReportDocument) -> Resource:
-    words = line(f"Probability of {line(label.code.display)}, {image_name(image.sop_instance_uid, document)}")
+    words = line(f"{label.probability_of}, {image_name(image.sop_instance_uid, document)}")
     return {"code": codes.coded(label.code, words), "valueQuantity": _probability(label.probability)}
 
 

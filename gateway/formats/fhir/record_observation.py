@@ -32,7 +32,7 @@ def record_observation(finding: Finding, document: ReportDocument, organization_
         extension=[{"url": codes.AI_CONFIDENCE, "valueDecimal": decimal(decided.probability)}] if decided else None,
         category=[codes.concept(f"{codes.THO}/observation-category", "survey", "Survey")],
         code=codes.coded(finding.question),
-        valueCodeableConcept=codes.coded(decided.code) if decided else None,
+        valueCodeableConcept=codes.answered(finding),
         valueString=None if decided or answer.labels else line(finding.conclusion, 1024),
         dataAbsentReason=_absent() if answer.labels and not decided else None,
         interpretation=[_indeterminate()] if answer.labels and not decided else None,
@@ -99,7 +99,7 @@ def _notes(finding: Finding, answer: RecordAnswer) -> Iterator[str]:
 
 def _components(finding: Finding, answer: RecordAnswer) -> Iterator[Resource]:
     for label in answer.labels:
-        words = line(f"Probability of {line(label.code.display)}")
+        words = line(label.probability_of)
         yield {"code": codes.coded(label.code, words), "valueQuantity": _probability(label.probability)}
     if finding.threshold is not None and answer.labels:
         yield {"code": {"text": "Decision threshold"}, "valueQuantity": _probability(finding.threshold)}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.domain.finding import Finding, ImageFinding, RecordAnswer
+from gateway.domain.finding import Finding, ImageFinding, Label, RecordAnswer
 from gateway.formats.fhir.dicom_date import fhir_date
 from gateway.formats.fhir.element import instant
 from gateway.formats.fhir.human_name import display_name
@@ -68,8 +68,7 @@ def _heading(document: ReportDocument) -> Iterator[tuple[str, str]]:
 def _finding(finding: Finding, document: ReportDocument) -> Iterator[Block]:
     decided, made_by = finding.decided, finding.made_by
     yield Block("heading", finding.question.display)
-    answer = f"{line(decided.code.display)} (probability {decided.probability:.2f})" if decided else _undecided(finding)
-    rows = [("Answer", answer), ("In words", finding.conclusion)]
+    rows = [("Answer", _decided(decided) if decided else _undecided(finding)), ("In words", finding.conclusion)]
     if finding.threshold is not None:
         rows.append(("Decision threshold", f"{finding.threshold:.4f}"))
     model = document.models.get(made_by.model_id)
@@ -88,6 +87,11 @@ def _finding(finding: Finding, document: ReportDocument) -> Iterator[Block]:
         yield Block("note", f"{len(finding.images) - PRINTED_IMAGES} more images are not printed here.")
 
 
+def _decided(label: Label) -> str:
+    """In the words of the model; findings of before have a code alone, beside which its probability stood."""
+    return line(label.answer) if label.title else f"{line(label.code.display)} (probability {label.probability:.2f})"
+
+
 def _undecided(finding: Finding) -> str:
     """Rules without probabilities decide nothing and are not inconclusive either."""
     return "" if finding.answer is not None and not finding.answer.labels else "Inconclusive"
@@ -95,7 +99,7 @@ def _undecided(finding: Finding) -> str:
 
 def _of_record(answer: RecordAnswer) -> Iterator[tuple[str, str]]:
     for label in answer.labels:
-        yield f"Probability of {line(label.code.display)}", f"{label.probability:.4f}"
+        yield line(label.probability_of), f"{label.probability:.4f}"
     yield "Explanation", answer.explanation
     for gene in answer.phenotypes:
         yield gene.gene, f"{gene.genotype}: {gene.phenotype}\n{gene.source}"
@@ -108,7 +112,7 @@ def _of_record(answer: RecordAnswer) -> Iterator[tuple[str, str]]:
 def _image(image: ImageFinding, document: ReportDocument) -> Iterator[Block]:
     uid = dicom_uid(document.original_uids.get(image.sop_instance_uid, "")) or "unknown"
     rows = [("Image", uid)]
-    rows += [(f"Probability of {line(label.code.display)}", f"{label.probability:.4f}") for label in image.labels]
+    rows += [(line(label.probability_of), f"{label.probability:.4f}") for label in image.labels]
     rows.append(("Not scored", image.refusal) if image.refusal else ("Explanation", image.explanation))
     yield Block("rows", rows=tuple(rows))
     png = document.pictures.get(image.heat_map) if image.heat_map else None

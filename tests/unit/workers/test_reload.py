@@ -17,7 +17,7 @@ from harness.packs import BREAST, Workshop, say
 from harness.studies import demo_files
 
 from gateway.config import Settings, load
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import Unavailable, Unsupported
 from gateway.domain.prediction import Prediction
 from gateway.storage.database import SqlDatabase
 from models import registry
@@ -189,6 +189,26 @@ def test_a_pack_whose_graph_is_on_a_server_needs_none_itself(workshop: Workshop,
     assert answer.provider == "remote:onnxruntime_onnx"
     assert answer.runtime == "stubserver 1.2"
     assert server.broken == []
+
+
+def test_a_pack_without_a_graph_is_checked_and_added_on_its_server(workshop: Workshop, server: InferenceServer) -> None:
+    """The commands of a person ask the server that the settings name, and without one say what is wanting."""
+    from models.bring.checks import checks
+    from models.bring.install import add
+
+    def without_graph(folder: Path) -> None:
+        (folder / "model.onnx").unlink()
+        say("[question]", '[serving]\nruns_on = "server"\n\n[question]')(folder)
+
+    pack, site = workshop.breast(change=without_graph), workshop.folder / "site"
+    with pytest.raises(Unsupported, match=r"models\.remote"):
+        add(pack, site, (workshop.public,))
+    *_, last = checks(pack, (workshop.public,))
+    assert (last.holds, "models.remote" in last.found) == (False, True)
+    servers = settings(workshop, **remote(server)).models.remote
+    *_, last = checks(pack, (workshop.public,), servers)
+    assert (last.name, last.holds) == ("golden vectors", True)
+    assert add(pack, site, (workshop.public,), servers).name == f"{BREAST.name}@2.0.0"
 
 
 def test_a_server_with_another_graph_is_refused_at_the_start(workshop: Workshop) -> None:

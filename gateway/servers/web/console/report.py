@@ -59,6 +59,8 @@ class FoundReport:
     study: Study
     versions: tuple[ReportVersion, ...]
     reviews: Mapping[int, Review]
+    has_tasks: bool
+    """Whether models were asked in the study's present revision: a record is looked at without anything new in it."""
 
     @property
     def version(self) -> ReportVersion:
@@ -71,13 +73,15 @@ class FoundReport:
     @property
     def has_newer(self) -> bool:
         """Whether the study was analysed again since what the report says."""
-        return self.study.revision > self.version.revision and self.study.state == "reported"
+        return self.has_tasks and self.study.revision > self.version.revision and self.study.state == "reported"
 
 
 def find_report(unit: UnitOfWork, number: str) -> FoundReport:
     report = unit.reports.get(ReportId(number))
     reviews = {review.version: review for review in unit.reviews.of_report(report.id)}
-    return FoundReport(report, unit.studies.get(report.study_id), tuple(unit.reports.versions(report.id)), reviews)
+    study = unit.studies.get(report.study_id)
+    has_tasks = bool(unit.tasks.of_study(study.id, study.revision))
+    return FoundReport(report, study, tuple(unit.reports.versions(report.id)), reviews, has_tasks)
 
 
 def form_name(found: FoundReport) -> str:
