@@ -30,7 +30,7 @@ from models.promotion import start_of
 from models.runtime.decoding import Decode, decode_here
 from models.runtime.graph import Graph
 from models.runtime.plan import PlanRules
-from models.runtime.predict import ImagePrediction, Predictor
+from models.runtime.predict import NO_ANSWER, ImagePrediction, Predictor
 from models.runtime.providers import LEAST_MIB, Device, Policy, cuda_memory_mib, wish
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session, local_graph
@@ -235,6 +235,8 @@ class Engine:
             except Fault:
                 self._suspect(predictor.session)
                 raise
+            if any(image.refusal and image.refusal.code == NO_ANSWER for image in answer.images):
+                self._suspect(predictor.session)  # half a study is no answer, if it was the device that gave out
             manifest = predictor.manifest
         if answer.study.scored == 0:
             raise Unsupported(answer.study.text)
@@ -251,14 +253,16 @@ class Engine:
         )
 
     def _suspect(self, loaded: object) -> None:
-        """Unavailable where it is not the input that is to blame; of a server's graph a new process changes nothing."""
-        if not isinstance(loaded, Session | ValueSession) or loaded.provider.startswith("remote:"):
+        """Unavailable where it is not the input that is to blame; of a server's graph no new process is the cure."""
+        if not isinstance(loaded, Session | ValueSession):
             return
         try:
             loaded.prove()
         except GatewayError as error:
             fields = {"provider": loaded.provider, "reason": str(error)}
-            log.error("device in disorder", extra={"fields": fields})  # noqa: TRY400 - no trace, no values
+            log.error("model in disorder", extra={"fields": fields})  # noqa: TRY400 - no trace, no values
+            if loaded.provider.startswith("remote:"):
+                raise Unavailable("the inference server does not answer as it did") from error
             self._broken()
             raise Unavailable("the device does not compute what it did; the worker starts anew") from error
 
