@@ -60,7 +60,7 @@ def is_in_force(report: Resource) -> bool:
 def is_our_own(report: Resource, base: str) -> bool:
     """A result of ours that another system sends back, or of any AI: no independent report."""
     meta = report.get("meta")
-    if isinstance(meta, Mapping) and str(meta.get("source", "")).startswith(base):
+    if isinstance(meta, Mapping) and _is_at(str(meta.get("source", "")), base):
         return True
     if is_from_ai(report):
         return True
@@ -71,6 +71,12 @@ def is_our_own(report: Resource, base: str) -> bool:
         return True
     marked = str(report.get("conclusion", "")).startswith(tuple(MARKS.values()))
     return marked or _is_labelled(report.get("_conclusion"))
+
+
+def _is_at(source: str, base: str) -> bool:
+    """Our address or one below it; another server's may begin alike."""
+    rest = source.removeprefix(base)
+    return rest != source and rest[:1] in ("", "/", "#", "?")
 
 
 def is_from_ai(resource: Resource) -> bool:
