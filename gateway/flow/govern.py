@@ -136,7 +136,7 @@ class GovernModels:
 
 def not_accepted(unit: UnitOfWork, model: ServedModel, asked: Limits | None) -> str:
     """Why the model may not become active; empty where it may, or no acceptance is asked."""
-    return "" if asked is None else why_not(model, unit.governance.acceptances(model), asked)
+    return "" if asked is None else why_not(model, unit.governance.acceptances(model, 1, judged=True), asked)
 
 
 def _leaves_out(unit: UnitOfWork, study_id: StudyId, model_id: ModelId) -> bool:

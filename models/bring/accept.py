@@ -11,6 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from gateway.config import RemoteModelSettings
 from gateway.domain.acceptance import Acceptance, Limits, Measured, verdict
 from gateway.domain.errors import Invalid, Unsupported
@@ -71,12 +74,17 @@ def _measured(manifest: ScoredManifest, cases: Scored) -> dict[str, Any]:
         "threshold": threshold,
         "refused": {"n": cases.refused.total(), "by_reason": dict(sorted(cases.refused.items()))},
         "few_cases": numbers.few_cases(cases.truth),
+        "patients": {name: len(set(cases.group[which].tolist())) for name, which in _sides(cases).items()},
         "cases": numbers.summary(cases.prob, cases.truth, threshold, cases.group),
         "subgroups": numbers.by_subgroup(cases.prob, cases.truth, threshold, cases.group, cases.subgroups),
     }
     if not more:
         told["conformal"] = numbers.coverage(cases.prob, cases.truth, quantiles[positive], quantiles[negative])
     return told
+
+
+def _sides(cases: Scored) -> dict[str, npt.NDArray[np.bool_]]:
+    return {"positive": cases.truth, "negative": ~cases.truth}
 
 
 def acceptance(found: Mapping[str, Any], limits: Limits, at: datetime, by: str) -> Acceptance:
@@ -113,14 +121,14 @@ def _missed(found: dict[str, Any], limits: Limits) -> list[str]:
     if not limits.declared:
         return []
     cases, refused = found["cases"], found["refused"]["n"]
-    fewest, share = min(cases["positive"], cases["n"] - cases["positive"]), refused / (refused + cases["n"])
+    fewest, share = min(found["patients"].values()), refused / (refused + cases["n"])
     missed = [f"all cases: {one}" for one in _below(cases, limits.floors(subgroup=False))]
     for part, told in found["subgroups"].items():
         missed += [f"{part}: {one}" for one in _below(told, limits.floors(subgroup=True))]
     if share > limits.refused:
         missed.append(f"refused: {share:.3f} of the cases, wanted at most {limits.refused:.3f}")
     if fewest < limits.cases:
-        missed.append(f"too few cases: {fewest} of one label, wanted {limits.cases}")
+        missed.append(f"too few cases: those of one label are of {fewest} patients, wanted {limits.cases}")
     return missed
 
 
