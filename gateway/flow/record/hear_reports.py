@@ -19,7 +19,7 @@ from gateway.flow.record.concept import codes, dicts
 from gateway.flow.record.final_report import MOST_RESULTS, is_in_force, is_our_own, said
 from gateway.flow.record.link_orders import AccessionIndex
 from gateway.flow.record.open import OpenResources
-from gateway.flow.record.references import local_name
+from gateway.flow.record.references import Name, local_name
 from gateway.formats.fhir.agreement_codes import QuestionCodes, answers
 from gateway.formats.fhir.coding import THO
 from gateway.formats.fhir.identifier import STUDY_UID
@@ -133,9 +133,16 @@ class _Reader:
         """Result Observations of others, and whether there are none because all of them are ours."""
         told = dicts(self.report.get("result"))[:MOST_RESULTS]
         found = self._named(told)
-        others = [resource for stored, resource in found if resource is not None and not (stored and stored.ours)]
-        ours = [stored for stored, _ in found if stored is not None and stored.ours]
-        return others, bool(ours) and len(ours) == len(told)
+        made = self._devices_of_ours([resource for _, resource in found if resource is not None])
+        is_ours = [bool(stored and stored.ours) or _device(resource, self.base) in made for stored, resource in found]
+        others = [one for (_, one), ours in zip(found, is_ours, strict=True) if one is not None and not ours]
+        return others, bool(told) and all(is_ours)
+
+    def _devices_of_ours(self, results: Sequence[Resource]) -> set[Name]:
+        """Devices that we have written, which stand in a copy of our result whatever else is left of it."""
+        named = {name for one in results if (name := _device(one, self.base)) is not None}
+        stored = self.unit.resources.named(sorted(named)) if named else {}
+        return {name for name, one in stored.items() if one.ours}
 
     def study_uids(self) -> Iterator[str]:
         """One for each study that is named; one that cannot be told which stands as itself."""
@@ -167,6 +174,11 @@ class _Reader:
         if stored is None or stored.is_deleted or stored.owner != self.owner:
             return None, None
         return stored, parse_json(self.opened.unseen(self.unit, stored))
+
+
+def _device(result: Resource | None, base: str) -> Name | None:
+    told = (result or {}).get("device")
+    return local_name(str(told.get("reference", "")), base) if isinstance(told, Mapping) else None
 
 
 def _contained(inside: Iterable[Resource], told: Resource) -> Resource | None:

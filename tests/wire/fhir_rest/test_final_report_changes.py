@@ -81,6 +81,22 @@ def test_a_source_that_begins_like_our_address_is_not_ours(case: Case) -> None:
     assert case.outcome == "disagreed"
 
 
+@pytest.mark.parametrize("left", ["device", "extension"])
+def test_a_copy_of_our_result_under_another_name_says_nothing(case: Case, left: str) -> None:
+    """Without id, label, identifier and source, and final: it is known by the device that made it, or by the extension
+    that says how sure an AI is."""
+    (found,) = case.ehr.send("GET", f"DiagnosticReport?imagingStudy=ImagingStudy/{case.study}").json()["entry"]
+    own = case.ehr.send("GET", found["resource"]["result"][0]["reference"]).json()
+    gone = {"id", "meta", "identifier", "performer", "device", "extension"} - {left}
+    copy = case.ehr.create({name: value for name, value in own.items() if name not in gone} | {"status": "final"})
+    theirs = case.ehr.create(_result(case))
+    alone, beside = [{"reference": f"Observation/{one['id']}"} for one in (copy, theirs)]
+    report = case.send(result=[alone])
+    assert case.outcome == {"device": "", "extension": "uncoded"}[left]
+    case.change(report, result=[alone, beside])
+    assert (case.outcome, case.found[0].reference) == ("disagreed", "benign")
+
+
 def test_a_report_that_names_more_than_can_be_looked_at_says_nothing(case: Case) -> None:
     """It is withdrawn from the study that it was about, and counts again when it names that alone."""
     orders: list[dict[str, Any]] = [{"identifier": {"value": f"N-{number}"}} for number in range(MOST_LINKS)]
