@@ -147,7 +147,8 @@ def _tell_accepted(found: dict[str, Any]) -> None:
                 tell(f"  {part:<20} {name:<12} {value['value']:.3f}  (95 % CI {low:.3f} to {high:.3f})")
     for missed in found["missed"]:
         tell(f"MISSED: {missed}")
-    said = {"passed": "passed", "missed": "missed", "measured": "measured; no limit was declared, so nothing is passed"}
+    unasked = "no limit was declared" if not found["seen"] else "its maker has chosen the threshold by these very cases"
+    said = {"passed": "passed", "missed": "missed", "measured": f"measured; {unasked}, so nothing is passed"}
     kept = "kept in the database" if found["recorded"] else "NOT KEPT: no database of this gateway took it"
     tell(f"{said[found['verdict']]}; {kept}")
 

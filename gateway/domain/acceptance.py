@@ -13,7 +13,7 @@ from typing import Literal
 from gateway.domain.model import ServedModel
 
 Verdict = Literal["passed", "missed", "measured"]
-"""`measured`: no limit was declared, so nothing was asked that could be passed."""
+"""`measured`: no limit was declared, or the cases are those that the threshold was chosen by, so nothing is passed."""
 _MEASURES = ("auc", "sensitivity", "specificity")
 _RULES = frozenset({"genotype", "plan"})
 

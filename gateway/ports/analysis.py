@@ -142,7 +142,7 @@ class Governance(Protocol):
         ...
 
     def acceptances(self, model: ServedModel, limit: int = 20, *, judged: bool = False) -> list[Acceptance]:
-        """Of exactly this name, version and digest, the newest first; `judged`: those that limits were declared for."""
+        """Of exactly this name, version and digest, the newest first; `judged`: those that passed or missed."""
         ...
 
     def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:

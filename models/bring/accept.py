@@ -6,6 +6,7 @@ So every case may be scored, and the figures say how the model would have done h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +43,7 @@ def accept(package: Package, data: Path, limits: Limits, servers: Sequence[Remot
     cases = score(data, predictor(package, servers))
     found = _measured(manifest, cases)
     missed = _missed(found, limits)
+    seen = cases.sha256 == _measured_on(package)
     return {
         "model": manifest.name,
         "version": manifest.version,
@@ -50,8 +52,18 @@ def accept(package: Package, data: Path, limits: Limits, servers: Sequence[Remot
         **found,
         "wanted": vars(limits),
         "missed": missed,
-        "verdict": verdict(limits, missed),
+        "seen": seen,
+        "verdict": "measured" if seen and not missed else verdict(limits, missed),
     }
+
+
+def _measured_on(package: Package) -> str:
+    """The digest of the cases by which its maker has chosen the threshold; empty where `evaluate` has not told it."""
+    try:
+        told = json.loads(package.content["evaluation.json"])
+        return str(told["data"]["sha256"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def predictor(package: Package, servers: Sequence[RemoteModelSettings] = ()) -> Predictors:
