@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.config import Settings
 from gateway.domain.errors import Category, Fault, GatewayError, Unavailable, Unsupported
 from gateway.domain.finding import Label
-from gateway.domain.ids import ModelId, derive_id
-from gateway.domain.model import AppliesTo, ServedModel
+from gateway.domain.ids import ModelId
+from gateway.domain.model import AppliesTo, ServedModel, model_id
 from gateway.domain.prediction import Prediction, ScoredImage
 from gateway.domain.record import InputDocument
 from gateway.domain.study import Priority
@@ -182,11 +182,6 @@ def _graph_of(settings: Settings, package: Package) -> Graph | None:
     if remote is not None or isinstance(package.manifest, RulesManifest):
         return remote
     return local_graph(package, device(settings, package.manifest.device_memory_mib))
-
-
-def model_id(name: str, version: str, sha256: str) -> ModelId:
-    """The same name and version with another file is another model, never silently the same."""
-    return ModelId(derive_id("model", name, version, sha256))
 
 
 def _served(session: registry.Runs, *, activate: bool) -> ServedModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.storage import (
+    agreement_tables,
     bulk_tables,
     fhir_tables,
     governance_tables,
@@ -17,6 +18,7 @@ from gateway.storage import (
 from gateway.storage.tables import metadata
 
 __all__ = [
+    "agreement_tables",
     "bulk_tables",
     "fhir_tables",
     "governance_tables",

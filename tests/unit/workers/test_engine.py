@@ -13,9 +13,10 @@ from harness.studies import DEMO, demo_files
 from gateway.config import load
 from gateway.domain.errors import Fault, Missing, Unavailable, Unsupported
 from gateway.domain.ids import ModelId
+from gateway.domain.model import model_id
 from models.runtime.graph import LocalGraph, Tensor
 from models.runtime.session import golden_vectors
-from workers.engine import Engine, Loaded, load_models, model_id
+from workers.engine import Engine, Loaded, load_models
 from workers.recycle import Recycle
 
 OUT_OF_SCOPE = DEMO.parent / "out-of-scope" / "cr-chest.dcm"
