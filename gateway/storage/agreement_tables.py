@@ -11,7 +11,7 @@ from typing import get_args
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, PrimaryKeyConstraint, Table, Text
 
 from gateway.domain.agreement import CodedAnswer, LinkKind, Outcome
-from gateway.storage.tables import Json, UtcTime, metadata, must, one_of
+from gateway.storage.columns import Json, UtcTime, metadata, must, one_of
 
 final_report = Table(
     "final_report",

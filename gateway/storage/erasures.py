@@ -24,6 +24,7 @@ from gateway.storage.arrivals import STUDY_COLUMNS
 from gateway.storage.bulk_tables import vault_bulk_file, vault_bulk_job
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
 from gateway.storage.record_tables import record_input, vault_record_basis
+from gateway.storage.schema import metadata
 from gateway.storage.transaction import JOB_LOCK, Transaction
 
 _INDEX_TABLES = "vault_index_"
@@ -82,7 +83,7 @@ class SqlErasures:
     def _destroy_resources(self, pseudonym: str) -> None:
         """The patient's FHIR record, all versions, and what a search finds it by."""
         keys = select(vault_resource.c.key).where(vault_resource.c.owner == pseudonym)
-        for table in tables.metadata.tables.values():
+        for table in metadata.tables.values():
             if table.name.startswith(_INDEX_TABLES):
                 self._transaction.execute(delete(table).where(table.c.key.in_(keys)))
         self._transaction.execute(delete(vault_resource_version).where(vault_resource_version.c.key.in_(keys)))

@@ -11,8 +11,8 @@ from typing import get_args
 from sqlalchemy import Column, Float, ForeignKey, Integer, Table, Text, select
 
 from gateway.domain.acceptance import Limits, Measured, Verdict
+from gateway.storage.columns import Json, Texts, UtcTime, metadata, must, one_of
 from gateway.storage.review_tables import recall
-from gateway.storage.tables import Json, Texts, UtcTime, metadata, must, one_of
 
 model_stop = Table(
     "model_stop",

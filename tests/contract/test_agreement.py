@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from harness.rows import AT, arrival, model
+from harness.rows import AT, accepted, arrival, model
 from harness.ward import Ward
 
 from gateway.domain.agreement import CodedAnswer, FinalReport, StudyLink
@@ -61,6 +61,9 @@ def test_the_month_tells_agreement_by_version(ward: Ward) -> None:
     for number, told in enumerate(labels):
         received(ward, answered(ward, f"s{number}"), report(f"s{number}", number, *told))
     answered(ward, "unread")
+    with ward.database.begin("cli:anna") as unit:
+        unit.governance.accept(accepted(BREAST))
+        unit.commit()
     months, _ = ReadMonth(ward.database)(*MONTH)
     assert [one.model for one in months] == ["breast 1.0.0", "other 1.0.0"]
     for one in months:
@@ -74,6 +77,9 @@ def test_the_month_tells_agreement_by_version(ward: Ward) -> None:
     assert float(rows["breast 1.0.0", "agreement with the final report", "95 % from"]) < 0.75
     assert rows["breast 1.0.0", "positive percent agreement", "of 3"] == "1.0000"
     assert rows["breast 1.0.0", "negative percent agreement", "of 1"] == "0.0000"
+    assert rows["breast 1.0.0", "acceptance run", "verdict"] == "passed"
+    assert rows["breast 1.0.0", "acceptance run", "AUC, 95 % from"] == "0.8900"
+    assert rows["other 1.0.0", "acceptance run", "verdict"] == "none"
     assert "negative percent agreement" in model_month.page("m", "site", months, [])
 
 

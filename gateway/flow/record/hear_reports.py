@@ -45,24 +45,22 @@ class HearReports:
     def __call__(self, unit: UnitOfWork, changes: Sequence[Change]) -> None:
         studies: set[StudyId] = set()
         for change in changes:
-            if change.stored.ours:
-                continue
-            if change.stored.type == "DiagnosticReport":
+            if change.stored.type == "DiagnosticReport" and not change.stored.ours:
                 studies |= self._take(unit, change.stored, change.resource, is_new=change.previous is None)
-            elif change.stored.type == "Observation" and change.previous is not None:
-                studies |= self._result_changed(unit, change.stored)
+        for owner, results in _changed_results(changes).items():
+            if unit.agreements.any_of(owner):
+                for result in sorted(results):
+                    studies |= self._result_changed(unit, owner, result)
         for study in sorted(studies):  # in one order, so that two writers do not lock each other out
             self.compare.of_study(unit, unit.studies.lock(study))
 
-    def _result_changed(self, unit: UnitOfWork, result: StoredVersion) -> set[StudyId]:
-        """Of reports that it is a result of, where this patient has final reports at all."""
-        if not unit.agreements.any_of(result.owner):
-            return set()
-        criteria = [("result", f"Observation/{result.id}")]
-        keys = unit.resource_index.matching("DiagnosticReport", criteria, MOST_REPORTS, owner=result.owner)
+    def _result_changed(self, unit: UnitOfWork, owner: str, result: str) -> set[StudyId]:
+        """Of reports in this record that it is a result of."""
+        criteria = [("result", f"Observation/{result}")]
+        keys = unit.resource_index.matching("DiagnosticReport", criteria, MOST_REPORTS, owner=owner)
         reports = [one for one in unit.resources.of_keys(keys) if not one.ours and not one.is_deleted]
         found: set[StudyId] = set()
-        for one in reports:
+        for one in reports:  # as the store has it now
             found |= self._take(unit, one, parse_json(self.opened.unseen(unit, one)), is_new=False)
         return found
 
@@ -99,6 +97,16 @@ class HearReports:
 
     def _link(self, kind: LinkKind, indexed: str, value: str) -> StudyLink:
         return StudyLink(kind, self.index.search_index(indexed, value))
+
+
+def _changed_results(changes: Sequence[Change]) -> dict[str, set[str]]:
+    """Ids of Observations that were here before, by the record that they are in, and by the one that they have left."""
+    found: dict[str, set[str]] = {}
+    for change in changes:
+        if change.stored.type == "Observation" and change.previous is not None and not change.stored.ours:
+            for owner in {change.stored.owner, change.previous_owner} - {""}:
+                found.setdefault(owner, set()).add(change.stored.id)
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from fhirpy import SyncFHIRClient
+from harness.rows import accepted
 from harness.studies import Planted, planted_study
 from wire.fhir_rest.hospital import ISSUER, add_study
 from wire.fhir_rest.jobs import Kind
@@ -250,6 +251,19 @@ def test_a_result_that_changes_later_changes_the_comparison(case: Case) -> None:
         assert case.outcome == outcome
 
 
+def test_a_result_that_gets_another_patient_answers_nothing_here(case: Case) -> None:
+    """Corrected to be of somebody else: what the report says is not in this patient's record any more."""
+    told = {"resourceType": "Observation", "status": "final", "code": {"text": "Assessment"}}
+    told |= {"subject": {"reference": case.patient}, "valueCodeableConcept": concept(MALIGNANT)}
+    result = case.ehr.create(told)
+    case.send(result=[{"reference": f"Observation/{result['id']}"}])
+    assert case.outcome == "agreed"
+    somebody = registered(case.ehr, f"MOVED-{case.study[:8]}")
+    answer = case.ehr.send("PUT", f"Observation/{result['id']}", result | {"subject": {"reference": somebody}})
+    assert answer.status_code == 200, answer.text
+    assert case.outcome == "uncoded"
+
+
 def test_a_report_that_came_before_the_images_is_compared_when_the_finding_comes(ehr: Writer, tmp_path: Path) -> None:
     """The report is there before the study is: nothing is compared, and then it is."""
     subject = registered(ehr, "EARLY-1")
@@ -368,9 +382,13 @@ def test_an_erased_patient_leaves_no_comparison(case: Case) -> None:
 
 
 def test_people_see_it_where_they_look_at_studies_and_models(case: Case) -> None:
-    """The study's page and the Models page in the console; `dxgate study show` has the same row."""
+    """The study's page, and the Models page with its acceptance run; `dxgate study show` has the same row."""
     case.send(BENIGN)
     hospital = case.ehr.hospital
+    with hospital.database.begin("cli:anna") as unit:
+        missed = ("all cases: auc 0.930, wanted 0.950",)
+        unit.governance.accept(accepted(unit.models.all()[0], verdict="missed", missed=missed))
+        unit.commit()
     hospital.add_person(f"anna-{case.study[:6]}", "admin")
     with httpx.Client(base_url=case.ehr.http.base_url, follow_redirects=True, timeout=20) as browser:
         sign_in(browser, f"anna-{case.study[:6]}")
@@ -378,6 +396,8 @@ def test_people_see_it_where_they_look_at_studies_and_models(case: Case) -> None
         assert "Beside the final reports received" in page
         assert ">benign</td>" in page
         models = " ".join(re.sub(r"<[^>]+>", " ", browser.get("/console/models").text).split())
+        assert "missed 2026-11-23 08:00:00 by cli:anna: 200 cases, 80 positive, 4.8 % refused; AUC 0.930" in models
+        assert "Missed: all cases: auc 0.930, wanted 0.950" in models
         assert re.search(r"Final reports, 30 days agreed with \d+ of \d+ \(", models)
     found = StringIO()
     with redirect_stdout(found):
