@@ -29,8 +29,8 @@ from models.training.fit import Recipe
 from models.training.network import Ensemble
 from models.training.write_pack import LOCAL, card_xml, write
 
-VERSION = "1.0.0"
-DATE = "2026-11-23"
+VERSION = "1.0.1"
+DATE = "2026-11-29"
 RECIPE = Recipe(epochs=8)  # nine times the images of the breast set: as many steps as 70 epochs there
 SEEDS = 5
 FILE = "pneumoniamnist/pneumoniamnist.npz"
