@@ -10,13 +10,14 @@ TRAIN_STAMP := .venv-train/.installed
 JUDGE_STAMP := var/judges/.installed
 NODE_STAMP := var/fhir_clients/.installed
 SEKMET_STAMP := var/sekmet/.installed
+MLSERVER_STAMP := var/mlserver/.installed
 JUDGED ?= tests/unit/gateway/formats/fhir/golden tests/unit/gateway/formats/fhir/record_golden
 OUT ?= models/packs
 SEED ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm fuzz help imports judge-fhir lint lock lost-notifications node-clients rotate-storm sekmet test train train-smoke typecheck venv venv-dev
+.PHONY: bench-cpu bench-dicom bench-fhir bench-gpu bench-latency bench-pixels bench-start chaos clean demo docs ehr-sekmet fhir-storm fuzz help imports judge-fhir lint lock lost-notifications mlserver node-clients rotate-storm sekmet test train train-smoke typecheck venv venv-dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +105,13 @@ $(SEKMET_STAMP): requirements/sekmet.txt
 	$(PYTHON) -m venv var/sekmet
 	@var/sekmet/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/sekmet.txt
 	@touch $@
+
+$(MLSERVER_STAMP): requirements/mlserver.txt
+	$(PYTHON) -m venv var/mlserver
+	@var/mlserver/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/mlserver.txt
+	@touch $@
+
+mlserver: $(MLSERVER_STAMP) ## a foreign inference server in an environment of its own, so that its tests are not skipped
 
 sekmet: $(SEKMET_STAMP) ## a foreign EHR in an environment of its own, so that its tests are not skipped
 

@@ -15,6 +15,7 @@ from gateway.domain.errors import Forbidden, Invalid
 
 MOST_TENSORS: Final = 1_000_000
 MOST_DEPTH: Final = 64  # graphs inside attributes of nodes of graphs
+_KEY: Final = b"location"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # wire law: message -> field number -> message it holds (onnx.proto3)
 _WAY: Final = {
@@ -30,9 +31,12 @@ _WAY: Final = {
 
 
 def locations(graph: bytes) -> frozenset[str]:
-    """Paths inside the pack. Forbidden for one that leads elsewhere, Invalid for what is no ONNX graph."""
+    """Paths inside the pack. Forbidden for one that leads elsewhere, Invalid for what is no ONNX graph.
+
+    Where the key is nowhere in the bytes no tensor has it, and only the outermost message is read.
+    """
     found: set[str] = set()
-    tensors = 0
+    tensors, ways = 0, _WAY if _KEY in graph else {"model": {}}
     waiting: list[tuple[str, memoryview, int]] = [("model", memoryview(graph), 0)]
     while waiting:
         kind, message, depth = waiting.pop()
@@ -40,7 +44,7 @@ def locations(graph: bytes) -> frozenset[str]:
             raise Invalid("the graph is nested too deeply or has too many tensors")
         tensors += kind == "tensor"
         for number, value in _fields(message):
-            inner = _WAY[kind].get(number)
+            inner = ways[kind].get(number)
             if inner == "entry":
                 found |= _location(value)
             elif inner is not None:
@@ -51,7 +55,7 @@ def locations(graph: bytes) -> frozenset[str]:
 def _location(entry: memoryview) -> set[str]:
     """The path of a StringStringEntryProto whose key is `location`."""
     told = {number: bytes(value) for number, value in _fields(entry)}
-    if told.get(1) != b"location":
+    if told.get(1) != _KEY:
         return set()
     try:
         text = told.get(2, b"").decode("utf-8")

@@ -25,7 +25,7 @@ Activation = Literal["none", "softmax", "sigmoid", "positive"]
 Origin = Literal["own", "third-party"]
 MANIFEST_LIMIT = 64 * 1024  # bytes; a page that is longer is not a page
 MAX_FIELDS = 512
-STEPS = ("rescale", "window", "polarity", "grey", "centre-square", "resize-bicubic")
+STEPS = ("rescale", "window", "polarity", "grey", "upright", "centre-square", "resize-bicubic")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -70,6 +70,8 @@ class ImageInput:
     scale: float = 1.0  # a channel is (grey level * scale - mean) / deviation; three channels are the same grey
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
+    orientation: tuple[str, ...] = ()  # to which the step upright turns a frame: of a row, of a column, as ["L", "F"]
+    orientation_required: bool = False  # whether an image whose header does not say how it lies is refused
 
 
 @dataclass(frozen=True)
@@ -441,9 +443,27 @@ def _image(manifest: ImageManifest) -> Rules:
         (1 <= image.max_frames <= 10000, "input.max_frames lies in 1 to 10000"),
         (set(image.steps) <= set(STEPS), f"input.steps may be {', '.join(STEPS)}"),
         (image.steps[-1:] == ("resize-bicubic",), "input.steps must end with resize-bicubic"),
+        (
+            ("upright" in image.steps) == bool(image.orientation),
+            "upright and input.orientation belong together",
+        ),
+        (_are_directions(image.orientation), "input.orientation is two directions of different axes: L, R, A, P, H, F"),
+        (bool(image.orientation) or not image.orientation_required, "orientation_required needs an orientation"),
+        (_turned_first(image.steps), "the step upright comes before centre-square"),
         (bool(manifest.applies_to.modality), "applies_to.modality must not be empty"),
         (all(one == one.upper() for one in _in_capitals(manifest.applies_to)), "view, manufacturer: use capitals"),
     )
+
+
+def _are_directions(orientation: tuple[str, ...]) -> bool:
+    axes = [next((axis for axis in ("LR", "AP", "HF") if one in axis and len(one) == 1), one) for one in orientation]
+    return not orientation or (len(axes) == len(set(axes)) == 2 and set(axes) <= {"LR", "AP", "HF"})
+
+
+def _turned_first(steps: tuple[str, ...]) -> bool:
+    """A cut is told in the rows and columns of the turned frame."""
+    order = [step for step in steps if step in ("upright", "centre-square", "resize-bicubic")]
+    return "upright" not in order or (order[0] == "upright" and order.count("upright") == 1)
 
 
 def _in_capitals(scope: Scope) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Why signed: the graph decides what a physician is shown. A changed weight, threshold or sentence on the
 card must be noticed before the first image. `pack.sig` lists the sha256 of every other file and carries an
 Ed25519 signature (RFC 8032) of that list. What was verified in memory is what runs: files are read once. Only the
-external data of a large graph stay on disk; they are hashed in pieces, and must not have changed when they are loaded.
+external data of a large graph stay on disk; they are hashed in pieces, and once more when they are loaded.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,14 +40,6 @@ _HEAD = "dxgate-pack-1"
 
 
 @dataclass(frozen=True)
-class External:
-    """A file that stays on disk: its digest, and by what a change would show (device, inode, size, two times)."""
-
-    sha256: str
-    stamp: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Package:
     """A verified pack: its manifest and the very bytes that were verified."""
 
@@ -58,13 +49,7 @@ class Package:
     sha256: str  # of `manifest.artefact`: model.onnx, or the tables of a pack of rules
     card_sha256: str
     signer: str  # sha256 of the public key that signed, hexadecimal
-    external: Mapping[str, External] = field(default_factory=dict)
-
-    def check_unchanged(self) -> None:
-        """Forbidden where a file with external data is not the one that was hashed; for after it was loaded."""
-        for name, one in self.external.items():
-            if _stamp(self.folder / name) != one.stamp:
-                raise Forbidden(f"pack {self.folder.name}: {name} has changed since it was verified")
+    external: Mapping[str, str] = field(default_factory=dict)  # sha256 of each file with external data
 
 
 def trusted_keys(folder: Path = TRUST) -> tuple[Ed25519PublicKey, ...]:
@@ -119,11 +104,11 @@ def check_fitting(folder: Path) -> None:
     _fitting(folder, content, external)
 
 
-def _fitting(folder: Path, content: Mapping[str, bytes], external: Mapping[str, External]) -> AnyManifest:
+def _fitting(folder: Path, content: Mapping[str, bytes], external: Mapping[str, str]) -> AnyManifest:
     """The manifest, where every file that it names is there and is that file, and the card is of its version."""
     manifest = parse(content["manifest.toml"])
     _check_present(folder, content, _required(manifest))
-    digests = {name: one.sha256 for name, one in external.items()}
+    digests = dict(external)
     for name, digest in manifest.files.items():
         if name in content:
             digests[name] = hashlib.sha256(content[name]).hexdigest()
@@ -147,15 +132,15 @@ def _required(manifest: AnyManifest) -> tuple[str, ...]:
     return REMOTE if manifest.serving.runs_on == "server" else REQUIRED
 
 
-def _artefact_digest(artefact: bytes, external: Mapping[str, External]) -> str:
+def _artefact_digest(artefact: bytes, external: Mapping[str, str]) -> str:
     """Of the artefact; with external data, of the artefact followed by their digests, for they are the model too."""
     digest = hashlib.sha256(artefact)
     for name in sorted(external):
-        digest.update(f"{external[name].sha256}  {name}\n".encode())
+        digest.update(f"{external[name]}  {name}\n".encode())
     return digest.hexdigest()
 
 
-def _check_external(folder: Path, graph: bytes, manifest: AnyManifest, external: Mapping[str, External]) -> None:
+def _check_external(folder: Path, graph: bytes, manifest: AnyManifest, external: Mapping[str, str]) -> None:
     """The graph may name external files of its own pack only, and the manifest must name each of them."""
     for name in sorted(external_data.locations(graph)):
         if name not in external:
@@ -164,15 +149,17 @@ def _check_external(folder: Path, graph: bytes, manifest: AnyManifest, external:
             raise Forbidden(f"pack {folder.name}: the manifest does not name {name}")
 
 
-def _contents(folder: Path) -> tuple[dict[str, bytes], dict[str, External]]:
+def _contents(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
     """Every file of the pack but its signature, by its path inside the pack; external data by their digest."""
     found: dict[str, bytes] = {}
-    external: dict[str, External] = {}
+    external: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             raise Invalid(f"pack {folder.name}: {path.name} is a link")
         if path.is_dir() or path == folder / SIGNATURE:
             continue
+        if not path.is_file():
+            raise Invalid(f"pack {folder.name}: {path.name} is no file")
         most = MAX_EXTERNAL if path.suffix == EXTERNAL else MAX_FILE
         if len(found) + len(external) >= MAX_FILES or path.stat().st_size > most:
             raise Invalid(f"pack {folder.name} has more than {MAX_FILES} files or one beyond {most} bytes")
@@ -184,18 +171,12 @@ def _contents(folder: Path) -> tuple[dict[str, bytes], dict[str, External]]:
     return found, external
 
 
-def _hashed(path: Path) -> External:
-    stamp, digest = _stamp(path), hashlib.sha256()
+def _hashed(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb", buffering=0) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
-    return External(digest.hexdigest(), stamp)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """A file that is written to or replaced gets another; the time of the inode cannot be set back by its owner."""
-    told = os.lstat(path)
-    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns
+    return digest.hexdigest()
 
 
 def _check_present(folder: Path, content: Mapping[str, bytes], names: tuple[str, ...]) -> None:
@@ -204,10 +185,10 @@ def _check_present(folder: Path, content: Mapping[str, bytes], names: tuple[str,
         raise Invalid(f"pack {folder.name} lacks {', '.join(absent)}")
 
 
-def _digest_list(content: Mapping[str, bytes], external: Mapping[str, External]) -> bytes:
+def _digest_list(content: Mapping[str, bytes], external: Mapping[str, str]) -> bytes:
     """What is signed: a line `sha256  path` for every file, sorted by path (a format law of `pack.sig`)."""
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
-    digests |= {name: one.sha256 for name, one in external.items()}
+    digests |= external
     lines = [f"{digests[name]}  {name}\n" for name in sorted(digests)]
     return "".join(lines).encode("utf-8")
 

@@ -13,13 +13,15 @@ from typing import Protocol, TypedDict
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.domain.errors import GatewayError
+from gateway.config import RemoteModelSettings
+from gateway.domain.errors import GatewayError, Unsupported
 from models.manifest import ImageManifest, PlanManifest, RulesManifest, Scored
 from models.package import Package, trusted_keys, verify
 from models.runtime.foreign_session import ForeignSession
 from models.runtime.graph import Graph
 from models.runtime.plan import PlanRules
 from models.runtime.providers import Policy
+from models.runtime.remote import RemoteGraph, Server
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session
 from models.runtime.value_session import ValueSession
@@ -77,6 +79,9 @@ def find(
             package = verify(folder, keys)
         except (GatewayError, OSError) as error:
             rejected.append(Rejected(folder, str(error)))
+            continue
+        except Exception as error:  # an edge: what lies in one folder costs the others nothing
+            rejected.append(Rejected(folder, f"it cannot be read ({type(error).__name__})"))
             continue
         found[package.manifest.name, package.manifest.version] = package
     rejected.extend(Rejected(folder, f"more than {MAX_PACKS} packs") for folder in folders[MAX_PACKS:])
@@ -152,6 +157,31 @@ def load(
     if isinstance(manifest, RulesManifest):
         return RulesTable(package)
     return ValueSession(package, policy, graph=graph)
+
+
+def load_at_hand(
+    package: Package, servers: Iterable[RemoteModelSettings] = ()
+) -> Session | ValueSession | RulesTable | PlanRules:
+    """For a person's command: on the CPU, or on the server that the settings name for the pack."""
+    return load(package, Policy.CPU_ONLY, remote_graph(package, servers))
+
+
+def remote_graph(package: Package, servers: Iterable[RemoteModelSettings]) -> RemoteGraph | None:
+    """The pack's graph on the server that the settings name for it; None where it runs here.
+
+    Unsupported where that cannot be what settings and manifest say.
+    """
+    manifest = package.manifest
+    server = next((one for one in servers if one.pack == manifest.name), None)
+    if isinstance(manifest, RulesManifest):
+        if server is not None:
+            raise Unsupported("rules run in the worker; models.remote must not name them")
+        return None
+    if server is not None:
+        return RemoteGraph(Server(**server.model_dump(exclude={"pack"})))
+    if manifest.serving.runs_on == "server":
+        raise Unsupported("its graph runs on an inference server, which models.remote has to name")
+    return None
 
 
 def _pack_folders(root: Path) -> list[Path]:

@@ -51,6 +51,7 @@ share_tls_context()
 TESTS = Path(__file__).parent
 NODE_CLIENTS = Path(__file__).parents[1] / "var" / "fhir_clients"
 SEKMET = Path(__file__).parents[1] / "var" / "sekmet" / "bin" / "sekmet"
+MLSERVER = Path(__file__).parents[1] / "var" / "mlserver" / "bin" / "mlserver"
 
 
 def _postgresql_bin() -> Path | None:
@@ -89,7 +90,7 @@ PEERS: dict[str, Callable[[], bool]] = {
     "chromium": _has_any("chromium", "chromium-browser", "google-chrome"),
     "imagecodecs": lambda: bool(importlib.util.find_spec("imagecodecs")),
     "cuda": _has_cuda,
-    "mlserver": lambda: bool(os.environ.get("DXGATE_TEST_MLSERVER")),
+    "mlserver": MLSERVER.exists,
     "node": lambda: bool(shutil.which("node") and NODE_CLIENTS.joinpath("node_modules", "fhir-kit-client").exists()),
     "sekmet": SEKMET.exists,
     "redis": _has_any("redis-server", "valkey-server"),

@@ -7,7 +7,7 @@ NumPy and the runtime knows neither tasks nor reports.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.config import RemoteModelSettings, Settings
-from gateway.domain.errors import GatewayError, Unsupported
+from gateway.config import Settings
+from gateway.domain.errors import Category, Fault, GatewayError, Unavailable, Unsupported
 from gateway.domain.finding import Label
 from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.model import AppliesTo, ServedModel
@@ -32,7 +32,6 @@ from models.runtime.graph import Graph
 from models.runtime.plan import PlanRules
 from models.runtime.predict import ImagePrediction, Predictor
 from models.runtime.providers import LEAST_MIB, Device, Policy, cuda_memory_mib, wish
-from models.runtime.remote import RemoteGraph, Server
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session, local_graph
 from models.runtime.value_session import ValueSession
@@ -44,6 +43,7 @@ from workers.source import Source, seal
 
 log = logging.getLogger(__name__)
 POLICIES = {"auto": Policy.PREFER_GPU, "cpu": Policy.CPU_ONLY, "cuda": Policy.REQUIRE_GPU}
+MAY_PASS: Final = frozenset({Category.BUSY, Category.UNAVAILABLE})
 IN_SERVICE: Final = frozenset({"active", "shadow"})
 SHARE: Final = 0.9  # of a GPU's memory; the rest is the driver's and the libraries'
 
@@ -60,6 +60,7 @@ class Loaded:
     refused: tuple[tuple[str, str], ...]
     seals: frozenset[str] = frozenset()
     records: Shelf[Answering] = field(default_factory=Shelf)  # without a budget: these are small
+    again: bool = False  # one was refused for what may pass: its inference server was away
 
 
 def load_models(
@@ -81,6 +82,7 @@ def load_models(
     records = before.records if before else Shelf[Answering]()
     seals = set(before.seals) if before else set[str]()
     served: list[ServedModel] = []
+    again = False
     while packages:
         package = packages.pop(0)  # what is not loaded is not kept either
         if seal(package) in seals:
@@ -90,6 +92,10 @@ def load_models(
             model = _load(settings, source, shelf, records, decode)
         except GatewayError as error:
             refused.append((package.manifest.name, str(error)))
+            again = again or error.category in MAY_PASS
+            continue
+        except Exception as error:  # an edge: whatever one package provokes costs that package
+            refused.append((package.manifest.name, f"it cannot be loaded ({type(error).__name__})"))
             continue
         if model.state not in IN_SERVICE and model.id not in wanted:
             (shelf if model.id in shelf.known() else records).rest(model.id)
@@ -97,7 +103,7 @@ def load_models(
         served.append(model)
         seals.add(seal(package))
         log.info("model ready", extra={"fields": {"model": model.id, "provider": model.provider}})
-    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals), records)
+    return Loaded(tuple(served), shelf, tuple(refused), frozenset(seals), records, again)
 
 
 def trusted(settings: Settings) -> tuple[Ed25519PublicKey, ...]:
@@ -143,7 +149,7 @@ def _load(
 
     def open_session() -> Session | ValueSession | RulesTable | PlanRules:
         now = source.package()
-        return registry.load(now, POLICIES[settings.worker.device], _graph_of(settings, now, remote))
+        return registry.load(now, POLICIES[settings.worker.device], _graph_of(settings, now))
 
     def open_answering() -> Answering:
         session = open_session()
@@ -170,18 +176,12 @@ def _need(settings: Settings, package: Package) -> int:
     return max(declared, LEAST_MIB) if wish(POLICIES[settings.worker.device])[0] else declared
 
 
-def _graph_of(settings: Settings, package: Package, remote: RemoteModelSettings | None) -> Graph | None:
-    """What runs the package's tensors; Unsupported where that cannot be what settings and manifest say."""
-    manifest = package.manifest
-    if isinstance(manifest, RulesManifest):
-        if remote is not None:
-            raise Unsupported("rules run in the worker; models.remote must not name them")
-        return None
-    if remote is not None:
-        return RemoteGraph(Server(**remote.model_dump(exclude={"pack"})))
-    if manifest.serving.runs_on == "server":
-        raise Unsupported("its graph runs on an inference server, which models.remote has to name")
-    return local_graph(package, device(settings, manifest.device_memory_mib))
+def _graph_of(settings: Settings, package: Package) -> Graph | None:
+    """What runs the package's tensors; None where there are none, but rules."""
+    remote = registry.remote_graph(package, settings.models.remote)
+    if remote is not None or isinstance(package.manifest, RulesManifest):
+        return remote
+    return local_graph(package, device(settings, package.manifest.device_memory_mib))
 
 
 def model_id(name: str, version: str, sha256: str) -> ModelId:
@@ -209,19 +209,37 @@ def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
 
 
 class Engine:
-    """Answers a task with one of the loaded models."""
+    """Answers a task with one of the loaded models.
 
-    def __init__(self, shelf: Shelf[Predictor], records: Shelf[Answering] | None = None) -> None:
+    `broken` is called where a graph that was proved on this very device does not reproduce its golden vectors any
+    more: the device is gone or in disorder, and only a new process can have it again.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf[Predictor],
+        records: Shelf[Answering] | None = None,
+        broken: Callable[[], None] = lambda: None,
+    ) -> None:
         self._shelf = shelf
         self._records = Shelf[Answering]() if records is None else records
+        self._broken = broken
 
     def predict_record(self, model_id: ModelId, document: InputDocument) -> Prediction:
         with self._records.use(model_id) as model:
-            return record_engine.predict(model.answers, document)
+            try:
+                return record_engine.predict(model.answers, document)
+            except Fault:
+                self._suspect(model.loaded)
+                raise
 
     def predict(self, model_id: ModelId, instances: Iterable[bytes], priority: Priority = "routine") -> Prediction:
         with self._shelf.use(model_id) as predictor:
-            answer = predictor.predict(instances, urgent=priority == "stat")
+            try:
+                answer = predictor.predict(instances, urgent=priority == "stat")
+            except Fault:
+                self._suspect(predictor.session)
+                raise
             manifest = predictor.manifest
         if answer.study.scored == 0:
             raise Unsupported(answer.study.text)
@@ -236,6 +254,18 @@ class Engine:
             provider=answer.provider,
             runtime=answer.runtime,
         )
+
+    def _suspect(self, loaded: object) -> None:
+        """Unavailable where it is not the input that is to blame; of a server's graph a new process changes nothing."""
+        if not isinstance(loaded, Session | ValueSession) or loaded.provider.startswith("remote:"):
+            return
+        try:
+            loaded.prove()
+        except GatewayError as error:
+            fields = {"provider": loaded.provider, "reason": str(error)}
+            log.error("device in disorder", extra={"fields": fields})  # noqa: TRY400 - no trace, no values
+            self._broken()
+            raise Unavailable("the device does not compute what it did; the worker starts anew") from error
 
 
 def _scored(image: ImagePrediction, manifest: ImageManifest) -> ScoredImage:

@@ -11,17 +11,17 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.domain.errors import Category, GatewayError
+from gateway.domain.errors import GatewayError
 from gateway.domain.ids import ModelId
 from gateway.ports import Database
 from gateway.readiness import give_back_memory
 from models.runtime.predict import Predictor
+from workers.engine import MAY_PASS
 from workers.record_engine import Answering
 from workers.shelf import Shelf
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 5.0  # between two looks at the registry
-_MAY_PASS: Final = frozenset({Category.BUSY, Category.UNAVAILABLE})
 
 
 def wanted_models(database: Database) -> frozenset[ModelId]:
@@ -67,7 +67,7 @@ class InService:
             self.shelf.warm(model_id)
             self.records.warm(model_id)
         except GatewayError as error:
-            if error.category not in _MAY_PASS:
+            if error.category not in MAY_PASS:
                 self._refuse(model_id, str(error))
 
     def _refuse(self, model_id: ModelId, reason: str) -> None:

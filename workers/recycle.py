@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers.turns import NOT_NOW
+
 log = logging.getLogger(__name__)
 _STATM = Path("/proc/self/statm")
 
@@ -50,12 +52,18 @@ class Recycle:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __call__(self, outcome: str) -> None:
-        if outcome == "not ours":
+        if outcome in ("not ours", NOT_NOW):
             return
         with self._lock:
             self._done += 1
             reason = self._reason()
-            if reason is None or self._asked:
+        if reason is not None:
+            self.because(reason)
+
+    def because(self, reason: str) -> None:
+        """Ends the worker for a reason of somebody else's."""
+        with self._lock:
+            if self._asked:
                 return
             self._asked = True
         log.info("worker recycles", extra={"fields": {"reason": reason, "tasks": self._done}})

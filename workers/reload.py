@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -61,15 +61,16 @@ class Reload:
                 log.warning("packages not looked at", extra={"fields": {"error": type(error).__name__}})
 
     def __call__(self) -> bool:
-        """One look; whether a package was loaded or refused."""
+        """One look; whether packages were loaded or refused. Those whose server was away are tried at every look."""
         marks, was = self._look(), self._last
         self._last = marks
-        if marks == self._known or marks != was:
+        if marks != was or (marks == self._known and not self.loaded.again):
             return False
         again = load_models(self.settings, self.decode, self.loaded, wanted_models(self.database))
+        told = () if marks != self._known else self.loaded.refused  # tried again, it is refused in silence
         self._known = marks
         self.loaded = again
-        self.announce(again)
+        self.announce(replace(again, refused=tuple(one for one in again.refused if one not in told)))
         for model in again.served:
             former = self._serving.get(model.name)
             if former is not None and former != model.id:

@@ -35,6 +35,7 @@ from workers.lease import HoldLease, renew_pixel_task, renew_task
 from workers.pixel_search import load_pixel_search
 from workers.recycle import Recycle
 from workers.reload import Reload
+from workers.turns import InTurn, Turns
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +49,25 @@ def run(settings: Settings) -> None:
     announce(database, loaded, name)
     in_service = InService(database, name, loaded.shelf, loaded.records)
     in_service()
-    task = run_task(settings, database, Engine(loaded.shelf, loaded.records), name)
+    recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
+    engine = Engine(loaded.shelf, loaded.records, broken=lambda: recycle.because("device"))
+    task = run_task(settings, database, engine, name)
     search = load_pixel_search(settings, POLICIES[settings.worker.device], decode)
     mask = mask_pixels(settings, database, search, name)
-    recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
+    turns = Turns()
+    run_infer = InTurn(database, turns, lambda unit, task_id: unit.tasks.get(task_id), task)
+    run_mask = InTurn(database, turns, lambda unit, instance_id: unit.pixel_tasks.get(instance_id), mask)
     app = celery_app(settings.broker_url)
 
     @app.task(name=INFER)  # type: ignore[untyped-decorator]
     def infer(task_id: str) -> None:
-        outcome = task(TaskId(task_id))
+        outcome = run_infer(TaskId(task_id))
         log.info("task ended", extra={"fields": {"task": task_id, "outcome": outcome}})
         recycle(outcome)
 
     @app.task(name=MASK)  # type: ignore[untyped-decorator]
     def mask_object(instance_id: str) -> None:
-        outcome = mask(InstanceId(instance_id))
+        outcome = run_mask(InstanceId(instance_id))
         log.info("pixels searched", extra={"fields": {"instance": instance_id, "outcome": outcome}})
         recycle(outcome)
 

@@ -64,7 +64,7 @@ def accept(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
     least = Least(arguments.least_auc, arguments.least_sensitivity, arguments.least_specificity)
     opened = package.verify(_folder(arguments), _trusted(loaded, arguments.trust))
-    found = accept(opened, Path(arguments.data), least)
+    found = accept(opened, Path(arguments.data), least, loaded.settings.models.remote)
     if arguments.out:
         _keep(Path(arguments.out), found)
     if arguments.json:
@@ -141,7 +141,8 @@ def verify(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     """Prints every check; 1 where one fails."""
     from models.bring.checks import checks
 
-    found = list(checks(_folder(arguments), _trusted(loaded, arguments.trust)))
+    models = loaded.settings.models
+    found = list(checks(_folder(arguments), _trusted(loaded, arguments.trust), models.remote))
     if arguments.json:
         print_json([{"check": one.name, "holds": one.holds, "found": one.found} for one in found])
     else:
@@ -153,10 +154,12 @@ def verify(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 def add(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from models.bring.install import add
 
-    folders = loaded.settings.models.folders
-    if not folders:
+    models = loaded.settings.models
+    if not models.folders:
         raise Invalid("the site has no folder for models: set models.folders (DXGATE_MODELS_FOLDERS)")
-    target = add(_folder(arguments), Path(folders[0]).expanduser(), _trusted(loaded, arguments.trust))
+    target = add(
+        _folder(arguments), Path(models.folders[0]).expanduser(), _trusted(loaded, arguments.trust), models.remote
+    )
     tell(f"{target}: a worker announces it when it starts; then `dxgate model promote` decides what it may do")
     return 0
 

@@ -2,7 +2,8 @@
 
 UCUM 2.1; R4 3.1.1.4.11. The units that laboratories and wards write; a unit that is not in the table, or on no ratio
 scale (Cel, pH), is compared by its code alone. What depends on the substance is not turned: mg/dL is no mmol/L, and
-an equivalent or an osmole no mole.
+an equivalent or an osmole no mole. Nor is a ratio of amounts a share: HbA1c of 48 mmol/mol (IFCC) is 6.5 % (NGSP), and
+not 4.8 %.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 SYSTEM = "http://unitsofmeasure.org"
+OF_AMOUNTS = "mol/mol"
+"""Canonical form of a ratio of amounts of substance, which no plain number or percentage is."""
 _EXACT = Context(prec=28)
 _PREFIXES: Mapping[str, int] = {
     "Y": 24, "Z": 21, "E": 18, "P": 15, "T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "da": 1,
@@ -85,7 +88,7 @@ def canonical(code: str) -> Unit | None:
         for name, own in _dimensions(found[1]):
             powers[name] = powers.get(name, 0) + own * power
     form = " ".join(f"{name}{power}" for name, power in sorted(powers.items()) if power)
-    return Unit(factor, form or "1")
+    return Unit(factor, form or (OF_AMOUNTS if "mol" in powers else "1"))
 
 
 def converted(value: Decimal, unit: Unit) -> Decimal | None:

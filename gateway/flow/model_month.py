@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Final
@@ -31,6 +31,7 @@ MISSING: Final = "inputs that were missing"
 Inputs = Callable[[Finding], Mapping[str, float]]
 """The numbers that a record's model was given; raises a GatewayError where they cannot be opened any more."""
 Question = tuple[str, str]
+Place = tuple[StudyId, int, Question]
 
 
 @dataclass
@@ -155,57 +156,56 @@ def _month(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What is compared of a finding; those of a month are in memory together."""
+
+    model: str
+    decided: str | None
+    first: str | None
+    probability: float
+
+
 @dataclass
 class _Pairs:
-    """Findings by study, revision and question, to be compared; kept small: a label and whether it decided."""
+    """What was said in the shadow and what was reported, by study, revision and question."""
 
-    shadows: dict[tuple[StudyId, int, Question], list[Finding]] = field(default_factory=dict)
-    reported: dict[tuple[StudyId, int, Question], list[Finding]] = field(default_factory=dict)
+    shadows: dict[Place, list[_Word]] = field(default_factory=dict)
+    reported: dict[Place, list[_Word]] = field(default_factory=dict)
 
     def noted(self, answers: Iterator[tuple[Finding, bool]]) -> Iterator[tuple[Finding, bool]]:
         for finding, is_shadow in answers:
-            key = (finding.study_id, finding.revision, (finding.question.system, finding.question.value))
-            (self.shadows if is_shadow else self.reported).setdefault(key, []).append(_lean(finding))
+            place = (finding.study_id, finding.revision, (finding.question.system, finding.question.value))
+            (self.shadows if is_shadow else self.reported).setdefault(place, []).append(_word(finding))
             yield finding, is_shadow
 
     def compared(self) -> list[ShadowPair]:
-        found: defaultdict[tuple[str, str], list[tuple[Finding, Finding]]] = defaultdict(list)
-        for key, shadows in self.shadows.items():
+        found: defaultdict[tuple[str, str], list[tuple[_Word, _Word]]] = defaultdict(list)
+        for place, shadows in self.shadows.items():
             for shadow in shadows:
-                for reported in self.reported.get(key, []):
-                    found[_name(shadow), _name(reported)].append((shadow, reported))
+                for reported in self.reported.get(place, []):
+                    found[shadow.model, reported.model].append((shadow, reported))
         return [_pair(*names, both) for names, both in sorted(found.items())]
 
 
-def _lean(finding: Finding) -> Finding:
-    """Without pictures and words; the image that speaks is kept."""
-    best = max(
-        (image for image in finding.images if image.labels), key=lambda one: one.labels[0].probability, default=None
+def _word(finding: Finding) -> _Word:
+    first = first_label(finding)
+    return _Word(
+        model=f"{finding.made_by.model_name} {finding.made_by.model_version}",
+        decided=finding.decided.name if finding.decided else None,
+        first=first.name if first else None,
+        probability=first.probability if first else 0.0,
     )
-    answer = replace(finding.answer, explanation="", advice=(), proposals=()) if finding.answer else None
-    images = (replace(best, explanation="", heat_map=None),) if best else ()
-    return replace(finding, conclusion="", images=images, answer=answer)
 
 
-def _name(finding: Finding) -> str:
-    return f"{finding.made_by.model_name} {finding.made_by.model_version}"
-
-
-def _pair(shadow: str, reported: str, both: list[tuple[Finding, Finding]]) -> ShadowPair:
-    decided = [
-        (one.decided.name if one.decided else None, two.decided.name if two.decided else None) for one, two in both
-    ]
-    gaps = [
-        abs(one.probability - two.probability)
-        for one, two in ((first_label(a), first_label(b)) for a, b in both)
-        if one is not None and two is not None and one.name == two.name
-    ]
+def _pair(shadow: str, reported: str, both: list[tuple[_Word, _Word]]) -> ShadowPair:
+    gaps = [abs(one.probability - two.probability) for one, two in both if one.first and one.first == two.first]
     return ShadowPair(
         shadow=shadow,
         reported=reported,
         studies=len(both),
-        same=sum(one == two for one, two in decided),
-        only_shadow_decided=sum(one is not None and two is None for one, two in decided),
-        only_reported_decided=sum(one is None and two is not None for one, two in decided),
+        same=sum(one.decided == two.decided for one, two in both),
+        only_shadow_decided=sum(one.decided is not None and two.decided is None for one, two in both),
+        only_reported_decided=sum(one.decided is None and two.decided is not None for one, two in both),
         apart=fmean(gaps) if gaps else None,
     )

@@ -140,7 +140,7 @@ class Governance(Protocol):
         """Findings made in this time, page by page, and whether each was made in the shadow."""
         ...
 
-    def sample(self, model_id: ModelId, since: datetime, before: datetime, limit: int) -> list[Finding]:
+    def sample(self, model_id: ModelId, since: datetime, before: datetime, limit: int) -> Iterator[Finding]:
         """What the model said in this time, at most `limit`, by ids, which say nothing of what was found or when."""
         ...
 

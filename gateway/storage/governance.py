@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import Select, and_, delete, func, or_, select, update
 
 from gateway.domain.finding import Finding
 from gateway.domain.governance import Approval, Stop
@@ -14,7 +15,7 @@ from gateway.domain.ids import ModelId, StudyId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
 from gateway.storage import tables
 from gateway.storage.governance_tables import model_approval, model_stop, silenced
-from gateway.storage.transaction import MODEL_LOCK, Transaction
+from gateway.storage.transaction import MODEL_LOCK, AnyRow, Transaction
 
 _STOP = tuple(model_stop.c[field.name] for field in fields(Stop))
 _APPROVAL = tuple(model_approval.c[field.name] for field in fields(Approval))
@@ -72,21 +73,23 @@ class SqlGovernance:
         self._transaction.execute(delete(model_approval).where(model_approval.c.model_id == model_id))
 
     def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:
-        after = ""
-        of_time = and_(_finding.created_at >= since, _finding.created_at < before)
-        found = select(_finding.id, _finding.content, _task.shadow).join(tables.task, _task.id == _finding.task_id)
-        while True:
-            page = found.where(of_time, _finding.id > after).order_by(_finding.id).limit(_PAGE)
-            rows = self._transaction.all(page)
-            yield from ((row.content, bool(row.shadow)) for row in rows)
-            if len(rows) < _PAGE:
-                return
-            after = rows[-1].id
+        found = select(_finding.id, _task.shadow).join(tables.task, _task.id == _finding.task_id)
+        shadows = {row.id: bool(row.shadow) for row in self._by_lot(found, since, before)}
+        yield from ((finding, shadows[finding.id]) for finding in self._opened([*shadows]))
 
-    def sample(self, model_id: ModelId, since: datetime, before: datetime, limit: int) -> list[Finding]:
-        mine = and_(_task.model_id == model_id, _finding.created_at >= since, _finding.created_at < before)
-        found = select(_finding.content).join(tables.task, _task.id == _finding.task_id).where(mine)
-        return [row.content for row in self._transaction.all(found.order_by(_finding.id).limit(limit))]
+    def sample(self, model_id: ModelId, since: datetime, before: datetime, limit: int) -> Iterator[Finding]:
+        found = select(_finding.id).join(tables.task, _task.id == _finding.task_id).where(_task.model_id == model_id)
+        return self._opened([row.id for row in self._by_lot(found.limit(limit), since, before)])
+
+    def _by_lot(self, found: Select[Any], since: datetime, before: datetime) -> Sequence[AnyRow]:
+        """Their ids are digests. Ordered by a term that no index has: the primary key would be walked through years."""
+        of_time = found.where(_finding.created_at >= since, _finding.created_at < before)
+        return self._transaction.all(of_time.order_by(_finding.id + ""))
+
+    def _opened(self, ids: Sequence[str]) -> Iterator[Finding]:
+        for start in range(0, len(ids), _PAGE):
+            page = select(_finding.content).where(_finding.id.in_(ids[start : start + _PAGE])).order_by(_finding.id)
+            yield from (row.content for row in self._transaction.all(page))
 
     def left_out(self, model_id: ModelId, since: datetime, limit: int) -> list[StudyId]:
         """Of their present revision; a signed report is not written again, so its study is none of them."""

@@ -306,6 +306,7 @@ task = Table(
     one_of("priority", get_args(Priority)),
     UniqueConstraint("study_id", "revision", "model_id"),
     Index(None, "state", "priority", "created_at"),
+    Index(None, "created_at"),
 )
 
 finding = Table(
@@ -320,6 +321,7 @@ finding = Table(
     must(UtcTime, "created_at"),
     must(Json(Finding), "content"),
     Index(None, "study_id", "revision"),
+    Index(None, "created_at"),
 )
 
 report = Table(

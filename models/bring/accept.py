@@ -6,10 +6,12 @@ So every case may be scored, and the figures say how the model would have done h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.config import RemoteModelSettings
 from gateway.domain.errors import Invalid, Unsupported
 from models import registry
 from models.bring import numbers
@@ -17,7 +19,6 @@ from models.bring.cases import Predictors, Scored, score
 from models.manifest import Scored as ScoredManifest
 from models.package import Package
 from models.runtime.predict import Predictor
-from models.runtime.providers import Policy
 from models.runtime.record import RecordPredictor
 from models.runtime.series import SeriesPredictor
 from models.runtime.session import Session
@@ -33,12 +34,12 @@ class Least:
     specificity: float = 0.0
 
 
-def accept(package: Package, data: Path, least: Least) -> dict[str, Any]:
+def accept(package: Package, data: Path, least: Least, servers: Sequence[RemoteModelSettings] = ()) -> dict[str, Any]:
     """The figures, with `missed`: what lies below what was wanted. Raises `Invalid` for cases that cannot be used."""
     manifest = package.manifest
     if not isinstance(manifest, ScoredManifest):
         raise Unsupported("a pack of rules has no probabilities to measure")
-    cases = score(data, predictor(package))
+    cases = score(data, predictor(package, servers))
     found = _measured(manifest, cases)
     return {
         "model": manifest.name,
@@ -51,9 +52,9 @@ def accept(package: Package, data: Path, least: Least) -> dict[str, Any]:
     }
 
 
-def predictor(package: Package) -> Predictors:
-    """What a worker would answer with, on the CPU."""
-    session = registry.load(package, Policy.CPU_ONLY)
+def predictor(package: Package, servers: Sequence[RemoteModelSettings] = ()) -> Predictors:
+    """What a worker would answer with, on the CPU or on the pack's server."""
+    session = registry.load_at_hand(package, servers)
     if isinstance(session, Session):
         return Predictor(session)
     if not isinstance(session, ValueSession):

@@ -5,16 +5,16 @@ The worker does the same when it starts; here a person sees which check failed a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.config import RemoteModelSettings
 from gateway.domain.errors import GatewayError
 from models import registry
 from models.package import Package, verify
-from models.runtime.providers import Policy
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Check:
     found: str
 
 
-def checks(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Iterator[Check]:
+def checks(
+    folder: Path, trusted: tuple[Ed25519PublicKey, ...], servers: Sequence[RemoteModelSettings] = ()
+) -> Iterator[Check]:
     """Ends with the first that fails: what lies behind it has no meaning any more."""
     try:
         package = verify(folder, trusted)
@@ -39,12 +41,12 @@ def checks(folder: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Iterator[Chec
     yield Check("manifest", True, f"{manifest.name} {manifest.version}, kind {manifest.kind}")
     yield Check("digests", True, f"{len(manifest.files)} files as the manifest names them")
     yield Check("model card", True, f"CHAI v0.2, every required field, for version {manifest.version}")
-    yield from _loaded(package)
+    yield from _loaded(package, servers)
 
 
-def _loaded(package: Package) -> Iterator[Check]:
+def _loaded(package: Package, servers: Sequence[RemoteModelSettings]) -> Iterator[Check]:
     try:
-        session = registry.load(package, Policy.CPU_ONLY)
+        session = registry.load_at_hand(package, servers)
     except GatewayError as error:
         yield Check("graph and golden vectors", False, str(error))
         return

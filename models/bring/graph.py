@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.domain.errors import Unsupported
 from models.runtime.providers import Device, Policy, open_on
+
+FLOATS: Final = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ def answer(graph: Graph) -> tuple[Tensor, str]:
 
     A suggestion for a page that a person reads and corrects: a name is no proof of what a number means.
     """
-    floats = [one for one in graph.outputs if one.type == "tensor(float)"]
+    floats = [one for one in graph.outputs if one.type in FLOATS]
     if not floats:
-        raise Unsupported("the graph has no output of 32-bit floats; classifiers with ZipMap give maps: export without")
+        raise Unsupported("the graph has no output of floats; classifiers with ZipMap give maps: export without")
     named = [one for one in floats if any(word in one.name.lower() for word in ("prob", "logit", "score"))]
     chosen = (named or floats)[0]
     columns = chosen.shape[1] if len(chosen.shape) > 1 else 1

@@ -9,20 +9,26 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.config import RemoteModelSettings
 from gateway.domain.errors import Conflict, Forbidden, Unavailable
 from models import registry
 from models.package import Package, verify
-from models.runtime.providers import Policy
 
 
-def add(folder: Path, site: Path, trusted: tuple[Ed25519PublicKey, ...]) -> Path:
+def add(
+    folder: Path,
+    site: Path,
+    trusted: tuple[Ed25519PublicKey, ...],
+    servers: Sequence[RemoteModelSettings] = (),
+) -> Path:
     """Where the pack lies now. Refuses with the reason of the check that failed; `Conflict` where it is there."""
     package = verify(folder, trusted)
-    registry.load(package, Policy.CPU_ONLY)
+    registry.load_at_hand(package, servers)
     target = site / f"{package.manifest.name}@{package.manifest.version}"
     if target.exists():
         raise Conflict(_why_not(target, package, trusted))

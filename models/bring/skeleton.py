@@ -11,7 +11,7 @@ import json
 import re
 
 from gateway.domain.errors import Invalid, Unsupported
-from models.bring.graph import Graph, Tensor, answer, look
+from models.bring.graph import FLOATS, Graph, Tensor, answer, look
 
 FILL_IN = "FILL IN"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -168,9 +168,9 @@ def _genes(tables: bytes) -> list[str]:
 
 def _only(graph: Graph, rank: int) -> Tensor:
     tensors = graph.inputs
-    if len(tensors) != 1 or tensors[0].type != "tensor(float)" or len(tensors[0].shape) != rank:
+    if len(tensors) != 1 or tensors[0].type not in FLOATS or len(tensors[0].shape) != rank:
         told = "; ".join(f"{one.name} {one.type} {list(one.shape)}" for one in tensors)
-        raise Unsupported(f"the graph must have one input of 32-bit floats with {rank} dimensions; it has {told}")
+        raise Unsupported(f"the graph must have one input of floats with {rank} dimensions; it has {told}")
     return tensors[0]
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from gateway.domain.errors import Fault
 from models.manifest import Scored
+from models.runtime.ask import check_probabilities
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,7 +27,7 @@ def probabilities(raw: npt.NDArray[np.generic], manifest: Scored) -> Floats:
     if activation == "softmax":
         values = np.exp(values - values.max(1, keepdims=True))
         values /= values.sum(1, keepdims=True)
-    return values.astype(np.float32)
+    return _checked(values, labels)
 
 
 def _of_positive(values: npt.NDArray[np.float64], activation: str, manifest: Scored) -> Floats:
@@ -35,4 +36,10 @@ def _of_positive(values: npt.NDArray[np.float64], activation: str, manifest: Sco
     chance = 1 / (1 + np.exp(-np.clip(values, -60, 60))) if activation == "sigmoid" else values
     out = np.repeat(1 - chance, 2, 1)
     out[:, manifest.positive_column] = chance[:, 0]
-    return out.astype(np.float32)
+    return _checked(out, 2)
+
+
+def _checked(values: npt.NDArray[np.float64], labels: int) -> Floats:
+    found = values.astype(np.float32)
+    check_probabilities(found, labels)
+    return found

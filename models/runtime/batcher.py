@@ -21,6 +21,7 @@ from gateway.domain.errors import Busy, Fault, GatewayError, Unavailable
 
 log = logging.getLogger(__name__)
 PATIENCE: Final = 60.0  # seconds that a task waits for a place in the queue before it is given back
+SOUND: Final = 100
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -78,6 +79,7 @@ class Batcher(Generic[Item, Result]):
         self._change = threading.Condition()
         self._urgent: deque[_Waiting[Item, Result]] = deque()
         self._routine: deque[_Waiting[Item, Result]] = deque()
+        self._sound = 0  # full batches since the limit was lowered
         self._feeding = 0
         self._closed = False
         self.sizes: deque[int] = deque(maxlen=1024)  # of the latest batches, for measurements
@@ -90,7 +92,7 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def most(self) -> int:
-        """Items that run together now; less than the limit after batches that were too large for the device."""
+        """Items that run together now; for a while less than the limit after one that was too large for the device."""
         return self._most
 
     @contextmanager
@@ -115,7 +117,8 @@ class Batcher(Generic[Item, Result]):
         """Busy where no place becomes free in time, Unavailable where the model has been put away."""
         waiting: _Waiting[Item, Result] = _Waiting(item, group, urgent, self._clock())
         with self._change:
-            if not self._change.wait_for(lambda: self._closed or self._length() < self._limits.capacity, PATIENCE):
+            # an urgent one waits behind nobody for its place; its own feeder bounds how many there are
+            if not self._change.wait_for(lambda: urgent or self._closed or self._has_room(), PATIENCE):
                 raise Busy("the model's queue is full")
             if self._closed:
                 raise Unavailable("the model has been put away")
@@ -135,6 +138,9 @@ class Batcher(Generic[Item, Result]):
         with self._change:
             self._feeding += change
             self._change.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._length() < self._limits.capacity
 
     def _length(self) -> int:
         return len(self._urgent) + len(self._routine)
@@ -183,9 +189,18 @@ class Batcher(Generic[Item, Result]):
         except Exception as error:
             return self._answer_apart(batch, error)
         self.sizes.append(len(batch))
+        self._grow(len(batch))
         for one, result in zip(batch, results, strict=True):
             one.future.set_result(result)
         return True
+
+    def _grow(self, size: int) -> None:
+        """After `SOUND` full batches a limit that had been lowered is raised again: what was short may be there now."""
+        if size < self._most or self._most == self._limits.most:
+            return
+        self._sound += 1
+        if self._sound >= SOUND:
+            self._sound, self._most = 0, min(2 * self._most, self._limits.most)
 
     def _answer_apart(self, batch: Sequence[_Waiting[Item, Result]], error: Exception) -> bool:
         """Halves, down to the single item that is to blame; where none is, the batch was too large."""
@@ -197,6 +212,6 @@ class Batcher(Generic[Item, Result]):
         middle = len(batch) // 2
         sound = [self._answer(half) for half in (batch[:middle], batch[middle:])]
         if all(sound):
-            self._most = max(1, min(self._most, middle))
+            self._most, self._sound = max(1, min(self._most, middle)), 0
             log.warning("batch too large", extra={"fields": {"items": len(batch), "most": self._most}})
         return all(sound)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from models.manifest import ImageManifest
+from models.runtime.orientation import AS_IT_CAME
 from models.runtime.preprocess import Prepared, Window
 
 SIDE = 256  # pixels; large enough to read, small enough to send with every report
@@ -66,12 +67,16 @@ def _box(heat: npt.NDArray[np.float32], window: Window) -> Box | None:
         return None
     rows, columns = np.flatnonzero(hot.any(1)), np.flatnonzero(hot.any(0))
     tall, wide = window.height / heat.shape[0], window.width / heat.shape[1]
-    return Box(
-        first_row=window.top + int(rows[0] * tall) + 1,
-        last_row=window.top + min(int(np.ceil((rows[-1] + 1) * tall)), window.height),
-        first_column=window.left + int(columns[0] * wide) + 1,
-        last_column=window.left + min(int(np.ceil((columns[-1] + 1) * wide)), window.width),
-    )
+    down = window.top + int(rows[0] * tall) + 1, window.top + min(int(np.ceil((rows[-1] + 1) * tall)), window.height)
+    left, right = int(columns[0] * wide) + 1, min(int(np.ceil((columns[-1] + 1) * wide)), window.width)
+    return _as_it_came(down, (window.left + left, window.left + right), window)
+
+
+def _as_it_came(rows: tuple[int, int], columns: tuple[int, int], window: Window) -> Box:
+    """The box of the turned frame in the frame that was sent, which is what a viewer shows."""
+    rows = window.turn.back(*rows, window.rows, rows=True)
+    columns = window.turn.back(*columns, window.columns, rows=False)
+    return Box(*columns, *rows) if window.turn.transposed else Box(*rows, *columns)
 
 
 def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], manifest: ImageManifest) -> str:
@@ -80,6 +85,8 @@ def _sentence(box: Box | None, window: Window, member: npt.NDArray[np.float32], 
     where = f'No part of the image speaks for the answer "{title}".'
     if box is not None:
         where = f'The evidence for "{title}" {_place(box, window)}.'
+        if window.turn != AS_IT_CAME:
+            where += " The picture shows the image turned as the model saw it."
     if not manifest.output.cam:
         return (
             f"{where} The map has {cells} by {cells} cells, each covered in turn: it shows where the answer depends "
@@ -97,9 +104,11 @@ def _place(box: Box, window: Window) -> str:
     seen = (box.last_row - box.first_row + 1) * (box.last_column - box.first_column + 1)
     if seen >= EVERYWHERE * window.height * window.width:
         return "is spread over the whole image: no part of it stands out"
+    rows, columns = window.rows, window.columns
+    rows, columns = (columns, rows) if window.turn.transposed else (rows, columns)
     return (
-        f"lies mostly in rows {box.first_row} to {box.last_row} of {window.rows}, "
-        f"columns {box.first_column} to {box.last_column} of {window.columns}"
+        f"lies mostly in rows {box.first_row} to {box.last_row} of {rows}, "
+        f"columns {box.first_column} to {box.last_column} of {columns}"
     )
 
 

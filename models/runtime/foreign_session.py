@@ -7,8 +7,6 @@ only the header is a guard, and its card has to say so.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -16,7 +14,8 @@ from PIL import Image
 from gateway.domain.errors import Fault, Invalid
 from models.manifest import ImageInput
 from models.runtime.activation import probabilities
-from models.runtime.session import GOLDEN_TOLERANCE, MAX_BATCH, Answer, Session
+from models.runtime.ask import ask
+from models.runtime.session import MAX_BATCH, Answer, Session, difference, golden_vectors, within_tolerance
 
 Floats = npt.NDArray[np.float32]
 LEAST, MOST = 1e-4, 1 - 1e-4  # of a probability, before its log-odds are taken
@@ -39,24 +38,8 @@ class ForeignSession(Session):
         rule = self.manifest.input
         if batch.shape[1:] != (rule.height, rule.width, 1) or batch.dtype != np.float32:
             raise Fault(f"batch has shape {batch.shape[1:]} and type {batch.dtype}")
-        given = as_declared(batch, rule)
-        most = self._fixed or MAX_BATCH
-        parts = []
-        for start in range(0, len(given), most):
-            (raw,) = self.graph.run([self.manifest.output.prob], {rule.tensor: given[start : start + most]})
-            parts.append(probabilities(raw, self.manifest))
-        prob = np.concatenate(parts)
-        if prob.shape != (len(batch), len(self.manifest.labels)):
-            raise Fault("the model's answer does not have a row for each image and a column for each label")
-        if not np.isfinite(prob).all():
-            raise Fault("the model answered with a value that is not a number")
-        return prob
-
-    @property
-    def _fixed(self) -> int | None:
-        """The batch size that the graph insists on, where it does."""
-        size = self.graph.inputs[0].shape[0]
-        return size if size and size > 0 else None
+        (raw,) = ask(self.graph, [self.manifest.output.prob], {rule.tensor: as_declared(batch, rule)})
+        return probabilities(raw, self.manifest)
 
     def _covered(self, image: Floats, prob: Floats) -> Floats:
         """(height, width): how much the positive label's log-odds fall when this part is grey."""
@@ -84,12 +67,12 @@ class ForeignSession(Session):
             raise Invalid(f"the graph of {name} has no output {self.manifest.output.prob}")
 
     def _check_golden(self) -> float:
-        with np.load(io.BytesIO(self.package.content["golden.npz"]), allow_pickle=False) as golden:
-            pixels, expected = golden["pixels"].astype(np.float32), golden["prob"]
-        error = float(np.abs(self.probabilities(pixels) - expected).max())
-        if error > GOLDEN_TOLERANCE.get(self.provider, 1e-3):
-            raise Fault(f"{self.manifest.name} differs by {error:.1e} from its golden vectors")
-        return error
+        pixels, expected = golden_vectors(self.package, "pixels", "prob")
+        error = 0.0
+        for start in range(0, len(pixels), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            error = max(error, difference(self.probabilities(pixels[part]), expected[part]))
+        return within_tolerance(error, self.provider, self.manifest)
 
 
 def as_declared(batch: Floats, rule: ImageInput) -> Floats:

@@ -38,6 +38,7 @@ class Graph(Protocol):
     provider: str
     reason: str
     runtime: str
+    version: str  # of the model, as its runtime told with the latest answer; empty where it does not
 
     @property
     def inputs(self) -> tuple[Port, ...]: ...
@@ -64,6 +65,7 @@ class LocalGraph:
         self.provider = opened.provider
         self.reason = opened.reason
         self.runtime = f"onnxruntime {onnxruntime.__version__}"
+        self.version = ""
         self._session: Any = opened.session
         self._turn = threading.Lock()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from gateway.domain.errors import Busy, Fault, GatewayError, Unsupported
+from gateway.domain.errors import Fault, GatewayError, Unsupported
 from gateway.domain.finding import in_words
 from models.manifest import ImageManifest, Scored
 from models.runtime import guard
@@ -99,14 +99,14 @@ class Predictor:
     def predict(self, instances: Iterable[bytes], *, urgent: bool = False) -> Prediction:
         """Score DICOM files, in order, with no more than a few batches of them in memory.
 
-        Raises `Busy` for too many, `Fault` where the model itself fails.
+        Raises `Unsupported` for too many, `Fault` where the model itself fails.
         """
         images: list[ImagePrediction] = []
         begun: deque[_Begun] = deque()
         with self.batcher.feeding(urgent=urgent) as feeder:
             for data in instances:
                 if len(images) + len(begun) >= MAX_INSTANCES:
-                    raise Busy(f"more than {MAX_INSTANCES} instances in one call")
+                    raise Unsupported(f"more than {MAX_INSTANCES} objects of a study are not analysed")
                 begun.append(self._begin(feeder, data))
                 if len(begun) > AHEAD * self.batcher.most:
                     images.append(self._end(feeder, begun.popleft()))

@@ -24,6 +24,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from gateway.domain.errors import Invalid, Unsupported
 from models.manifest import ImageInput
 from models.runtime.decoding import Decode, decode_here, decoded
+from models.runtime.orientation import AS_IT_CAME, Turn, turn_to
 
 _META = 144  # preamble, prefix and the first element of the file meta group, which has a fixed length
 FILE_LIMIT = 256 * 1024 * 1024  # bytes of one instance, also after inflating
@@ -33,7 +34,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Window:
-    """Part of the decoded frame that the tensor shows, in the frame's rows and columns."""
+    """Part of the frame that the tensor shows, in the frame's rows and columns after `turn` was done to it."""
 
     top: int
     left: int
@@ -41,6 +42,7 @@ class Window:
     width: int
     rows: int
     columns: int
+    turn: Turn = AS_IT_CAME
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,15 @@ def _grey(frame: Frame, rule: ImageInput) -> Frame:
     return replace(frame, pixels=pixels @ weights)
 
 
+def _upright(frame: Frame, rule: ImageInput) -> Frame:
+    """Rows and columns run in the patient as the manifest says (PS3.3 C.7.6.1.1.1)."""
+    wanted = (rule.orientation[0], rule.orientation[1])
+    turn = turn_to(frame.dataset, wanted, required=rule.orientation_required)
+    pixels = turn.apply(frame.pixels)
+    rows, columns = pixels.shape[:2]
+    return replace(frame, pixels=pixels, window=Window(0, 0, rows, columns, rows, columns, turn))
+
+
 def _centre_square(frame: Frame, rule: ImageInput) -> Frame:
     """The middle of the longer side, as MedMNIST cut its images."""
     rows, columns = frame.pixels.shape[:2]
@@ -215,6 +226,7 @@ STEPS: dict[str, Callable[[Frame, ImageInput], Frame]] = {
     "window": _window,
     "polarity": _polarity,
     "grey": _grey,
+    "upright": _upright,
     "centre-square": _centre_square,
     "resize-bicubic": _resize,
 }

@@ -21,10 +21,12 @@ import numpy as np
 
 from gateway.domain.errors import Busy, Fault, Forbidden, GatewayError, Invalid, Missing, Unavailable
 from models.runtime.graph import Port, Tensor
+from models.runtime.hurried import Deadline, HurriedTransport
 
 HEADER: Final = "Inference-Header-Content-Length"  # wire law of the binary tensor data extension
 MOST_META: Final = 1 << 20  # bytes
 MOST_ANSWER: Final = 256 << 20
+_MOST_AXES: Final = 16
 PAUSE: Final = 0.2  # seconds before the second attempt; it doubles
 _TYPES: Final[dict[str, np.dtype[Any]]] = {
     "FP32": np.dtype("<f4"),
@@ -54,19 +56,20 @@ class Server:
 class RemoteGraph:
     """Implements Graph; `run` may be called from several threads at once."""
 
-    def __init__(self, server: Server, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._url = _checked(server)
-        self._binary = True
-        self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {server.bearer_token}"} if server.bearer_token else {},
-            timeout=server.timeout_seconds,
-            limits=httpx.Limits(max_connections=server.connections),
-            verify=ssl.create_default_context(cafile=server.ca or None),
-            follow_redirects=False,  # pixels go to the configured address and nowhere else
-            trust_env=False,
-            transport=transport,
-        )
+        self._binary: bool | None = None  # not known before the first answer
+        self._deadline = Deadline()
+        self._client = _client(server, self._deadline)
+        self.version = ""
+        try:
+            self._describe()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def _describe(self) -> None:
         model = self._described(self._url)
         about = self._described(f"{self._url.partition('/v2/')[0]}/v2")
         self._inputs, self._outputs = _ports(model.get("inputs")), _ports(model.get("outputs"))
@@ -88,15 +91,20 @@ class RemoteGraph:
 
     def run(self, outputs: Sequence[str], tensors: Mapping[str, Tensor]) -> list[Tensor]:
         """Unavailable and Busy: the server is out, to be tried later. Fault: it answers something unusable."""
-        binary = self._binary
+        binary = self._binary is not False
         status, answered, answer = self._inferred(outputs, tensors, binary=binary)
-        if binary and status in _PERHAPS_JSON and all(np.isfinite(values).all() for values in tensors.values()):
+        if (
+            self._binary is None
+            and status in _PERHAPS_JSON
+            and all(np.isfinite(values).all() for values in tensors.values())
+        ):
             binary = False
             status, answered, answer = self._inferred(outputs, tensors, binary=binary)
         if status != 200:
             raise _refusal(status)
-        self._binary = binary  # a server that took JSON only has not got the extension
-        return _answered(outputs, answer, answered.get(HEADER))
+        self._binary = binary  # a server that took JSON only has not got the extension; one that took binary has
+        self.version, values = _answered(outputs, answer, answered.get(HEADER))
+        return values
 
     def close(self) -> None:
         self._client.close()
@@ -133,7 +141,7 @@ class RemoteGraph:
     def _once(
         self, method: str, url: str, most: int, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, bytes]:
-        deadline = time.monotonic() + self._server.timeout_seconds
+        self._deadline.at = deadline = time.monotonic() + self._server.timeout_seconds
         told = {"Accept-Encoding": "identity"} | dict(headers)  # a small compressed answer could be a large one
         if body and "Content-Type" not in told:
             told["Content-Type"] = "application/json"
@@ -141,12 +149,40 @@ class RemoteGraph:
             with self._client.stream(method, url, content=body or None, headers=told) as response:
                 return response.status_code, response.headers, _bounded(response.iter_raw(), most, deadline)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unavailable(f"the inference server cannot be reached ({type(error).__name__})") from None
+            raise Unavailable(f"the inference server cannot be reached ({_why(error)})") from None
+
+
+def _client(server: Server, deadline: Deadline) -> httpx.Client:
+    """Invalid where the settings name certificates that cannot be read, or a token that is none."""
+    try:
+        context = ssl.create_default_context(cafile=server.ca or None)
+    except (OSError, ValueError) as error:
+        raise Invalid(f"models.remote: ca cannot be read ({type(error).__name__})") from error
+    if not (server.bearer_token.isascii() and server.bearer_token.isprintable()):
+        raise Invalid("models.remote: bearer_token must be printable ASCII")
+    return httpx.Client(
+        headers={"Authorization": f"Bearer {server.bearer_token}"} if server.bearer_token else {},
+        timeout=server.timeout_seconds,
+        follow_redirects=False,  # pixels go to the configured address and nowhere else
+        trust_env=False,
+        transport=HurriedTransport(deadline, context, server.connections),
+    )
+
+
+def _why(error: BaseException) -> str:
+    """The kind of failure; of a certificate that is not accepted, that."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__ if cause is None else "its certificate is not accepted"
 
 
 def _checked(server: Server) -> str:
     """The address without its last slash; Invalid where it is not the address of a model, or not safe."""
-    parts = urlsplit(server.url)
+    try:
+        parts = urlsplit(server.url)
+    except ValueError as error:
+        raise Invalid("models.remote: url is not an address") from error
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise Invalid("models.remote: url must be https://host/v2/models/NAME")
     if "/v2/models/" not in parts.path:
@@ -177,14 +213,14 @@ def _request(outputs: Sequence[str], tensors: Mapping[str, Tensor], *, binary: b
     return msgspec.json.encode({"inputs": given, "outputs": wanted}), b"".join(parts)
 
 
-def _answered(outputs: Sequence[str], answer: bytes, head: str | None) -> list[Tensor]:
-    """The wanted outputs, in their order; Fault where one is missing or does not fit its own description."""
+def _answered(outputs: Sequence[str], answer: bytes, head: str | None) -> tuple[str, list[Tensor]]:
+    """The version that answered, and the wanted outputs in their order; Fault where one does not fit."""
     size = len(answer) if head is None else _size(head, len(answer))
     told, rest = _object(answer[:size]), memoryview(answer)[size:]
     found: dict[str, Tensor] = {}
     for one in _list(told.get("outputs")):
         shape, kind = one.get("shape"), _TYPES.get(str(one.get("datatype")))
-        if not isinstance(shape, list) or not all(isinstance(n, int) and 0 <= n <= 1 << 24 for n in shape):
+        if not isinstance(shape, list) or len(shape) > _MOST_AXES or not all(map(_is_size, shape)):
             raise Fault("the inference server's answer has an output without shape")
         if kind is None:
             raise Fault("the inference server's answer has an output of another type")
@@ -201,20 +237,24 @@ def _answered(outputs: Sequence[str], answer: bytes, head: str | None) -> list[T
         found[str(one.get("name"))] = values.reshape(shape)
     if not set(outputs) <= set(found):
         raise Fault("the inference server's answer lacks an output")
-    return [found[name] for name in outputs]
+    return str(told.get("model_version") or "")[:64], [found[name] for name in outputs]
+
+
+def _is_size(told: Any) -> bool:
+    return isinstance(told, int) and 0 <= told <= 1 << 24
 
 
 def _numbers(data: Any, kind: np.dtype[Any]) -> Tensor:
     try:
         return np.asarray(data, kind).ravel()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise Fault("the inference server's answer holds something that is no number") from error
 
 
 def _size(text: Any, most: int) -> int:
     try:
         size = int(text)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise Fault("the inference server's answer has a size that is no number") from error
     if not 0 <= size <= most:
         raise Fault("the inference server's answer is shorter than it says")
@@ -225,7 +265,7 @@ def _ports(told: Any) -> tuple[Port, ...]:
     ports = []
     for one in _list(told):
         shape = one.get("shape")
-        if not isinstance(shape, list) or not all(isinstance(n, int) for n in shape):
+        if not isinstance(shape, list) or len(shape) > _MOST_AXES or not all(isinstance(n, int) for n in shape):
             raise Fault("the inference server describes a tensor without shape")
         sizes = tuple(n if n >= 0 else None for n in shape)
         ports.append(Port(str(one.get("name"))[:256], sizes, str(one.get("datatype"))[:16]))
@@ -241,7 +281,7 @@ def _list(told: Any) -> list[dict[str, Any]]:
 def _object(answer: bytes) -> dict[str, Any]:
     try:
         told = msgspec.json.decode(answer)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Fault("the inference server's answer is not JSON") from error
     if not isinstance(told, dict):
         raise Fault("the inference server's answer is not of the Open Inference Protocol")

@@ -208,5 +208,5 @@ def test_what_is_compared_is_bounded(ward: Ward, monkeypatch: pytest.MonkeyPatch
     (found,), _ = ReadMonth(ward.database)(*MONTH)
     assert (found.answers, found.drifts[PROBABILITY].now, found.drifts[DISTANCE].now) == (32, 30, 30)
     with ward.database.read() as unit:
-        assert len(unit.governance.sample(BREAST.id, *MONTH, 5)) == 5
-        assert unit.governance.sample(SHADOW.id, *MONTH, 5) == []
+        assert len([*unit.governance.sample(BREAST.id, *MONTH, 5)]) == 5
+        assert [*unit.governance.sample(SHADOW.id, *MONTH, 5)] == []

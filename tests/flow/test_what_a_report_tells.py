@@ -122,6 +122,16 @@ def test_rules_tell_what_they_could_not_read(sqlite_database: SqlDatabase, tmp_p
     assert clinic.content().conclusion.endswith("On record, but in a unit or word that is not read: HbA1c.")
 
 
+def test_an_ifcc_value_is_no_percentage(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
+    """HbA1c of 60 mmol/mol, which is 7.6 %, makes no rule for prediabetes speak, as 6.0 % would."""
+    clinic = Clinic(sqlite_database, tmp_path, ("treatment-plan",))
+    clinic.write(person(), quantity("a1c", "4548-4", 60, "mmol/mol", YESTERDAY), *LABS)
+    clinic.settle()
+    assert clinic.run() == {"treatment-plan": "done"}
+    assert "range of prediabetes" not in clinic.content().conclusion
+    assert clinic.content().conclusion.endswith("On record, but in a unit or word that is not read: HbA1c.")
+
+
 def test_a_risk_is_never_stated_as_the_disease(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
     """Raised risk of diabetes stands as that, in words and code; SNOMED CT's diabetes is the foretold outcome alone."""
     clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk",))

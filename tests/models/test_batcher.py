@@ -112,6 +112,41 @@ def test_a_batch_that_is_too_large_for_the_device_makes_later_ones_smaller() -> 
     made.close()
 
 
+def test_a_limit_that_was_lowered_is_raised_again_after_many_full_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run that failed for a reason that passes does not cost the batches of a worker's whole life."""
+    monkeypatch.setattr(batching, "SOUND", 3)
+    failures = iter([True])
+    gate = Gate(lambda batch: next(failures, False))
+    gate.open.set()
+    made: Batcher[int, int] = Batcher(gate, Limits(4, LONG), "test")
+    seen = []
+    with made.feeding() as feeder:
+        for _ in range(8):
+            futures = [feeder.submit(item) for item in range(made.most)]
+            assert [feeder.wait(future) for future in futures] == [2 * item for item in range(len(futures))]
+            seen.append(made.most)
+    assert seen == [2, 2, 2, 4, 4, 4, 4, 4]
+    made.close()
+
+
+def test_an_urgent_item_needs_no_place_in_a_full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred routine items fill the queue to its end; the urgent one is in it at once, and is the next to run."""
+    monkeypatch.setattr(batching, "PATIENCE", 0.01)
+    gate = Gate()
+    made: Batcher[int, int] = Batcher(gate, Limits(1, 0.0, capacity=200), "test")
+    made.enqueue(0, None, urgent=False)
+    assert gate.entered.wait(LONG)
+    for item in range(1, 201):
+        made.enqueue(item, None, urgent=False)
+    with pytest.raises(Busy):
+        made.enqueue(201, None, urgent=False)
+    urgent = made.enqueue(999, None, urgent=True)
+    gate.open.set()
+    assert urgent.result(LONG) == 2 * 999
+    made.close()
+    assert gate.batches[:2] == [[0], [999]]
+
+
 def test_a_full_queue_holds_the_caller_back_and_then_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue is bounded: who finds no place in time is told that it is busy."""
     monkeypatch.setattr(batching, "PATIENCE", 0.01)

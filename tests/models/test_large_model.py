@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from harness.gateway_process import REPOSITORY
 from harness.packs import Workshop, large
 
-from gateway.domain.errors import Forbidden, Invalid
+from gateway.domain.errors import Forbidden, Invalid, Unavailable
 from models import external_data, package
 from models.package import verify
 from models.registry import load
@@ -74,12 +79,64 @@ def test_a_changed_weight_is_refused_by_its_file(tmp_path: Path) -> None:
 
 
 def test_weights_that_change_after_they_were_verified_are_refused(tmp_path: Path) -> None:
-    """Between hashing and loading nobody may touch the file, not even to write the same bytes again."""
+    """Between hashing and loading nobody may change the file: what is loaded is hashed once more."""
     made, folder = small(tmp_path)
     opened = verify(folder, (made.public,))
-    weights = folder / "weights.data"
-    weights.write_bytes(weights.read_bytes())
+    _spoil(folder)
     with pytest.raises(Forbidden, match="changed since"):
+        local_graph(opened, Device(Policy.CPU_ONLY))
+
+
+GATHER = """
+import sys
+from pathlib import Path
+import numpy as np
+from onnx import TensorProto, helper
+from models.package import Package
+from models.runtime.providers import Device, Policy
+from models.runtime.session import local_graph
+import hashlib, os
+folder, rows = Path(sys.argv[1]), 10_000
+weights = folder / "weights.data"
+np.ones((rows, 100), np.float32).tofile(weights)
+held = helper.make_tensor("w", TensorProto.FLOAT, [1], [0.0])
+held.ClearField("float_data")
+held.dims[:] = [rows, 100]
+held.data_location = TensorProto.EXTERNAL
+held.external_data.add(key="location", value="weights.data")
+info = helper.make_tensor_value_info
+nodes = [helper.make_node("Gather", ["w", "i"], ["y"])]
+ports = [info("i", TensorProto.INT64, [None])], [info("y", TensorProto.FLOAT, None)]
+graph = helper.make_graph(nodes, "g", *ports, initializer=[held])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+opened = Package(folder, None, {"model.onnx": model.SerializeToString()}, "", "", "", {"weights.data": digest})
+graph = local_graph(opened, Device(Policy.CPU_ONLY))
+os.truncate(weights, 0)
+weights.write_bytes(bytes(1 << 20))
+os.truncate(weights, 0)
+print(graph.run(["y"], {"i": np.asarray([0, rows - 1])})[0].min(), *os.listdir(os.environ["TMPDIR"]))
+"""
+
+
+def test_a_loaded_model_does_not_mind_what_is_done_to_its_file(tmp_path: Path) -> None:
+    """ONNX Runtime goes on reading external data from where it was mapped: overwritten and cut to nothing, the file
+    changes no answer and ends no process, and the copy that is read instead has left no name behind."""
+    pack, temporary = tmp_path / "pack", tmp_path / "tmp"
+    pack.mkdir()
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(REPOSITORY)}
+    words = [sys.executable, "-c", GATHER, str(pack)]
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (ran.returncode, ran.stdout.split()) == (0, ["1.0"]), ran.stderr
+
+
+def test_a_temporary_folder_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is not loaded now, with the sizes and the setting; it may be later."""
+    made, folder = small(tmp_path)
+    opened = verify(folder, (made.public,))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(Unavailable, match="TMPDIR"):
         local_graph(opened, Device(Policy.CPU_ONLY))
 
 
@@ -111,9 +168,9 @@ def test_a_link_to_weights_elsewhere_is_refused(tmp_path: Path) -> None:
 def test_hashing_goes_on_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file larger than a piece has the digest of the whole."""
     made, folder = small(tmp_path)
-    whole = verify(folder, (made.public,)).external["weights.data"].sha256
+    whole = verify(folder, (made.public,)).external["weights.data"]
     monkeypatch.setattr(package, "_PIECE", 1000)
-    assert verify(folder, (made.public,)).external["weights.data"].sha256 == whole
+    assert verify(folder, (made.public,)).external["weights.data"] == whole
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from conftest import MLSERVER
 from harness.gateway_process import wait_for
 from harness.inference_server import InferenceServer, mlserver_folder, serving
 from harness.ports import free_port
@@ -30,10 +31,10 @@ from models.runtime.session import Session, local_graph
 
 @contextmanager
 def running_mlserver(folder: Path, package: Package) -> Iterator[str]:
-    """MLServer of another Python, named by DXGATE_TEST_MLSERVER, over the same graph."""
+    """MLServer in the environment that `make mlserver` makes, over the same graph."""
     port, name = free_port(), package.manifest.name
     mlserver_folder(folder, InferenceServer(package.content["model.onnx"], name), port)
-    program = [os.environ["DXGATE_TEST_MLSERVER"], "-m", "mlserver.cli.main", "start", "."]
+    program = [str(MLSERVER), "start", "."]
     with (folder / "log").open("wb") as log:
         environment = {"PATH": os.defpath, "PYTHONPATH": str(folder), "HOME": str(folder)}
         process = subprocess.Popen(program, cwd=folder, env=environment, stdout=log, stderr=log)

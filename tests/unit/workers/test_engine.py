@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from harness.rows import arrival
 from harness.studies import DEMO, demo_files
 
 from gateway.config import load
-from gateway.domain.errors import Missing, Unsupported
+from gateway.domain.errors import Fault, Missing, Unavailable, Unsupported
 from gateway.domain.ids import ModelId
+from models.runtime.graph import LocalGraph, Tensor
+from models.runtime.session import golden_vectors
 from workers.engine import Engine, Loaded, load_models, model_id
+from workers.recycle import Recycle
 
 OUT_OF_SCOPE = DEMO.parent / "out-of-scope" / "cr-chest.dcm"
 
@@ -88,6 +93,38 @@ def test_a_study_with_no_image_in_scope_is_refused_with_the_reason(loaded: Loade
     """A chest film sent to the breast model is not scored, and the reason is not empty."""
     with pytest.raises(Unsupported, match="No image was scored"):
         Engine(loaded.shelf).predict(breast(loaded), [OUT_OF_SCOPE.read_bytes()])
+
+
+def test_a_device_in_disorder_ends_the_worker_and_no_study_is_to_blame(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph that was proved here fails on every image and on its golden vectors too, as after a CUDA error that
+    stays: the task is given back as unavailable, and the worker is told once to end. An image that alone breaks a sound
+    graph ends nobody."""
+    ended: list[str] = []
+    recycle = Recycle(stop=lambda: ended.append("stop"))
+    engine = Engine(loaded.shelf, loaded.records, broken=lambda: recycle.because("device"))
+    study = [path.read_bytes() for path in demo_files()]
+    with loaded.shelf.use(breast(loaded)) as predictor:
+        (golden,) = golden_vectors(predictor.session.package, "pixels")
+    run, fails = LocalGraph.run, {"always": False}
+
+    def lost(self: LocalGraph, outputs: Sequence[str], tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        first = tensors["pixels"][0]
+        if fails["always"] or not any(np.array_equal(first, one) for one in golden):
+            raise Fault("the runtime failed (RuntimeException)")
+        return run(self, outputs, tensors)
+
+    monkeypatch.setattr(LocalGraph, "run", lost)
+    with loaded.shelf.use(breast(loaded)):  # as one in service, it stays loaded
+        with pytest.raises(Fault, match="every image"):
+            engine.predict(breast(loaded), study)
+        assert ended == []
+        fails["always"] = True
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="starts anew"):
+                engine.predict(breast(loaded), study)
+        assert ended == ["stop"]
 
 
 def test_a_model_that_is_not_served_is_missing(loaded: Loaded) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from harness.packs import BREAST, Workshop, say
 from harness.studies import demo_files
 
 from gateway.config import Settings, load
-from gateway.domain.errors import Unavailable
+from gateway.domain.errors import Unavailable, Unsupported
 from gateway.domain.prediction import Prediction
 from gateway.storage.database import SqlDatabase
 from models import registry
@@ -50,8 +51,8 @@ def study() -> list[bytes]:
     return [path.read_bytes() for path in demo_files()]
 
 
-def reloading(workshop: Workshop, database: SqlDatabase) -> Reload:
-    chosen = settings(workshop)
+def reloading(workshop: Workshop, database: SqlDatabase, **variables: str) -> Reload:
+    chosen = settings(workshop, **variables)
     loaded = load_models(chosen, wanted=wanted_models(database))
     announce(database, loaded, "worker:1")
     in_service = InService(database, "worker:1", loaded.shelf, loaded.records)
@@ -188,6 +189,26 @@ def test_a_pack_whose_graph_is_on_a_server_needs_none_itself(workshop: Workshop,
     assert server.broken == []
 
 
+def test_a_pack_without_a_graph_is_checked_and_added_on_its_server(workshop: Workshop, server: InferenceServer) -> None:
+    """The commands of a person ask the server that the settings name, and without one say what is wanting."""
+    from models.bring.checks import checks
+    from models.bring.install import add
+
+    def without_graph(folder: Path) -> None:
+        (folder / "model.onnx").unlink()
+        say("[question]", '[serving]\nruns_on = "server"\n\n[question]')(folder)
+
+    pack, site = workshop.breast(change=without_graph), workshop.folder / "site"
+    with pytest.raises(Unsupported, match=r"models\.remote"):
+        add(pack, site, (workshop.public,))
+    *_, last = checks(pack, (workshop.public,))
+    assert (last.holds, "models.remote" in last.found) == (False, True)
+    servers = settings(workshop, **remote(server)).models.remote
+    *_, last = checks(pack, (workshop.public,), servers)
+    assert (last.name, last.holds) == ("golden vectors", True)
+    assert add(pack, site, (workshop.public,), servers).name == f"{BREAST.name}@2.0.0"
+
+
 def test_a_server_with_another_graph_is_refused_at_the_start(workshop: Workshop) -> None:
     """Golden vectors are asked of the server before the model is announced."""
     other = (BREAST.parent / "chest-film-pneumonia-cnn" / "model.onnx").read_bytes()
@@ -208,6 +229,64 @@ def test_a_server_that_is_out_gives_the_task_back(
     server.answers += [503] * 100
     with pytest.raises(Unavailable):
         Engine(loaded.shelf).predict(loaded.served[0].id, study())
+
+
+def test_a_server_that_was_away_at_the_start_serves_when_it_is_back(
+    workshop: Workshop, sqlite_database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder changes, and still the package is tried again at every look; its refusal is audited once."""
+    workshop.breast()
+    with serving(InferenceServer((BREAST / "model.onnx").read_bytes(), BREAST.name)) as server:
+        away = json.dumps([{"pack": BREAST.name, "url": server.url, "attempts": 1}])
+        with monkeypatch.context() as while_away:
+            while_away.setattr(remotes.RemoteGraph, "_describe", _away)
+            reload = reloading(workshop, sqlite_database, DXGATE_MODELS_REMOTE=away)
+            assert reload.loaded.served == ()
+            assert [reload(), reload()] == [True, True]
+            assert active(sqlite_database) == []
+        assert reload()
+        ((_, model_id),) = active(sqlite_database)
+        assert Engine(reload.loaded.shelf).predict(model_id, study()).provider.startswith("remote:")  # type: ignore[arg-type]
+        assert not reload(), "then there is nothing left to try"
+    with sqlite_database.read() as unit:
+        told = list(unit.audit.newest(limit=50, event="model:refuse"))
+    assert len(told) == 1
+
+
+def _away(self: object) -> None:
+    raise Unavailable("the inference server cannot be reached")
+
+
+def test_what_breaks_the_reader_of_folders_costs_its_folder(workshop: Workshop) -> None:
+    """A name that is no text, a pipe that nobody writes to, a folder in place of a file: refused, the others serve."""
+    workshop.breast(root="packs")
+    broken = workshop.folder / "more"
+    for name in ("latin", "pipe", "hollow"):
+        (broken / name).mkdir(parents=True)
+        for path in BREAST.iterdir():
+            if path.is_file():
+                (broken / name / path.name).write_bytes(path.read_bytes())
+    (broken / "latin" / os.fsdecode(b"gr\xfcn.txt")).write_bytes(b"")
+    os.mkfifo(broken / "pipe" / "notes")
+    (broken / "hollow" / "model.onnx").unlink()
+    (broken / "hollow" / "model.onnx").mkdir()
+    loaded = load_models(settings(workshop))
+    assert [model.version for model in loaded.served] == ["2.0.0"]
+    assert sorted(name for name, _ in loaded.refused) == ["hollow", "latin", "pipe"]
+
+
+def test_a_package_that_breaks_whatever_opens_it_costs_itself(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only errors of ours: a library that raises one of its own ends no worker."""
+    workshop.breast()
+
+    def breaks(*_: object, **__: object) -> None:
+        raise RecursionError("patient data, perhaps")
+
+    monkeypatch.setattr(engines.registry, "load", breaks)
+    loaded = load_models(settings(workshop))
+    assert loaded.refused == ((BREAST.name, "it cannot be loaded (RecursionError)"),)
 
 
 def test_a_setting_for_an_unknown_pack_is_told(workshop: Workshop, server: InferenceServer) -> None:

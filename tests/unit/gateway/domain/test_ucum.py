@@ -29,6 +29,7 @@ SAME = [
     (1.0, "ml/min", "L/h", 0.06),
     (1.0, "mU/L", "U/mL", 1e-6),
     (1.0, "m.s", "cm.min", 100 / 60),
+    (48.0, "mmol/mol", "umol/mmol", 48.0),
 ]
 
 
@@ -43,6 +44,8 @@ NOT = [
     ("mg/dL", "mmol/L"),  # the substance decides
     ("U/L", "[IU]/L"),  # arbitrary units are comparable with themselves alone
     ("meq/L", "mmol/L"),
+    ("mmol/mol", "%"),  # HbA1c of 48 mmol/mol is 6.5 %, not 4.8 %
+    ("mmol/mol", "1"),
     ("cm", "cm2"),
     ("kg", "L"),
     ("Cel", "%"),
