@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from harness import records
+from harness.built_in import built_in
 from harness.gateway_process import GatewayProcess, wait_for
 from harness.planted_run import nothing_in
 from harness.profile_check import genomics_problems
@@ -86,7 +87,8 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     told = {"DXGATE_DESTINATIONS": json.dumps(destination), "DXGATE_GATEWAY_LOG_LEVEL": "debug"}
     gateway = GatewayProcess(folder / "home", told).start()
     try:
-        gateway.command("model", "promote", "treatment-plan", "1.0.0", "--to", "active")
+        version = built_in()["treatment-plan"].manifest.version
+        gateway.command("model", "promote", "treatment-plan", version, "--to", "active")
         told_of = ("--role", "physician", "--display-name", "Dr. Rita Reader", "--password-stdin")
         gateway.command("person", "add", "rita", *told_of, stdin=f"{PASSWORD}\n")
         with httpx.Client(base_url=f"{gateway.fhir_url}/", headers=_signed_in(gateway), timeout=30) as http:
