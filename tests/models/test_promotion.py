@@ -97,18 +97,19 @@ def test_a_pack_that_answers_the_same_question_takes_the_others_place(database: 
     ((better, former),) = in_place_of().items()
     assert actives(database, model(former)) == {former}
     for _ in range(2):
-        assert actives(database, served(former), served(better, "1.0.1")) == {better}
+        assert actives(database, served(former, dict(list(held_back()))[former]), served(better, "1.0.1")) == {better}
 
 
 def test_a_persons_choice_is_not_replaced(database: SqlDatabase) -> None:
     """Where a person has made the former one active, the other one starts as a draft, and stays one."""
     ((better, former),) = in_place_of().items()
-    actives(database, served(former))
+    held = dict(list(held_back()))[former]
+    actives(database, served(former, held))
     with database.begin("person:ada") as unit:
-        assert unit.models.activate(model(former).id)
+        assert unit.models.activate(model(former, held).id)
         unit.commit()
     for _ in range(2):
-        assert actives(database, served(former), served(better, "1.0.1")) == {former}
+        assert actives(database, served(former, held), served(better, "1.0.1")) == {former}
 
 
 def test_both_names_exist_and_ask_the_same() -> None:
