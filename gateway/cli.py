@@ -308,8 +308,14 @@ def _packs(model: Group) -> None:
     accept.add_argument("--data", required=True, metavar="PATH", help="as for evaluate; every case is scored")
     accept.add_argument("--out", default="", metavar="FILE", help="the figures as JSON; a file that exists stays")
     for name in ("auc", "sensitivity", "specificity"):
-        told = f"exit 1 where the {name} of all cases, or of a subgroup, is lower"
-        accept.add_argument(f"--least-{name}", type=float, default=0.0, metavar="SHARE", help=told)
+        told = f"exit 1 where the {name} of all cases, or of a subgroup, is lower (default: models.least_{name})"
+        accept.add_argument(f"--least-{name}", type=_share, default=None, metavar="SHARE", help=told)
+    asked = "what these have to reach in a subgroup, where that is less (default: models.least_subgroup)"
+    accept.add_argument("--least-subgroup", type=_share, default=None, metavar="SHARE", help=asked)
+    asked = "largest share of cases that the guards may refuse (default: models.most_refused)"
+    accept.add_argument("--most-refused", type=_share, default=None, metavar="SHARE", help=asked)
+    asked = "cases of either label without which nothing passes (default: models.least_cases)"
+    accept.add_argument("--least-cases", type=_positive, default=None, metavar="NUMBER", help=asked)
     train = _command(model, "train", "model_pack:train", "make a built-in pack again from its data; not signed")
     train.add_argument("recipe", help="a file of models/training, such as diabetes_risk")
     train.add_argument("--data", required=True, metavar="FOLDER", help="as the first lines of the recipe say")
@@ -326,6 +332,19 @@ def _packs(model: Group) -> None:
     add = _packed(model, "add", "copy a verified pack into the site's folder of models")
     for command in (verify, add, accept):
         command.add_argument("--trust", default="", metavar="FOLDER", help="more public keys (*.pem) to trust")
+
+
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError("a number from 0 to 1 is wanted")
+
+
+def _positive(text: str) -> int:
+    if text.isdecimal() and text.isascii() and 0 < int(text) <= 100_000:
+        return int(text)
+    raise argparse.ArgumentTypeError("a whole number from 1 to 100000 is wanted")
 
 
 def _packed(group: Group, name: str, help_: str) -> argparse.ArgumentParser:

@@ -274,6 +274,27 @@ class ModelSettings(Section):
     stop_shift: float = Field(0.0, ge=0, le=100)
     """Population stability index of a model's probabilities, the last 30 days beside the 90 before, from which on it is
     stopped by itself; 0: never."""
+    stop_disagreement_rate: float = Field(0.0, ge=0, le=1)
+    """Share of a model's answers, in 30 days, that the final report received says otherwise, from which on it is
+    stopped; 0: never."""
+    stop_after_comparisons: int = Field(20, ge=1)
+    """Compared answers that there must be before that rule says anything."""
+    agreement_codes: str = ""
+    """TOML file with the codes by which final reports answer the questions of the site's own models."""
+    acceptance: Literal["advised", "required"] = "advised"
+    """`required`: no version becomes active without a passed run of `dxgate model accept` for exactly its digest."""
+    least_auc: float = Field(0.0, ge=0, le=1)
+    """Area under the curve that an acceptance run has to reach; 0 asks nothing."""
+    least_sensitivity: float = Field(0.0, ge=0, le=1)
+    """The same for the sensitivity at the signed threshold."""
+    least_specificity: float = Field(0.0, ge=0, le=1)
+    """The same for the specificity."""
+    least_subgroup: float = Field(0.0, ge=0, le=1)
+    """What these have to reach in every subgroup that is large enough; 0: as much as in all cases."""
+    most_refused: float = Field(1.0, ge=0, le=1)
+    """Largest share of the cases that the model's guards may refuse."""
+    least_cases: int = Field(30, ge=1, le=100_000)
+    """Cases of either label without which an acceptance run passes nothing."""
     reload_seconds: float = Field(30.0, ge=0, le=86400)
     """Pause between two looks for new packages while a worker runs; 0 means that only its start looks."""
     remote: tuple[RemoteModelSettings, ...] = ()

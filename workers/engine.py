@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.config import Settings
 from gateway.domain.errors import Category, Fault, GatewayError, Unavailable, Unsupported
 from gateway.domain.finding import Label
-from gateway.domain.ids import ModelId, derive_id
-from gateway.domain.model import AppliesTo, ServedModel
+from gateway.domain.ids import ModelId
+from gateway.domain.model import AppliesTo, ServedModel, model_id
 from gateway.domain.prediction import Prediction, ScoredImage
 from gateway.domain.record import InputDocument
 from gateway.domain.study import Priority
@@ -30,7 +30,7 @@ from models.promotion import start_of
 from models.runtime.decoding import Decode, decode_here
 from models.runtime.graph import Graph
 from models.runtime.plan import PlanRules
-from models.runtime.predict import ImagePrediction, Predictor
+from models.runtime.predict import NO_ANSWER, ImagePrediction, Predictor
 from models.runtime.providers import LEAST_MIB, Device, Policy, cuda_memory_mib, wish
 from models.runtime.rules import RulesTable
 from models.runtime.session import Session, local_graph
@@ -184,11 +184,6 @@ def _graph_of(settings: Settings, package: Package) -> Graph | None:
     return local_graph(package, device(settings, package.manifest.device_memory_mib))
 
 
-def model_id(name: str, version: str, sha256: str) -> ModelId:
-    """The same name and version with another file is another model, never silently the same."""
-    return ModelId(derive_id("model", name, version, sha256))
-
-
 def _served(session: registry.Runs, *, activate: bool) -> ServedModel:
     told = registry.describe(session)
     return ServedModel(
@@ -240,6 +235,8 @@ class Engine:
             except Fault:
                 self._suspect(predictor.session)
                 raise
+            if any(image.refusal and image.refusal.code == NO_ANSWER for image in answer.images):
+                self._suspect(predictor.session)  # half a study is no answer, if it was the device that gave out
             manifest = predictor.manifest
         if answer.study.scored == 0:
             raise Unsupported(answer.study.text)
@@ -256,14 +253,16 @@ class Engine:
         )
 
     def _suspect(self, loaded: object) -> None:
-        """Unavailable where it is not the input that is to blame; of a server's graph a new process changes nothing."""
-        if not isinstance(loaded, Session | ValueSession) or loaded.provider.startswith("remote:"):
+        """Unavailable where it is not the input that is to blame; of a server's graph no new process is the cure."""
+        if not isinstance(loaded, Session | ValueSession):
             return
         try:
             loaded.prove()
         except GatewayError as error:
             fields = {"provider": loaded.provider, "reason": str(error)}
-            log.error("device in disorder", extra={"fields": fields})  # noqa: TRY400 - no trace, no values
+            log.error("model in disorder", extra={"fields": fields})  # noqa: TRY400 - no trace, no values
+            if loaded.provider.startswith("remote:"):
+                raise Unavailable("the inference server does not answer as it did") from error
             self._broken()
             raise Unavailable("the device does not compute what it did; the worker starts anew") from error
 

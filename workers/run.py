@@ -18,9 +18,11 @@ from celery.signals import worker_ready
 
 from gateway import wiring
 from gateway.config import Settings
+from gateway.domain.acceptance import Limits
 from gateway.domain.ids import InstanceId, TaskId
 from gateway.domain.model import ServedModel
 from gateway.flow.compose import ComposeReport
+from gateway.flow.govern import not_accepted
 from gateway.flow.infer import RunTask
 from gateway.flow.mask import MaskPixels
 from gateway.outlets.celery_queue import INFER, MASK, QUEUES, celery_app
@@ -46,7 +48,8 @@ def run(settings: Settings) -> None:
     decode = DecodePool(_decoders(settings), settings.worker.decode_seconds)
     database = wiring.database(settings)
     loaded = load_models(settings, decode, wanted=wanted_models(database))
-    announce(database, loaded, name)
+    asked = wiring.acceptance_asked(settings)
+    announce(database, loaded, name, asked)
     in_service = InService(database, name, loaded.shelf, loaded.records)
     in_service()
     recycle = Recycle(settings.worker.max_tasks, settings.worker.max_memory_mib)
@@ -76,7 +79,7 @@ def run(settings: Settings) -> None:
 
     worker_ready.connect(ready, weak=False)
     stop = threading.Event()
-    told = partial(announce, database, worker=name)
+    told = partial(announce, database, worker=name, asked=asked)
     reload = Reload(settings, database, decode, loaded, told, in_service)
     threading.Thread(target=reload.run, args=(stop,), name="reload", daemon=True).start()
     try:
@@ -90,15 +93,29 @@ def _decoders(settings: Settings) -> int:
     return settings.worker.decoders or min(settings.worker.threads, os.cpu_count() or 1)
 
 
-def announce(database: Database, loaded: Loaded, worker: str) -> None:
-    """Writes what this worker serves as rows, and what it refuses into the audit trail."""
+def announce(database: Database, loaded: Loaded, worker: str, asked: Limits | None = None) -> None:
+    """Writes what this worker serves as rows, and what it refuses into the audit trail.
+
+    `asked`: the limits of the acceptance run without which nothing activates itself.
+    """
     with database.begin(worker) as unit:
         for model in loaded.served:
-            unit.models.announce(_in_its_place(unit, model))
+            unit.models.announce(_in_its_place(unit, _accepted(unit, model, asked)))
         for package, reason in loaded.refused:
             log.error("model refused", extra={"fields": {"package": package, "reason": reason}})
             unit.audit.record("model:refuse", package, worker, reason=reason)
         unit.commit()
+
+
+def _accepted(unit: UnitOfWork, model: ServedModel, asked: Limits | None) -> ServedModel:
+    """A draft where it would start active and needs an acceptance run first; one that was active before goes on."""
+    if asked is None or model.state != "active" or _was_active(unit, model):
+        return model
+    return replace(model, state="draft") if not_accepted(unit, model, asked) else model
+
+
+def _was_active(unit: UnitOfWork, model: ServedModel) -> bool:
+    return any(one.activated_at is not None for one in unit.models.all() if one.id == model.id)
 
 
 def _in_its_place(unit: UnitOfWork, model: ServedModel) -> ServedModel:

@@ -3,7 +3,8 @@
 Why: an input that ends its process (a crash in native code, more memory than there is) takes every task with it that
 was running there. They all come back at the same moment; together again, they would end together until each had used
 up its attempts. Alone, only the one that is to blame goes on dying.
-A thread that cannot have its turn soon is not kept waiting: the sweeper rings again, and STAT needs the thread.
+A thread that cannot have its turn soon is not kept waiting: the sweeper rings again, and STAT needs the thread. One
+thread alone waits, for those that run to end; tasks that take long could keep it from its turn for ever otherwise.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from gateway.domain.ids import InstanceId, TaskId
 from gateway.domain.study import Priority
 from gateway.ports import Database, UnitOfWork
 
-PATIENCE: Final = 5.0  # seconds in which those that are at work may make room
+PATIENCE: Final = 5.0  # seconds that a thread waits while another task runs alone
+DRAIN: Final = 300.0  # seconds in which those that run may end before one that must be alone; nobody new begins
 NOT_NOW: Final = "not now"
 Id = TypeVar("Id", TaskId, InstanceId)
 
@@ -40,8 +42,8 @@ class Turns:
     """One for all threads of a worker. STAT goes in beside a task that runs alone: it may be lost once, and then comes
     first."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, patience: float = PATIENCE, drain: float = DRAIN) -> None:
+        self._patience, self._drain = patience, drain
         self._change = threading.Condition()
         self._running = 0
         self._alone = False
@@ -65,7 +67,7 @@ class Turns:
             if not self._change.wait_for(lambda: not self._alone, self._patience):
                 return False
             self._alone = True  # from now on nobody new comes in
-            if not self._change.wait_for(lambda: self._running == 0, self._patience):
+            if not self._change.wait_for(lambda: self._running == 0, self._drain):
                 self._alone = False
                 self._change.notify_all()
                 return False

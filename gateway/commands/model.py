@@ -11,13 +11,25 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway.commands.output import actor, print_rows, row_of, tell
 from gateway.config import LoadedSettings
+from gateway.domain.acceptance import Acceptance
 from gateway.domain.errors import Conflict, Missing
 from gateway.domain.model import ServedModel
 
 if TYPE_CHECKING:
     from gateway.flow.govern import GovernModels
 
-COLUMNS = ("name", "version", "state", "sha256", "provider", "announced_at", "stopped", "waiting", "approved_by")
+COLUMNS = (
+    "name",
+    "version",
+    "state",
+    "sha256",
+    "provider",
+    "announced_at",
+    "stopped",
+    "waiting",
+    "approved_by",
+    "acceptance",
+)
 
 
 def list_models(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
@@ -33,11 +45,17 @@ def list_models(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
                 "stopped": stops.get(model.id),
                 "waiting": waiting.get(model.id, 0),
                 "approved_by": approvals.get(model.id),
+                "acceptance": _accepted(unit.governance.acceptances(model, 1)),
             }
             for model in unit.models.all()
         ]
     print_rows(rows, COLUMNS, as_json=arguments.json)
     return 0
+
+
+def _accepted(runs: list[Acceptance]) -> str | None:
+    """The newest run of exactly this digest."""
+    return f"{runs[0].verdict} {runs[0].at:%Y-%m-%d} by {runs[0].by}" if runs else None
 
 
 def activate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:

@@ -20,6 +20,8 @@ SHOWN = (
     "refused_images",
     "reviewed",
     "override_rate",
+    "compared",
+    "agreement",
     "shifted",
 )
 
@@ -43,6 +45,8 @@ def report(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
             "refused_images": each.refused_images,
             "reviewed": each.reviews.reviewed,
             "override_rate": each.reviews.override_rate,
+            "compared": each.agreement.agreement.of,
+            "agreement": each.agreement.agreement.value,
             "shifted": [name for name, one in each.drifts.items() if one.is_shifted(shifted)],
         }
         for each in models

@@ -1,21 +1,26 @@
 """`dxgate model init|train|evaluate|accept|pack|keygen|sign|verify|add`: from a graph to a pack of the site.
 
-None of these needs the database: a pack is made where its maker sits. What runs is decided by `promote`.
+Only `accept` asks for the database, to keep what it found: a pack is made where its maker sits. What runs is decided
+by `promote`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.commands.output import print_json, tell
+from gateway.commands.output import actor, print_json, tell
 from gateway.config import LoadedSettings
+from gateway.domain.acceptance import Acceptance, Limits
 from gateway.domain.errors import Conflict, Invalid
 
+LIMITS = tuple(one.name for one in fields(Limits))
 KINDS = ("image", "record", "series", "genotype")
 
 
@@ -58,13 +63,17 @@ def evaluate(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
 
 
 def accept(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
-    """1 where something lies below what was wanted."""
+    """1 where something lies below what was wanted. The run is kept in the database of the gateway."""
     from models import package
-    from models.bring.accept import Least, accept
+    from models.bring.accept import accept, acceptance
 
-    least = Least(arguments.least_auc, arguments.least_sensitivity, arguments.least_specificity)
+    limits = _limits(loaded, arguments)
     opened = package.verify(_folder(arguments), _trusted(loaded, arguments.trust))
-    found = accept(opened, Path(arguments.data), least, loaded.settings.models.remote)
+    may_keep = _has_database(loaded)
+    found = accept(opened, Path(arguments.data), limits, loaded.settings.models.remote)
+    if may_keep:
+        _record(loaded, acceptance(found, limits, datetime.now(UTC), actor()))
+    found["recorded"] = may_keep
     if arguments.out:
         _keep(Path(arguments.out), found)
     if arguments.json:
@@ -72,6 +81,37 @@ def accept(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     else:
         _tell_accepted(found)
     return 1 if found["missed"] else 0
+
+
+def _limits(loaded: LoadedSettings, arguments: argparse.Namespace) -> Limits:
+    """Those of the site, but for what the command line asks instead."""
+    from gateway import wiring
+
+    names = {"most_refused": "refused"} | {f"least_{name}": name for name in LIMITS if name != "refused"}
+    asked = {name: getattr(arguments, option) for option, name in names.items()}
+    return replace(
+        wiring.acceptance_limits(loaded.settings), **{name: one for name, one in asked.items() if one is not None}
+    )
+
+
+def _has_database(loaded: LoadedSettings) -> bool:
+    """Whether the run can be kept; Conflict where it has to be and cannot, before an hour is spent on measuring."""
+    from gateway import wiring
+
+    current, newest = wiring.schema_revisions(loaded.settings)
+    if current == newest:
+        return True
+    if loaded.settings.models.acceptance == "required":
+        raise Conflict("there is no database of this release to keep the run in: run it where the gateway is set up")
+    return False
+
+
+def _record(loaded: LoadedSettings, made: Acceptance) -> None:
+    from gateway import wiring
+
+    with wiring.database(loaded.settings).begin(made.by) as unit:
+        unit.governance.accept(made)
+        unit.commit()
 
 
 def _tell_accepted(found: dict[str, Any]) -> None:
@@ -86,6 +126,9 @@ def _tell_accepted(found: dict[str, Any]) -> None:
                 tell(f"  {part:<20} {name:<12} {value['value']:.3f}  (95 % CI {low:.3f} to {high:.3f})")
     for missed in found["missed"]:
         tell(f"MISSED: {missed}")
+    said = {"passed": "passed", "missed": "missed", "measured": "measured; no limit was declared, so nothing is passed"}
+    kept = "kept in the database" if found["recorded"] else "NOT KEPT: no database of this gateway is set up here"
+    tell(f"{said[found['verdict']]}; {kept}")
 
 
 def _keep(path: Path, found: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ NOT_ASKED = {
     "than two years and not dated ahead)",
     "images": "no model was asked: of the objects that are cleared, none is what an active model reads",
 }
+AGREEMENT_COLUMNS = ("model", "outcome", "said", "reference", "answered_at", "compared_at")
 DELIVERY_COLUMNS = ("id", "version", "destination", "state", "attempt", "due_at", "last_error")
 RETRIED_STATES = ("failed", "refused")
 
@@ -49,8 +50,10 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         tasks = with_stops(unit, _tasks(unit, study, report))
         deliveries = unit.deliveries.of_report(report.id) if report else []
         record = privacy_record(unit, study.id)
+        agreements = _agreements(unit, study)
     if arguments.json:
-        print_json({**_document(study, tasks, report, deliveries), "privacy": _privacy(record)})
+        document = _document(study, tasks, report, deliveries)
+        print_json({**document, "final_reports": agreements, "privacy": _privacy(record)})
         return 0
     print_rows([row_of(study)], STUDY_COLUMNS, as_json=False)
     tell("")
@@ -66,6 +69,9 @@ def show(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     if report:
         tell(f"\nreport {report.id}: {report.status}, version {report.version}")
         print_rows([row_of(delivery) for delivery in deliveries], DELIVERY_COLUMNS, as_json=False)
+    if agreements:
+        tell("\nbeside the final reports received from other systems:")
+        print_rows(agreements, AGREEMENT_COLUMNS, as_json=False)
     return 0
 
 
@@ -112,6 +118,13 @@ def recheck(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
         decider.recheck(instance.id, actor(), arguments.reason)
     tell(f"{len(quarantined)} object(s) to check again")
     return 0
+
+
+def _agreements(unit: UnitOfWork, study: Study) -> list[Row]:
+    """What final reports of others say beside each model."""
+    found = [(unit.models.get(one.model_id), one) for one in unit.agreements.of_study(study.id)]
+    rows: list[Row] = [{**row_of(one), "model": f"{model.name} {model.version}"} for model, one in found]
+    return [{name: row[name] for name in AGREEMENT_COLUMNS} for row in rows]
 
 
 def _tell_privacy(record: PrivacyRecord) -> None:

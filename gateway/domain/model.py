@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from gateway.domain.ids import ModelId
+from gateway.domain.ids import ModelId, derive_id
 from gateway.domain.record import Needs
 from gateway.domain.study import Instance, Scope
 
@@ -63,3 +63,8 @@ class ServedModel:
     decided_by: str | None = field(default=None, compare=False)
     activated_at: datetime | None = field(default=None, compare=False)
     needs: Needs | None = None  # of a model on records: what it asks of one
+
+
+def model_id(name: str, version: str, sha256: str) -> ModelId:
+    """The same name and version with another file is another model, never silently the same."""
+    return ModelId(derive_id("model", name, version, sha256))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.domain.acceptance import Acceptance
+from gateway.domain.agreement import AgreementFigures
 from gateway.domain.drift import Drift
 from gateway.domain.ids import ModelId
 from gateway.domain.review import ReviewFigures
@@ -18,7 +20,8 @@ class ModelMonth:
     """One version. `ends` counts tasks planned in the month by their state now, `refusals` images by reason.
 
     `drifts` compare the month with the time before it, by name: `PROBABILITY`, the distance of images to the training
-    images, how many inputs were missing, and each input of a record.
+    images, how many inputs were missing, and each input of a record. `agreement` is with the final reports that were
+    received about what was answered in the month, whenever they came; `acceptance` the newest run of its digest.
     """
 
     model_id: ModelId
@@ -32,6 +35,8 @@ class ModelMonth:
     refusals: Mapping[str, int]
     drifts: Mapping[str, Drift]
     reviews: ReviewFigures
+    agreement: AgreementFigures
+    acceptance: Acceptance | None = None
 
     @property
     def refused_images(self) -> int:

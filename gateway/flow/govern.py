@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
+from gateway.domain.acceptance import Limits, why_not
 from gateway.domain.errors import Conflict
 from gateway.domain.governance import Approval, Stop, reason_of
 from gateway.domain.ids import ModelId, StudyId
@@ -26,19 +27,22 @@ MOST: Final = 100_000  # studies that wait for one model
 
 @dataclass(frozen=True)
 class GovernModels:
-    """`persons` who must want a version before it is active: 1 or 2."""
+    """`persons` who must want a version before it is active: 1 or 2. `asked`: the limits of the acceptance run that it
+    needs for that; None where none is needed."""
 
     database: Database
     persons: int = 1
+    asked: Limits | None = None
     compose: ComposeReport = field(default_factory=lambda: ComposeReport(()))
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def promote(self, model_id: ModelId, actor: str) -> Approval | None:
         """Active when it returns None; else the approval that a second person has to join.
 
-        Conflict where it is active already, or the same person asks twice.
+        Conflict where it is active already, the same person asks twice, or it needs an acceptance run and has none.
         """
         with self.database.begin(actor) as unit:
+            self._check_accepted(unit, unit.models.get(model_id))
             waiting = self._first_of_two(unit, unit.models.get(model_id), actor)
             model = unit.models.get(model_id)
             if model.state == "active":
@@ -50,6 +54,14 @@ class GovernModels:
                 unit.governance.withdraw_approval(model.id)
             unit.commit()
         return waiting
+
+    def _check_accepted(self, unit: UnitOfWork, model: ServedModel) -> None:
+        reason = "" if model.state == "active" else not_accepted(unit, model, self.asked)
+        if reason:
+            raise Conflict(
+                f"{model.name} {model.version} ({model.sha256[:12]}) cannot be active: {reason}; "
+                "run `dxgate model accept FOLDER --data PATH` on the site's own cases (models.acceptance is required)"
+            )
 
     def _first_of_two(self, unit: UnitOfWork, model: ServedModel, actor: str) -> Approval | None:
         if self.persons < 2:
@@ -120,6 +132,11 @@ class GovernModels:
             if study.state == "analysing" or (study.state == "reported" and _leaves_out(unit, study_id, model_id)):
                 self.compose(unit, study, self.now())
                 unit.commit()
+
+
+def not_accepted(unit: UnitOfWork, model: ServedModel, asked: Limits | None) -> str:
+    """Why the model may not become active; empty where it may, or no acceptance is asked."""
+    return "" if asked is None else why_not(model, unit.governance.acceptances(model), asked)
 
 
 def _leaves_out(unit: UnitOfWork, study_id: StudyId, model_id: ModelId) -> bool:

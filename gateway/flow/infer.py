@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -21,6 +21,7 @@ from gateway.domain.prediction import Prediction, ScoredImage
 from gateway.domain.sealed_files import heat_map
 from gateway.domain.study import Instance, Study
 from gateway.domain.task import Task, attempts_since_retry
+from gateway.flow.agree import CompareReports
 from gateway.flow.compose import ComposeReport
 from gateway.formats import record_document
 from gateway.ports import BlobStore, Database, Inference, ObjectSeal, UnitOfWork
@@ -43,6 +44,7 @@ class RunTask:
     worker: str
     lease: timedelta
     max_attempts: int
+    compare: CompareReports = field(default_factory=CompareReports)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(self, task_id: TaskId) -> Outcome:
@@ -130,6 +132,7 @@ class RunTask:
                 return self._set_aside(unit, task)
             if not unit.tasks.finish(task, finding):
                 return "not ours"
+            self.compare.of_finding(unit, study, finding)
             self._follow(unit, study, task)
             unit.commit()
         return "done"

@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from typing import Final
 
+from gateway.domain.acceptance import Acceptance
+from gateway.domain.agreement import AgreementFigures
+from gateway.domain.agreement import figures as agreement_figures
 from gateway.domain.drift import drift
 from gateway.domain.errors import GatewayError
 from gateway.domain.finding import Finding, Label
@@ -67,6 +70,8 @@ class ReadMonth:
             now = self._said(pairs.noted(unit.governance.answers(since, before)))
             reviews = unit.reviews.since(since, MOST_REVIEWS, before)
             ends = _ends(unit, since, before)
+            counts = unit.agreements.counts(since, before)
+            runs = {key: unit.governance.acceptances(model, 1) for key, model in models.items()}
         nothing, reviewed = _Said(), {model_id for one in reviews for model_id in one.models}
         found = [
             _month(
@@ -76,6 +81,8 @@ class ReadMonth:
                 stopped=stops.get(key, ""),
                 ends=ends.get(key, {}),
                 reviews=[one for one in reviews if key in one.models],
+                agreement=agreement_figures(one for one in counts if one.model_id == key),
+                acceptance=next(iter(runs[key]), None),
             )
             for key in sorted(models, key=lambda one: (models[one].name, models[one].version))
             if key in now or key in ends or key in reviewed
@@ -139,6 +146,8 @@ def _month(
     stopped: str,
     ends: Mapping[str, int],
     reviews: Sequence[Review],
+    agreement: AgreementFigures,
+    acceptance: Acceptance | None,
 ) -> ModelMonth:
     names = sorted(name for name in now.numbers.keys() | before.numbers.keys() if now.numbers[name])
     return ModelMonth(
@@ -153,6 +162,8 @@ def _month(
         refusals=dict(sorted(now.refusals.items())),
         drifts={name: drift(before.numbers[name], now.numbers[name]) for name in names},
         reviews=figures(reviews, {})[0],
+        agreement=agreement,
+        acceptance=acceptance,
     )
 
 

@@ -1,6 +1,6 @@
-"""stop_rules: stops a model by itself when physicians keep overruling it, or when what it says has shifted.
+"""stop_rules: stops a model by itself when physicians or final reports keep gainsaying it, or what it says has shifted.
 
-A rule can only stop. A person resumes; what was reviewed and said before that is not held against it again. Both rules
+A rule can only stop. A person resumes; what was reviewed and said before that is not held against it again. The rules
 look at a bounded sample, so that an hourly look costs the same in a hospital of any size.
 """
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from gateway.domain.agreement import AgreementFigures
+from gateway.domain.agreement import figures as agreement_figures
 from gateway.domain.drift import Drift, drift
 from gateway.domain.errors import Conflict
 from gateway.domain.ids import ModelId
@@ -28,15 +30,18 @@ MOST_SAID: Final = 2000  # findings of one model and time that are read; which i
 
 @dataclass(frozen=True)
 class Rules:
-    """0 switches a rule off. `override_rate` holds from `least_reviews` reviews on; `shift` is a PSI."""
+    """0 switches a rule off. `override_rate` holds from `least_reviews` reviews on, `disagreement_rate` from
+    `least_comparisons` on; `shift` is a PSI."""
 
     override_rate: float = 0.0
     least_reviews: int = 20
     shift: float = 0.0
+    disagreement_rate: float = 0.0
+    least_comparisons: int = 20
 
     @property
     def any(self) -> bool:
-        return self.override_rate > 0 or self.shift > 0
+        return max(self.override_rate, self.shift, self.disagreement_rate) > 0
 
     def overruled(self, told: ReviewFigures) -> str:
         """Why the model must stop; empty where it need not."""
@@ -44,6 +49,13 @@ class Rules:
         if not asked or rate is None or told.reviewed < self.least_reviews or rate < asked:
             return ""
         return f"physicians overruled {rate:.0%} of {told.reviewed} results; the rule allows less than {asked:.0%}"
+
+    def gainsaid(self, told: AgreementFigures) -> str:
+        """Why the model must stop; empty where it need not."""
+        rate, asked, of = told.disagreement_rate, self.disagreement_rate, told.agreement.of
+        if not asked or rate is None or of < self.least_comparisons or rate < asked:
+            return ""
+        return f"final reports said otherwise of {rate:.0%} of {of} answers; the rule allows less than {asked:.0%}"
 
     def shifted(self, found: Drift) -> str:
         """Why the model must stop; empty where it need not."""
@@ -74,6 +86,8 @@ class StopByRule:
         with self.govern.database.read() as unit:
             resumed = _resumed(unit, model_id)
             reason = self.rules.overruled(_figures(model_id, reviews, resumed))
+            if not reason and self.rules.disagreement_rate:
+                reason = self.rules.gainsaid(_agreement(unit, model_id, resumed, now))
             if not reason and self.rules.shift:
                 reason = self.rules.shifted(_drift(unit, model_id, resumed, now))
         if not reason:
@@ -90,6 +104,12 @@ def _figures(model_id: ModelId, reviews: Sequence[Review], resumed: datetime | N
     """Of results that were written since the resume."""
     mine = [one for one in reviews if model_id in one.models and (resumed is None or one.base_at >= resumed)]
     return figures(mine, {})[0]
+
+
+def _agreement(unit: UnitOfWork, model_id: ModelId, resumed: datetime | None, now: datetime) -> AgreementFigures:
+    """Of answers given since the resume."""
+    since = max(now - WINDOW, resumed) if resumed is not None else now - WINDOW
+    return agreement_figures(unit.agreements.counts(since, model_id=model_id))
 
 
 def _drift(unit: UnitOfWork, model_id: ModelId, resumed: datetime | None, now: datetime) -> Drift:

@@ -10,8 +10,11 @@ import io
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from gateway.domain.acceptance import Acceptance
+from gateway.domain.agreement import AgreementFigures
 from gateway.domain.drift import LEAST, Drift
 from gateway.domain.model_month import ModelMonth, ShadowPair
+from gateway.domain.proportion import Share
 
 COLUMNS = ("model", "figure", "of", "value")
 _STYLE = (
@@ -74,6 +77,54 @@ def _of_model(each: ModelMonth) -> Iterator[Row]:
     for verdict, count in (("as it is", told.accepted), ("changed", told.changed), ("rejected", told.rejected)):
         yield each.model, "reviewed", verdict, str(count)
     yield each.model, "override rate", "reviewed", _number(told.override_rate)
+    for figure, of, value in (*_agreement(each.agreement), *_acceptance(each.acceptance)):
+        yield each.model, figure, of, value
+
+
+def _agreement(told: AgreementFigures) -> Iterator[tuple[str, str, str]]:
+    """With the final reports received, which are compared with and prove nothing."""
+    counted = {
+        "received": told.received,
+        "compared": told.agreement.of,
+        "agreed": told.agreement.hits,
+        "disagreed": told.agreement.of - told.agreement.hits,
+        "answer inconclusive": told.inconclusive,
+        "codes contradict, not comparable": told.contradictory,
+        "no code, not comparable": told.uncoded,
+        "several studies, not comparable": told.several_studies,
+    }
+    for of, count in counted.items():
+        yield "final reports", of, str(count)
+    if not told.received:
+        return
+    yield from _share("agreement with the final report", told.agreement)
+    yield from _share("positive percent agreement", told.positive)
+    yield from _share("negative percent agreement", told.negative)
+    yield "Cohen's kappa", "compared", _number(told.kappa)
+
+
+def _acceptance(run: Acceptance | None) -> Iterator[tuple[str, str, str]]:
+    if run is None:
+        yield "acceptance run", "verdict", "none"
+        return
+    yield "acceptance run", "verdict", run.verdict
+    yield "acceptance run", "on", f"{run.at:%Y-%m-%d}"
+    yield "acceptance run", "cases", str(run.scored)
+    yield "acceptance run", "positive cases", str(run.positive)
+    yield "acceptance run", "share refused", _number(run.refused_share)
+    for name, told in (("AUC", run.auc), ("sensitivity", run.sensitivity), ("specificity", run.specificity)):
+        yield "acceptance run", name, _number(told.value)
+        yield "acceptance run", f"{name}, 95 % from", _number(told.low)
+        yield "acceptance run", f"{name}, 95 % to", _number(told.high)
+    yield "acceptance run", "AUC of the worst subgroup", _number(run.worst_auc)
+
+
+def _share(figure: str, share: Share) -> Iterator[tuple[str, str, str]]:
+    """With its Wilson interval, of however many there are."""
+    low, high = share.interval
+    yield figure, f"of {share.of}", _number(share.value)
+    yield figure, "95 % from", _number(low if share.of else None)
+    yield figure, "95 % to", _number(high if share.of else None)
 
 
 def _drift(found: Drift) -> Iterator[tuple[str, str]]:

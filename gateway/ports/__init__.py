@@ -11,7 +11,7 @@ from gateway.ports.database import Database, GroupCommit, UnitOfWork
 from gateway.ports.identities import Erasures, Identities, KeyRows, PatientRow, Quotas, Resting, WrappedKeys
 from gateway.ports.objects import BlobStore, ObjectSeal, PixelSearch, SearchedPixels
 from gateway.ports.outlets import ContentSigner, Hook, Outlet, ReportDocument
-from gateway.ports.reports import Deliveries, Recalls, Reports, Reviews
+from gateway.ports.reports import Agreements, Deliveries, Recalls, Reports, Reviews
 from gateway.ports.resources import Messages, Reindexings, ResourceIndex, Resources, Subscriptions
 from gateway.ports.studies import Clearances, PixelTasks, Records, Studies
 from gateway.ports.vault import IdentityVault, OpenResource, SealIdentity
@@ -20,6 +20,7 @@ from gateway.ports.workers import Doorbell, Inference
 
 __all__ = [
     "Access",
+    "Agreements",
     "AuditTrail",
     "BlobStore",
     "BulkJobs",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
+from gateway.domain.acceptance import Acceptance
 from gateway.domain.finding import Finding
 from gateway.domain.governance import Approval, Stop
 from gateway.domain.ids import FindingId, ModelId, StudyId, TaskId
@@ -135,6 +136,14 @@ class Governance(Protocol):
     def approvals(self) -> list[Approval]: ...
 
     def withdraw_approval(self, model_id: ModelId) -> None: ...
+
+    def accept(self, made: Acceptance) -> None:
+        """Keeps an acceptance run; audited."""
+        ...
+
+    def acceptances(self, model: ServedModel, limit: int = 20) -> list[Acceptance]:
+        """Of exactly this name, version and digest, the newest first."""
+        ...
 
     def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:
         """Findings made in this time, page by page, and whether each was made in the shadow."""

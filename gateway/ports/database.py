@@ -11,7 +11,7 @@ from gateway.ports.access import Access, AuditTrail
 from gateway.ports.analysis import Governance, Models, Tasks
 from gateway.ports.bulk import BulkJobs
 from gateway.ports.identities import Erasures, Identities, KeyRows, Quotas
-from gateway.ports.reports import Deliveries, Recalls, Reports, Reviews
+from gateway.ports.reports import Agreements, Deliveries, Recalls, Reports, Reviews
 from gateway.ports.resources import Messages, Reindexings, ResourceIndex, Resources, Subscriptions
 from gateway.ports.studies import Clearances, PixelTasks, Records, Studies
 
@@ -39,6 +39,8 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     def recalls(self) -> Recalls: ...
     @property
     def governance(self) -> Governance: ...
+    @property
+    def agreements(self) -> Agreements: ...
     @property
     def deliveries(self) -> Deliveries: ...
     @property

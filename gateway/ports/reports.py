@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from gateway.domain.agreement import Agreement, AgreementCount, FinalReport
+from gateway.domain.finding import Finding
 from gateway.domain.ids import DeliveryId, ModelId, ReportId, StudyId
 from gateway.domain.recall import Recall
 from gateway.domain.report import Delivery, Report, ReportContent, ReportVersion
@@ -87,6 +89,42 @@ class Recalls(Protocol):
 
     def under_way(self, model_id: ModelId, limit: int) -> list[StudyId]:
         """Studies of whose present revision the model still has to say something."""
+        ...
+
+
+class Agreements(Protocol):
+    """Final reports that other systems have sent, and how models' answers compare with them."""
+
+    def keep(self, report: FinalReport) -> None:
+        """In the place of an earlier version."""
+        ...
+
+    def forget(self, key: int) -> None: ...
+
+    def find(self, key: int) -> FinalReport | None: ...
+
+    def any_of(self, patient: str) -> bool: ...
+
+    def linked(self, patient: str, links: Collection[bytes], limit: int) -> list[FinalReport]:
+        """Of the patient, which name one of these indexes, those that were made last first."""
+        ...
+
+    def findings(self, study_id: StudyId) -> list[Finding]:
+        """The newest of every model, those in the shadow too."""
+        ...
+
+    def of_study(self, study_id: StudyId) -> list[Agreement]: ...
+
+    def put(self, made: Agreement) -> None:
+        """In the place of what the study and model had; audited."""
+        ...
+
+    def withdraw(self, made: Agreement) -> None: ...
+
+    def counts(
+        self, since: datetime, before: datetime | None = None, model_id: ModelId | None = None
+    ) -> list[AgreementCount]:
+        """Of answers given in this time."""
         ...
 
 

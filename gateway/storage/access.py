@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, select, update
 
 from gateway.domain.access import Client, ClientKind, Grant, Person, Role
+from gateway.storage.access_tables import access_grant, client, person, used_assertion
 from gateway.storage.bulk_tables import vault_bulk_job
 from gateway.storage.id_token_tables import vault_id_token_key
-from gateway.storage.tables import access_grant, client, person, used_assertion
 from gateway.storage.transaction import Transaction
 
 _ID_TOKEN_KEY = vault_id_token_key

@@ -12,7 +12,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from gateway.domain.audit import REFUSALS, AuditEntry, AuditQuery
-from gateway.storage.tables import audit, audit_word, microseconds
+from gateway.storage.audit_tables import audit, audit_word
+from gateway.storage.columns import microseconds
 
 MOST_WORDS = 200
 """Patients of one row that are found by; a page of a search holds fewer."""

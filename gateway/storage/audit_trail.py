@@ -19,8 +19,9 @@ from gateway.domain.audit import AuditEntry, AuditQuery, AuditRow
 from gateway.domain.errors import Fault
 from gateway.storage import codec
 from gateway.storage.audit_search import conditions, words_of
+from gateway.storage.audit_tables import audit, audit_word
+from gateway.storage.columns import EPOCH, microseconds
 from gateway.storage.prepared import Prepared, insert_rows
-from gateway.storage.tables import EPOCH, audit, audit_word, microseconds
 from gateway.storage.transaction import AUDIT_LOCK, AnyRow, Transaction
 
 GENESIS = bytes(32)

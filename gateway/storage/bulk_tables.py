@@ -7,7 +7,7 @@ from typing import get_args
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, LargeBinary, Table, Text
 
 from gateway.domain.bulk import BulkKind, BulkRole, BulkState
-from gateway.storage.tables import UtcTime, metadata, must
+from gateway.storage.columns import UtcTime, metadata, must
 
 vault_bulk_job = Table(
     "vault_bulk_job",

@@ -19,10 +19,12 @@ from gateway.domain.ids import BlobKey
 from gateway.domain.sealed_files import PIXEL_FILES, heat_map, pixel_file
 from gateway.domain.study import Study
 from gateway.storage import tables
+from gateway.storage.agreement_tables import agreement, final_report, final_report_link
 from gateway.storage.arrivals import STUDY_COLUMNS
 from gateway.storage.bulk_tables import vault_bulk_file, vault_bulk_job
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
 from gateway.storage.record_tables import record_input, vault_record_basis
+from gateway.storage.schema import metadata
 from gateway.storage.transaction import JOB_LOCK, Transaction
 
 _INDEX_TABLES = "vault_index_"
@@ -69,6 +71,7 @@ class SqlErasures:
         self._transaction.execute(update(tables.study).where(_study.patient == pseudonym).values(unnamed))
         self._transaction.execute(delete(of_patient).where(of_patient.c.pseudonym == pseudonym))
         self._destroy_resources(pseudonym)
+        self._destroy_comparisons(pseudonym)
         self._transaction.serialize(JOB_LOCK)  # a claim that is not committed yet would not be seen
         self._transaction.execute(
             update(vault_bulk_job).where(_HOLDS_RECORDS).values(state="expired", lease_until=None)
@@ -80,11 +83,20 @@ class SqlErasures:
     def _destroy_resources(self, pseudonym: str) -> None:
         """The patient's FHIR record, all versions, and what a search finds it by."""
         keys = select(vault_resource.c.key).where(vault_resource.c.owner == pseudonym)
-        for table in tables.metadata.tables.values():
+        for table in metadata.tables.values():
             if table.name.startswith(_INDEX_TABLES):
                 self._transaction.execute(delete(table).where(table.c.key.in_(keys)))
         self._transaction.execute(delete(vault_resource_version).where(vault_resource_version.c.key.in_(keys)))
         self._transaction.execute(delete(vault_resource).where(vault_resource.c.owner == pseudonym))
+
+    def _destroy_comparisons(self, pseudonym: str) -> None:
+        """What final reports of others said, and what was made of it: it came from the record that goes."""
+        mine = final_report.c.patient == pseudonym
+        keys = select(final_report.c.key).where(mine)
+        self._transaction.execute(delete(final_report_link).where(final_report_link.c.key.in_(keys)))
+        self._transaction.execute(delete(final_report).where(mine))
+        studies = select(_study.id).where(_study.patient == pseudonym)
+        self._transaction.execute(delete(agreement).where(agreement.c.study_id.in_(studies)))
 
     def unfinished(self, limit: int) -> list[str]:
         left = _patient.erased_at.is_not(None) & _patient.files_deleted_at.is_(None)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from gateway.domain.resource import Method
-from gateway.storage.tables import UtcTime, metadata, must
+from gateway.storage.columns import UtcTime, metadata, must
 
 vault_resource = Table(
     "vault_resource",

@@ -7,18 +7,21 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, or_, select, update
+from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
 
+from gateway.domain.acceptance import Acceptance
 from gateway.domain.finding import Finding
 from gateway.domain.governance import Approval, Stop
 from gateway.domain.ids import ModelId, StudyId
 from gateway.domain.lifecycle import OPEN_TASK_STATES
+from gateway.domain.model import ServedModel, model_id
 from gateway.storage import tables
-from gateway.storage.governance_tables import model_approval, model_stop, silenced
+from gateway.storage.governance_tables import acceptance, model_approval, model_stop, silenced
 from gateway.storage.transaction import MODEL_LOCK, AnyRow, Transaction
 
 _STOP = tuple(model_stop.c[field.name] for field in fields(Stop))
 _APPROVAL = tuple(model_approval.c[field.name] for field in fields(Approval))
+_ACCEPTANCE = tuple(acceptance.c[field.name] for field in fields(Acceptance))
 _task, _finding, _study, _report = tables.task.c, tables.finding.c, tables.study.c, tables.report.c
 _PAGE = 200  # findings that are in memory at a time; one of a large study has thousands of images
 
@@ -71,6 +74,19 @@ class SqlGovernance:
 
     def withdraw_approval(self, model_id: ModelId) -> None:
         self._transaction.execute(delete(model_approval).where(model_approval.c.model_id == model_id))
+
+    def accept(self, made: Acceptance) -> None:
+        self._transaction.execute(insert(acceptance), vars(made))
+        told: dict[str, str | int | list[str]] = {"name": made.name, "version": made.version, "sha256": made.sha256}
+        told |= {"data_sha256": made.data_sha256, "verdict": made.verdict, "scored": made.scored}
+        told |= {"refused": made.refused, "missed": list(made.missed[:10])}
+        self._transaction.record("model:accept", model_id(made.name, made.version, made.sha256), **told)
+
+    def acceptances(self, model: ServedModel, limit: int = 20) -> list[Acceptance]:
+        kept = acceptance.c
+        mine = and_(kept.name == model.name, kept.version == model.version, kept.sha256 == model.sha256)
+        found = select(*_ACCEPTANCE).where(mine).order_by(kept.at.desc(), kept.id.desc()).limit(limit)
+        return [Acceptance(*row) for row in self._transaction.all(found)]
 
     def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:
         found = select(_finding.id, _task.shadow).join(tables.task, _task.id == _finding.task_id)

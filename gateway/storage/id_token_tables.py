@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, LargeBinary, Table, Text
 
-from gateway.storage.tables import UtcTime, metadata, must
+from gateway.storage.columns import UtcTime, metadata, must
 
 vault_id_token_key = Table(
     "vault_id_token_key",

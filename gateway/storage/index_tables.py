@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, PrimaryKeyConstraint, Table, Text
 
-from gateway.storage.tables import metadata
+from gateway.storage.columns import metadata
 
 # PostgreSQL compares text by the rules of a language unless told otherwise; beginnings are found by bytes
 _BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")

@@ -13,7 +13,8 @@ from sqlalchemy import Column, ColumnElement, Table, func, literal, select, text
 
 from gateway.domain.ids import InstanceId
 from gateway.ports import Resting, WrappedKeys
-from gateway.storage.tables import audit, instance, patient, pixel_task, study, vault_patient
+from gateway.storage.audit_tables import audit
+from gateway.storage.tables import instance, patient, pixel_task, study, vault_patient
 from gateway.storage.transaction import Transaction
 
 _CELLS: dict[WrappedKeys, tuple[Table, Column[Any]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, UniqueConstraint
 
-from gateway.storage.tables import UtcTime, metadata, must
+from gateway.storage.columns import UtcTime, metadata, must
 
 vault_message = Table(
     "vault_message",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, UniqueConstraint
 
-from gateway.storage.tables import Texts, UtcTime, metadata, must
+from gateway.storage.columns import Texts, UtcTime, metadata, must
 
 record_input = Table(
     "record_input",

@@ -17,13 +17,13 @@ from gateway.domain.resource import Change
 from gateway.formats.fhir.search.read_criterion import criterion, printable
 from gateway.formats.fhir.search.read_wanted import Reading
 from gateway.storage import index_tables as tables
+from gateway.storage.columns import microseconds
 from gateway.storage.fhir_tables import vault_resource
 from gateway.storage.index_hash import Derive, IndexHash
 from gateway.storage.index_order import ordered
 from gateway.storage.index_rows import IndexRows, Row
 from gateway.storage.index_select import IndexSelect, type_number
 from gateway.storage.index_writes import delete_all, insert_all
-from gateway.storage.tables import microseconds
 from gateway.storage.token_question import token_question
 from gateway.storage.transaction import Transaction
 

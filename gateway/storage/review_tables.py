@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from gateway.domain.review import Outcome, Reviewer, Verdict
-from gateway.storage.tables import Json, Texts, UtcTime, metadata, must, one_of
+from gateway.storage.columns import Json, Texts, UtcTime, metadata, must, one_of
 
 review = Table(
     "review",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from gateway.storage import (
+    access_tables,
+    agreement_tables,
+    audit_tables,
     bulk_tables,
     fhir_tables,
     governance_tables,
@@ -14,9 +17,12 @@ from gateway.storage import (
     review_tables,
     subscription_tables,
 )
-from gateway.storage.tables import metadata
+from gateway.storage.columns import metadata
 
 __all__ = [
+    "access_tables",
+    "agreement_tables",
+    "audit_tables",
     "bulk_tables",
     "fhir_tables",
     "governance_tables",

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from gateway.domain.subscription import SubscriptionState
-from gateway.storage.tables import UtcTime, metadata, must
+from gateway.storage.columns import UtcTime, metadata, must
 
 vault_subscription = Table(
     "vault_subscription",

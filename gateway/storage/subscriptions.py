@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, exists, or_, select, update
 
 from gateway.domain.subscription import Event, Subscriber
+from gateway.storage.columns import UtcTime
 from gateway.storage.prepared import Prepared, insert_rows
 from gateway.storage.subscription_tables import vault_subscription, vault_subscription_event
-from gateway.storage.tables import UtcTime
 from gateway.storage.transaction import Transaction
 
 _one, _event = vault_subscription.c, vault_subscription_event.c

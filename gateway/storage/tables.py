@@ -1,36 +1,30 @@
-"""Every table and column, once, for SQLite and PostgreSQL.
+"""The tables of the work itself: patients, studies, tasks, findings, reports and deliveries, as columns.
 
 Columns bear the names of the domain's fields, so a row becomes a dataclass without a map. Tables whose name
 begins with `vault_` hold identity (sealed) and are closed to workers: on PostgreSQL by grant (worker_role.py).
+Every other table is in a `*_tables.py` beside this file; schema.py lists them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import get_args
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
     false,
 )
-from sqlalchemy.types import TypeDecorator
 
-from gateway.domain.access import ClientKind, GrantKind, Role
 from gateway.domain.clearance import Box, Deidentification, PixelFinding, Pixels
 from gateway.domain.finding import Finding
 from gateway.domain.lifecycle import DELIVERY, INSTANCE, PIXEL_TASK, REPORT, STUDY, TASK
@@ -38,71 +32,7 @@ from gateway.domain.model import AppliesTo, ModelState
 from gateway.domain.record import Needs
 from gateway.domain.report import ReportContent
 from gateway.domain.study import Evidence, Priority, StudyKind
-from gateway.storage import codec
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class UtcTime(TypeDecorator[datetime]):
-    """A time as microseconds since 1970 UTC: exact, ordered and the same in both databases."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else microseconds(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
-
-
-class Json(TypeDecorator[Any]):
-    """A domain value as JSON text (codec.py); `shape` is its type."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, shape: Any) -> None:
-        super().__init__()
-        self.shape = shape
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else codec.encode(self.shape, value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else codec.decode(self.shape, value)
-
-
-def microseconds(value: datetime) -> int:
-    """Microseconds since 1970 UTC of an aware time."""
-    return (value - EPOCH) // _MICROSECOND
-
-
-Texts = Json(tuple[str, ...])
-Header = Json(dict[str, str | int | None])
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
-    """A CHECK that the column has one of the values."""
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-def must(kind: Any, name: str, *rest: Any, **options: Any) -> Column[Any]:
-    """A column that is never null."""
-    return Column(name, kind, *rest, nullable=False, **options)
-
+from gateway.storage.columns import Header, Json, Texts, UtcTime, metadata, must, one_of
 
 patient = Table(
     "patient",
@@ -383,91 +313,4 @@ Index(
     delivery.c.patient,
     sqlite_where=delivery.c.state.in_(("pending", "sending")),
     postgresql_where=delivery.c.state.in_(("pending", "sending")),
-)
-
-client = Table(
-    "client",
-    metadata,
-    Column("id", Text, primary_key=True),
-    must(Text, "kind"),
-    must(Text, "name"),
-    Column("secret_hash", Text),
-    must(Texts, "scopes"),
-    must(Texts, "networks"),
-    must(Boolean(create_constraint=False), "active"),
-    must(UtcTime, "created_at"),
-    Column("jwks", Text),
-    Column("jwks_url", Text),
-    must(Texts, "certificates"),
-    must(Texts, "redirects"),
-    Column("launch", Text),
-    Column("id_token_alg", Text),
-    one_of("kind", get_args(ClientKind)),
-    UniqueConstraint("kind", "name"),
-)
-
-person = Table(
-    "person",
-    metadata,
-    Column("id", Text, primary_key=True),
-    must(Text, "name", unique=True),
-    must(Text, "password_hash"),
-    must(Text, "role"),
-    must(Boolean(create_constraint=False), "active"),
-    must(UtcTime, "created_at"),
-    Column("issuer", Text),
-    Column("subject", Text),
-    must(Text, "display_name", server_default=""),
-    must(Text, "qualification", server_default=""),
-    must(Text, "identifier", server_default=""),
-    one_of("role", get_args(Role)),
-    UniqueConstraint("issuer", "subject"),
-)
-
-access_grant = Table(
-    "access_grant",
-    metadata,
-    Column("token_hash", LargeBinary, primary_key=True),
-    must(Text, "holder"),
-    must(Text, "kind"),
-    must(Texts, "scopes"),
-    must(UtcTime, "expires_at", index=True),
-    Column("person", Text),
-    Column("certificate", Text),
-    Column("chain", Text, index=True),
-    must(Json(dict[str, str]), "asked"),
-    one_of("kind", get_args(GrantKind)),
-)
-
-used_assertion = Table(
-    "used_assertion",
-    metadata,
-    Column("digest", LargeBinary, primary_key=True),  # SHA-256 over client and jti
-    must(UtcTime, "expires_at", index=True),
-)
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    must(BigInteger, "at"),
-    must(Text, "event"),
-    must(Text, "subject_id"),
-    must(Text, "actor"),
-    must(Text, "details"),  # canonical text: the code in the chain is over these very characters
-    must(LargeBinary, "previous"),
-    must(LargeBinary, "code"),
-    must(Text, "key_id"),
-    Index(None, "event", "seq"),
-    Index(None, "subject_id", "seq"),
-    Index(None, "actor", "seq"),
-    Index(None, "at"),
-)
-
-audit_word = Table(
-    "audit_word",
-    metadata,
-    Column("word", Text),  # patient:<pseudonym>, client:<name>, outcome:<code>, taken from the row's details
-    Column("seq", BigInteger, autoincrement=False),
-    PrimaryKeyConstraint("word", "seq"),
 )

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from gateway.domain.errors import Fault
 from gateway.storage.access import SqlAccess
+from gateway.storage.agreements import SqlAgreements
 from gateway.storage.audit_trail import AuditKey, SqlAuditTrail
 from gateway.storage.bulk_jobs import SqlBulkJobs
 from gateway.storage.clearances import SqlClearances
@@ -167,6 +168,10 @@ class SqlUnitOfWork:
     @cached_property
     def governance(self) -> SqlGovernance:
         return SqlGovernance(self._transaction)
+
+    @cached_property
+    def agreements(self) -> SqlAgreements:
+        return SqlAgreements(self._transaction)
 
     @cached_property
     def deliveries(self) -> SqlDeliveries:

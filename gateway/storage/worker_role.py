@@ -27,7 +27,11 @@ WORKER_GRANTS: dict[str, str] = {
     "report_version": "SELECT, INSERT",
     "delivery": "SELECT, INSERT, UPDATE",
     "recall": "SELECT",
+    "final_report": "SELECT",
+    "final_report_link": "SELECT",
+    "agreement": "SELECT, INSERT, UPDATE, DELETE",
     "model_stop": "SELECT",
+    "acceptance": "SELECT",
     "audit": "SELECT, INSERT",
     "audit_word": "INSERT",
 }

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.wiring.fhir_store import reindex as reindex
     from gateway.wiring.fhir_store import send_notifications as send_notifications
     from gateway.wiring.fhir_store import settle_records as settle_records
+    from gateway.wiring.governance import acceptance_asked as acceptance_asked
+    from gateway.wiring.governance import acceptance_limits as acceptance_limits
     from gateway.wiring.governance import govern as govern
     from gateway.wiring.governance import read_month as read_month
     from gateway.wiring.governance import stop_by_rule as stop_by_rule
@@ -69,7 +71,7 @@ _PARTS: Final = {
     "jobs": "bulk_files run_jobs clear_jobs",
     "sign_in": "access key_set_fetch sign_in_elsewhere",
     "exports": "export_keys choose_studies export_folder export_studies",
-    "governance": "govern read_month stop_by_rule",
+    "governance": "acceptance_asked acceptance_limits govern read_month stop_by_rule",
     "intake": "receive check serve_dicom",
     "web": "serve_web",
     "sweeper": "sweep outlet",

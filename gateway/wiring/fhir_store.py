@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def record(settings: Settings, of_vault: Vault) -> Record:
     """The store of FHIR resources."""
+    from gateway.flow.record.hear_reports import HearReports
     from gateway.flow.record.keep_index import keep_index
     from gateway.flow.record.link_orders import LinkOrders
     from gateway.flow.record.open import OpenResources
@@ -35,6 +36,7 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     from gateway.flow.record.watch import WatchRecords
     from gateway.flow.record.write import WriteResources
     from gateway.flow.subscribe.watch import WatchSubscriptions
+    from gateway.formats.fhir import agreement_codes
 
     base = settings.fhir_base_url
     opened = OpenResources(of_vault)
@@ -42,7 +44,8 @@ def record(settings: Settings, of_vault: Vault) -> Record:
     plan = PlanWrites(of_vault, FindOwner(of_vault, base), opened, base)
     watch = WatchRecords(timedelta(seconds=settings.study.quiet_seconds))
     link = LinkOrders(of_vault, tuple(destination.name for destination in settings.destinations))
-    return Record(plan, WriteResources((keep_index, watch, link, WatchSubscriptions(opened, base))), opened)
+    hear = HearReports(of_vault, opened, base, agreement_codes.read(settings.models.agreement_codes))
+    return Record(plan, WriteResources((keep_index, watch, link, hear, WatchSubscriptions(opened, base))), opened)
 
 
 def reindex(settings: Settings, on_batch: Callable[[Reindexing], None]) -> Reindex:

@@ -9,6 +9,7 @@ from gateway.wiring.storage import blobs, database, object_seal
 
 if TYPE_CHECKING:
     from gateway.config import Settings
+    from gateway.domain.acceptance import Limits
     from gateway.domain.finding import Finding
     from gateway.flow.govern import GovernModels
     from gateway.flow.model_month import Inputs, ReadMonth
@@ -28,14 +29,40 @@ def govern(settings: Settings, opened: Database) -> GovernModels:
     from gateway.flow.govern import GovernModels
 
     destinations = tuple(destination.name for destination in settings.destinations)
-    return GovernModels(opened, settings.models.approvals, ComposeReport(destinations))
+    return GovernModels(opened, settings.models.approvals, acceptance_asked(settings), ComposeReport(destinations))
+
+
+def acceptance_limits(settings: Settings) -> Limits:
+    """What an acceptance run of the site has to reach."""
+    from gateway.domain.acceptance import Limits
+
+    told = settings.models
+    return Limits(
+        auc=told.least_auc,
+        sensitivity=told.least_sensitivity,
+        specificity=told.least_specificity,
+        subgroup=told.least_subgroup,
+        refused=told.most_refused,
+        cases=told.least_cases,
+    )
+
+
+def acceptance_asked(settings: Settings) -> Limits | None:
+    """The limits of the run that a version needs before it is active; None where none is needed."""
+    return acceptance_limits(settings) if settings.models.acceptance == "required" else None
 
 
 def stop_by_rule(settings: Settings, opened: Database) -> StopByRule:
     from gateway.flow.stop_rules import Rules, StopByRule
 
     told = settings.models
-    rules = Rules(told.stop_override_rate, told.stop_after_reviews, told.stop_shift)
+    rules = Rules(
+        override_rate=told.stop_override_rate,
+        least_reviews=told.stop_after_reviews,
+        shift=told.stop_shift,
+        disagreement_rate=told.stop_disagreement_rate,
+        least_comparisons=told.stop_after_comparisons,
+    )
     return StopByRule(govern(settings, opened), rules)
 
 

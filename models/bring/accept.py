@@ -6,13 +6,15 @@ So every case may be scored, and the figures say how the model would have done h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.config import RemoteModelSettings
+from gateway.domain.acceptance import Acceptance, Limits, Measured, verdict
 from gateway.domain.errors import Invalid, Unsupported
+from gateway.domain.ids import new_id
 from models import registry
 from models.bring import numbers
 from models.bring.cases import Predictors, Scored, score
@@ -24,31 +26,28 @@ from models.runtime.series import SeriesPredictor
 from models.runtime.session import Session
 from models.runtime.value_session import ValueSession
 
-
-@dataclass(frozen=True)
-class Least:
-    """What the site wants at least, for all cases and for every subgroup that is large enough; 0 asks nothing."""
-
-    auc: float = 0.0
-    sensitivity: float = 0.0
-    specificity: float = 0.0
+LONGEST_NAME: Final = 120
+LONGEST_LINE: Final = 200
+MOST_MISSED: Final = 50
 
 
-def accept(package: Package, data: Path, least: Least, servers: Sequence[RemoteModelSettings] = ()) -> dict[str, Any]:
-    """The figures, with `missed`: what lies below what was wanted. Raises `Invalid` for cases that cannot be used."""
+def accept(package: Package, data: Path, limits: Limits, servers: Sequence[RemoteModelSettings] = ()) -> dict[str, Any]:
+    """The figures with the verdict and what was `missed`. Raises `Invalid` for cases that cannot be used."""
     manifest = package.manifest
     if not isinstance(manifest, ScoredManifest):
         raise Unsupported("a pack of rules has no probabilities to measure")
     cases = score(data, predictor(package, servers))
     found = _measured(manifest, cases)
+    missed = _missed(found, limits)
     return {
         "model": manifest.name,
         "version": manifest.version,
         "model_sha256": package.sha256,
         "data_sha256": cases.sha256,
         **found,
-        "wanted": vars(least),
-        "missed": _missed(found, least),
+        "wanted": vars(limits),
+        "missed": missed,
+        "verdict": verdict(limits, missed),
     }
 
 
@@ -80,11 +79,54 @@ def _measured(manifest: ScoredManifest, cases: Scored) -> dict[str, Any]:
     return told
 
 
-def _missed(found: dict[str, Any], least: Least) -> list[str]:
-    parts = {"all cases": found["cases"], **found["subgroups"]}
+def acceptance(found: Mapping[str, Any], limits: Limits, at: datetime, by: str) -> Acceptance:
+    """What is kept of a run: figures alone, nothing of a case."""
+    cases = found["cases"]
+    measured = {
+        name: Measured(float(cases[name]["value"]), *map(float, cases[name]["ci95"]))
+        for name in ("auc", "sensitivity", "specificity")
+    }
+    areas = {part: float(told["auc"]["value"]) for part, told in found["subgroups"].items() if "auc" in told}
+    worst = min(areas, key=lambda part: areas[part], default="")
+    return Acceptance(
+        id=new_id(),
+        name=found["model"],
+        version=found["version"],
+        sha256=found["model_sha256"],
+        data_sha256=found["data_sha256"],
+        scored=cases["n"],
+        positive=cases["positive"],
+        refused=found["refused"]["n"],
+        **measured,
+        worst_subgroup=worst[:LONGEST_NAME],
+        worst_auc=areas.get(worst),
+        limits=limits,
+        missed=tuple(one[:LONGEST_LINE] for one in found["missed"][:MOST_MISSED]),
+        verdict=found["verdict"],
+        at=at,
+        by=by,
+    )
+
+
+def _missed(found: dict[str, Any], limits: Limits) -> list[str]:
+    """Everything that keeps the run from passing; nothing where nothing was asked."""
+    if not limits.declared:
+        return []
+    cases, refused = found["cases"], found["refused"]["n"]
+    fewest, share = min(cases["positive"], cases["n"] - cases["positive"]), refused / (refused + cases["n"])
+    missed = [f"all cases: {one}" for one in _below(cases, limits.floors(subgroup=False))]
+    for part, told in found["subgroups"].items():
+        missed += [f"{part}: {one}" for one in _below(told, limits.floors(subgroup=True))]
+    if share > limits.refused:
+        missed.append(f"refused: {share:.3f} of the cases, wanted at most {limits.refused:.3f}")
+    if fewest < limits.cases:
+        missed.append(f"too few cases: {fewest} of one label, wanted {limits.cases}")
+    return missed
+
+
+def _below(told: Mapping[str, Any], floors: Mapping[str, float]) -> list[str]:
     return [
-        f"{part}: {name} {told[name]['value']:.3f}, wanted {wanted:.3f}"
-        for part, told in parts.items()
-        for name, wanted in vars(least).items()
+        f"{name} {told[name]['value']:.3f}, wanted {wanted:.3f}"
+        for name, wanted in floors.items()
         if name in told and told[name]["value"] < wanted
     ]

@@ -104,8 +104,7 @@ def _place(box: Box, window: Window) -> str:
     seen = (box.last_row - box.first_row + 1) * (box.last_column - box.first_column + 1)
     if seen >= EVERYWHERE * window.height * window.width:
         return "is spread over the whole image: no part of it stands out"
-    rows, columns = window.rows, window.columns
-    rows, columns = (columns, rows) if window.turn.transposed else (rows, columns)
+    rows, columns = (window.columns, window.rows) if window.turn.transposed else (window.rows, window.columns)
     return (
         f"lies mostly in rows {box.first_row} to {box.last_row} of {rows}, "
         f"columns {box.first_column} to {box.last_column} of {columns}"

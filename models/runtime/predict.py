@@ -142,7 +142,10 @@ class Predictor:
         try:
             answer = feeder.wait(one.answer)
         except Fault:
-            return _refused(one.uid, _NO_ANSWER)
+            try:  # once more: what passed meanwhile was not the image's doing
+                answer = feeder.wait(feeder.submit(one.opened.tensor, one.opened.tensor.shape))
+            except Fault:
+                return _refused(one.uid, _NO_ANSWER)
         return self._decide(one.uid, one.opened, answer)
 
     def _open(self, data: bytes) -> tuple[str, Prepared | Refusal]:
@@ -235,8 +238,9 @@ def sentence(manifest: Scored, decided: str | None, probability: float) -> str:
 
 
 _UNREADABLE = Refusal("unreadable", "Not scored: the instance could not be read.")
-_NO_ANSWER = Refusal("no-answer", "Not scored: the model gave no usable answer for this image.")
-_MODEL_ANSWERED = ("no-answer", "unlike-training", "turned-over")  # refusals that come after the model was asked
+NO_ANSWER = "no-answer"  # the model failed on this image, twice
+_NO_ANSWER = Refusal(NO_ANSWER, "Not scored: the model gave no usable answer for this image.")
+_MODEL_ANSWERED = (NO_ANSWER, "unlike-training", "turned-over")  # refusals that come after the model was asked
 
 
 def _refused(uid: str, refusal: Refusal, distance: float | None = None) -> ImagePrediction:

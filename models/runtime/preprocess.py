@@ -152,6 +152,9 @@ def _window(frame: Frame, rule: ImageInput) -> Frame:
 def _windowed(pixels: Numbers, dataset: FileDataset) -> Numbers:
     centre, width = _first(dataset.WindowCenter), _first(dataset.WindowWidth)
     function = str(dataset.get("VOILUTFunction") or "LINEAR")
+    least = 1.0 if function == "LINEAR" else np.finfo(np.float32).tiny  # C.11.2.1.2.1: at least 1, else above 0
+    if not (np.isfinite(centre) and least <= width < np.inf):
+        raise Invalid("the header's window is none")
     if function == "SIGMOID":
         power = np.clip(-4.0 * (pixels - centre) / max(width, 1e-6), -60.0, 60.0)
         return np.asarray(255.0 / (1.0 + np.exp(power)), np.float32)

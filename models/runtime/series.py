@@ -7,7 +7,7 @@ explanation leaves out one field at a time and runs all of these as one batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -56,7 +56,8 @@ class SeriesPredictor:
         prob, _ = self._run(made.values[None], made.statics[None])
         told = self._left_out(made, float(prob[0, self.manifest.positive_column]))
         answer = answered(self.session, [float(p) for p in prob[0]], told, made.set_aside)
-        return replace(answer, explanation=f"{answer.explanation} {self._not_weighed(made)}".strip())
+        single = told[len(rule.fields) :]
+        return replace(answer, explanation=f"{answer.explanation} {_unspoken(single, answer.explanation)}".strip())
 
     def chance(self, readings: Iterable[Reading], statics: Iterable[Reading]) -> float | Refusal:
         """The probability of the positive label alone: what measuring many stays needs, without explanations."""
@@ -82,16 +83,31 @@ class SeriesPredictor:
             prob, _ = self._run(copies, np.repeat(made.statics[None], len(part), 0))
             without = prob[:, self.manifest.positive_column]
             change |= {int(k): log_odds(full) - log_odds(float(p)) for k, p in zip(part, without, strict=True)}
-        return tuple(
+        told = tuple(
             Contribution(rule.name, rule.title, change.get(k), _range(rule, made.values[:, k]))
             for k, rule in enumerate(fields)
         )
+        return told + self._single_left_out(made, full)
 
-    def _not_weighed(self, made: Binned) -> str:
-        """Age and the like cannot be left out of a stay, so nothing is said of what they did."""
-        rules = zip(self.manifest.input.statics, made.statics, strict=True)
-        said = [f"{rule.title} = {value_in_words(rule, float(value))}" for rule, value in rules if not np.isnan(value)]
-        return f"Used as well, and not weighed here: {', '.join(said)}." if said else ""
+    def _single_left_out(self, made: Binned, full: float) -> tuple[Contribution, ...]:
+        """The same for age and whatever else is known once for the whole stay."""
+        rules, known = self.manifest.input.statics, np.flatnonzero(~np.isnan(made.statics))
+        change: dict[int, float] = {}
+        for start in range(0, len(known), MAX_BATCH):
+            part = known[start : start + MAX_BATCH]
+            copies = np.repeat(made.statics[None], len(part), 0)
+            copies[np.arange(len(part)), part] = np.nan
+            prob, _ = self._run(np.repeat(made.values[None], len(part), 0), copies)
+            without = prob[:, self.manifest.positive_column]
+            change |= {int(k): log_odds(full) - log_odds(float(p)) for k, p in zip(part, without, strict=True)}
+        said = ["" if np.isnan(v) else value_in_words(r, float(v)) for r, v in zip(rules, made.statics, strict=True)]
+        return tuple(Contribution(rule.name, rule.title, change.get(k), said[k]) for k, rule in enumerate(rules))
+
+
+def _unspoken(told: Sequence[Contribution], explanation: str) -> str:
+    """What was known and did too little to be named: who signs sees all that was used of age and the like."""
+    said = [one.in_words for one in told if one.log_odds is not None and one.in_words not in explanation]
+    return f"Used as well: {', '.join(said)}." if said else ""
 
 
 def _range(rule: Field, column: Floats) -> str:

@@ -32,6 +32,7 @@ from gateway.storage import tables
 from gateway.storage.audit_verify import verify_database
 from gateway.storage.database import SqlDatabase
 from gateway.storage.object_seal import REMEMBERED_SECONDS, PatientObjectSeal
+from gateway.storage.schema import metadata
 from gateway.storage.scrub import scrub
 
 LEASE = timedelta(minutes=5)
@@ -361,7 +362,7 @@ def test_the_fhir_record_goes_too(gateway: KeyedGateway) -> None:
             assert record.opened.unseen(unit, one)
         assert unit.resource_index.matching("Patient", [("identifier", WHO)], 2) == []
         assert len(unit.resource_index.matching("Patient", [("identifier", ELSE)], 2)) == 1
-    tables_left = [table for table in tables.metadata.tables.values() if table.name.startswith("vault_index_")]
+    tables_left = [table for table in metadata.tables.values() if table.name.startswith("vault_index_")]
     with gateway.database.begin("test") as unit:
         keys = {row[0] for table in tables_left for row in unit._transaction.all(select(table.c.key))}
     assert keys <= {one.key for one in left}

@@ -11,6 +11,7 @@ from sqlalchemy.exc import InternalError
 
 from gateway.domain.errors import Conflict, Fault, Unavailable
 from gateway.storage import tables
+from gateway.storage.audit_tables import audit_word
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
 from gateway.storage.fhir_tables import vault_resource, vault_resource_version
@@ -161,7 +162,7 @@ def test_a_connection_that_has_read_can_write(postgres_url: str) -> None:
     database = SqlDatabase(postgres_url, AuditKey("test-1", b"k" * 32), pool_size=1)
     for _ in range(2):
         with database.read() as unit, pytest.raises(InternalError, match="read-only"):
-            unit._open.execute(tables.audit_word.insert().values(word="w", seq=1))
+            unit._open.execute(audit_word.insert().values(word="w", seq=1))
     with database.begin("tester") as writing:
         writing.audit.record("orphan:delete", "one", "tester")
         writing.commit()
@@ -232,6 +233,6 @@ def test_many_inserts_give_way_to_the_rows_that_are_there(unit: SqlUnitOfWork) -
 def test_many_rows_are_deleted_by_their_key(unit: SqlUnitOfWork) -> None:
     """`delete_rows` takes those that are named and leaves the others."""
     rows = [{"word": "w", "seq": seq} for seq in (1, 2, 3)]
-    unit._transaction.run_many(insert_rows(tables.audit_word), rows)
-    unit._transaction.run_many(delete_rows(tables.audit_word, "seq"), [{"seq": 1}, {"seq": 3}])
-    assert unit._transaction.all(select(tables.audit_word.c.seq)) == [(2,)]
+    unit._transaction.run_many(insert_rows(audit_word), rows)
+    unit._transaction.run_many(delete_rows(audit_word, "seq"), [{"seq": 1}, {"seq": 3}])
+    assert unit._transaction.all(select(audit_word.c.seq)) == [(2,)]

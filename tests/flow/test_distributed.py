@@ -28,6 +28,8 @@ from sqlalchemy import Engine, create_engine, make_url, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from gateway.storage import tables
+from gateway.storage.audit_tables import audit
+from gateway.storage.schema import metadata
 
 pytestmark = [pytest.mark.peer("postgresql"), pytest.mark.peer("redis")]
 MODEL = "breast-ultrasound-detail-cnn"
@@ -49,7 +51,7 @@ class Site:
 
     def events(self, event: str) -> list[Any]:
         with self.database.connect() as connection:
-            return list(connection.execute(select(tables.audit).where(tables.audit.c.event == event)))
+            return list(connection.execute(select(audit).where(audit.c.event == event)))
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +207,7 @@ def test_workers_hold_no_key_to_identity(site: Site, fhir: SyncFHIRClient) -> No
 
 def test_the_workers_role_cannot_read_the_vault(site: Site) -> None:
     """PostgreSQL refuses the workers' role every table of the vault, and the role holds no grant on any."""
-    vault = [name for name in tables.metadata.tables if name.startswith("vault_")]
+    vault = [name for name in metadata.tables if name.startswith("vault_")]
     assert "vault_patient" in vault
     engine = create_engine(make_url(site.gateway.worker_url).set(drivername="postgresql+psycopg"))
     try:
@@ -216,7 +218,7 @@ def test_the_workers_role_cannot_read_the_vault(site: Site) -> None:
             assert make_url(site.gateway.worker_url).username in set(connected.scalars())
         for name in vault:
             with engine.connect() as connection, pytest.raises(ProgrammingError, match="permission denied"):
-                connection.execute(select(tables.metadata.tables[name]))
+                connection.execute(select(metadata.tables[name]))
     finally:
         engine.dispose()
     role = make_url(site.gateway.worker_url).username

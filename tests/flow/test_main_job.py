@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -115,6 +116,38 @@ def test_every_study_is_delivered_once(gateway: GatewayProcess, fhir: SyncFHIRCl
     assert len(files) == len(PLANTED)
     text = "".join(path.read_text("utf-8") for path in files)
     assert all(planted.accession in text for planted in PLANTED)
+
+
+def test_the_final_report_of_another_system_is_compared(gateway: GatewayProcess, fhir: SyncFHIRClient) -> None:
+    """A radiologist's system sends its final report on the same order, coded by BI-RADS, then corrects it: what the
+    model had said stands beside it in `dxgate study show` and in the month."""
+    (report,) = reported(fhir, identifier=PLANTED[0].accession)
+    told = json.loads(gateway.command("client", "add", "fhir", "ris", "--scope", "system/*.cruds", "--json"))
+    form = {"grant_type": "client_credentials"}
+    token = httpx.post(f"{gateway.base_url}/auth/token", data=form, auth=("ris", told["secret"])).json()["access_token"]
+    theirs = SyncFHIRClient(gateway.fhir_url, authorization=f"Bearer {token}").resource(
+        "DiagnosticReport",
+        status="final",
+        code={"text": "Ultrasound of the breast"},
+        subject={"reference": report["subject"]["reference"]},  # type: ignore[index]
+        basedOn=[{"identifier": {"value": PLANTED[0].accession}}],
+        conclusionCode=[{"coding": [{"system": "http://snomed.info/sct", "code": "397140005"}]}],
+        conclusion="BI-RADS 1.",
+    )
+    theirs.save()
+    study = str(report["imagingStudy"][0]["reference"]).split("/")[1]  # type: ignore[index]
+    (first,) = json.loads(gateway.command("study", "show", study, "--json"))["final_reports"]
+    theirs["status"] = "corrected"
+    theirs["conclusionCode"] = [{"coding": [{"system": "http://snomed.info/sct", "code": "397145000"}]}]
+    theirs.save()
+    (second,) = json.loads(gateway.command("study", "show", study, "--json"))["final_reports"]
+    assert (first["reference"], second["reference"]) == ("not-malignant", "malignant")
+    decided = {"agreed", "disagreed"} if first["said"] else {"inconclusive"}
+    assert {first["outcome"], second["outcome"]} == decided
+    month = f"{datetime.now(UTC):%Y-%m}"
+    rows = json.loads(gateway.command("model", "report", "--month", month, "--json"))
+    (mine,) = (row for row in rows if row["model"] == second["model"])
+    assert mine["compared"] == (1 if second["said"] else 0)
 
 
 def test_no_planted_identity_is_found_outside_the_vault(gateway: GatewayProcess, fhir: SyncFHIRClient) -> None:

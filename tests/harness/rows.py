@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gateway.domain.acceptance import Acceptance, Limits, Measured
 from gateway.domain.finding import Code, Finding, ImageFinding, Label, Provenance
 from gateway.domain.ids import (
     BlobKey,
@@ -140,6 +141,32 @@ def finding(task: Task, served: ServedModel | None = None, probability: float = 
         ),
         created_at=AT,
     )
+
+
+def accepted(served: ServedModel | None = None, **changes: Any) -> Acceptance:
+    """A run that passed."""
+    of = served or model()
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "name": of.name,
+        "version": of.version,
+        "sha256": of.sha256,
+        "data_sha256": "d" * 64,
+        "scored": 200,
+        "positive": 80,
+        "refused": 10,
+        "auc": Measured(0.93, 0.89, 0.96),
+        "sensitivity": Measured(0.9, 0.82, 0.95),
+        "specificity": Measured(0.85, 0.78, 0.9),
+        "worst_subgroup": "sex: F",
+        "worst_auc": 0.91,
+        "limits": Limits(auc=0.9),
+        "missed": (),
+        "verdict": "passed",
+        "at": AT,
+        "by": "cli:anna",
+    }
+    return Acceptance(**(values | changes))
 
 
 def content(*findings: Finding, conclusion: str = "Suspicious") -> ReportContent:

@@ -14,10 +14,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from harness.commands import start_command
 from harness.resources import indexed_everywhere
-from harness.rows import AT, arrival, content, finding, planned_task, receive, review
+from harness.rows import AT, accepted, arrival, content, finding, model, planned_task, receive, review
 from sqlalchemy import Engine, create_engine, insert, inspect, make_url, select, text
 
 from gateway.domain.access import Client, Grant, Person
+from gateway.domain.agreement import Agreement, CodedAnswer, FinalReport, StudyLink
 from gateway.domain.bulk import BulkFile, BulkJob
 from gateway.domain.errors import Fault, Unavailable
 from gateway.domain.governance import Approval, Stop
@@ -28,6 +29,7 @@ from gateway.domain.record import RecordInput
 from gateway.domain.reindex import Reindexing
 from gateway.domain.resource import Change, StoredVersion, resource_key
 from gateway.domain.subscription import Event, Subscriber
+from gateway.flow.agree import CompareReports
 from gateway.storage.audit_trail import AuditKey
 from gateway.storage.database import SqlDatabase, parse_url
 from gateway.storage.migrate import current, downgrade, head, script_folder, upgrade
@@ -75,6 +77,13 @@ def _fill(url: str) -> None:
         unit.deliveries.plan(report, ["ehr"], AT)
         signed = unit.reports.write(report, "sign", 1, content(found), AT)
         unit.reviews.add(review(signed))
+        link = StudyLink("study", b"uid")
+        answer = CodedAnswer("urn:dxgate:finding", "q", ("malignant",), ("benign", "malignant"), "malignant")
+        unit.agreements.keep(FinalReport(7, 1, study.patient, AT, (link,), (answer,)))
+        unit.agreements.put(
+            Agreement(study.id, task.model_id, found.id, "agreed", "malignant", "malignant", "malignant", AT, AT)
+        )
+        unit.governance.accept(accepted())
         unit.governance.stop(Stop(task.model_id, "wrong threshold", AT, "tester"))
         unit.governance.approve(Approval(task.model_id, AT, "tester"))
         unit.recalls.add(Recall(task.model_id, "breast", "1.0.0", "wrong threshold", AT, "tester"))
@@ -283,6 +292,8 @@ def test_the_worker_role_has_no_way_to_the_vault(postgres_cluster: Any) -> None:
         with main.begin("sweep") as unit:
             study, task = planned_task(unit)
             report = unit.reports.register(study, AT)
+            link = StudyLink("study", study.study_uid_index or b"")
+            unit.agreements.keep(FinalReport(7, 1, study.patient, AT, (link,), ()))
             unit.commit()
         main.close()
         mine = make_url(url).set(username=role).render_as_string(hide_password=False)
@@ -293,7 +304,11 @@ def test_the_worker_role_has_no_way_to_the_vault(postgres_cluster: Any) -> None:
             assert unit.identities.object_key(study.patient)
             claimed = unit.tasks.claim(task.id, "w1", AT, AT)
             assert claimed is not None
-            unit.tasks.finish(claimed, finding(claimed))
+            found = finding(claimed)
+            unit.tasks.finish(claimed, found)
+            CompareReports().of_finding(unit, unit.studies.get(study.id), found)
+            assert [one.outcome for one in unit.agreements.of_study(study.id)] == ["uncoded"]
+            assert unit.governance.acceptances(model()) == []
             written = unit.reports.write(report, "compose", 1, content(), AT)
             unit.deliveries.plan(written, ["ehr"], AT)
             unit.studies.move(study.id, "analysing", "report")

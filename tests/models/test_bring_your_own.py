@@ -8,17 +8,23 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from harness.gateway_process import REPOSITORY
+from harness.rows import model
 from onnx import TensorProto, helper
 
+from gateway import wiring
 from gateway.cli import main
 from gateway.config import load as load_settings
 from gateway.domain.errors import Conflict, Forbidden, Invalid
+from gateway.domain.model import model_id
+from gateway.privacy import keyring
+from gateway.storage.database import SqlDatabase
 from models import card, registry
 from models.bring import draft, evaluate, finish, numbers, page
 from models.bring.evaluate import Wish
@@ -384,9 +390,12 @@ def test_few_cases_are_said_and_have_width() -> None:
     assert numbers.few_cases(np.repeat(truth, 6)) == ""
 
 
-def test_a_signed_pack_is_measured_as_it_is(site: Path, packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_signed_pack_is_measured_as_it_is(
+    site: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`accept` scores every case by the signed threshold, by subgroup too, changes nothing of the pack, and ends with 1
     where something lies below what the site wants; an unsigned or changed pack is not measured."""
+    monkeypatch.setenv("DXGATE_GATEWAY_HOME", str(tmp_path / "no gateway"))
     before = {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()}
     arguments = ["model", "accept", str(packed), "--data", str(EXAMPLE / "cases.csv")]
     arguments += ["--trust", str(site / "build" / "trust")]
@@ -401,12 +410,81 @@ def test_a_signed_pack_is_measured_as_it_is(site: Path, packed: Path, capsys: py
     assert {path: path.read_bytes() for path in packed.rglob("*") if path.is_file()} == before
     capsys.readouterr()
     assert main([*arguments, "--least-specificity", "1"]) == 1
-    assert "MISSED: all cases: specificity" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "MISSED: all cases: specificity" in told
+    assert "NOT KEPT" in told
     assert main([*arguments, "--out", str(out)]) != 0
     assert "exists" in capsys.readouterr().err
     (packed / "facts.md").write_text("better than it is")
     assert main(arguments) != 0
     assert "changed after signing: facts.md" in capsys.readouterr().err
+
+
+def test_an_acceptance_run_is_kept_and_lets_the_version_be_active(
+    site: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where acceptance is required `promote` names the command to run; a run on too few cases, one that misses and one
+    without limits let nothing pass, one that reaches the site's limits does; list and audit trail tell of all."""
+    opened = _gateway(tmp_path / "home", monkeypatch)
+    package = verify(packed, trusted_keys(site / "build" / "trust"))
+    served = model("fna-cytology", package.manifest.version, sha256=package.sha256, state="draft")
+    served = replace(served, id=model_id(served.name, served.version, served.sha256))
+    with opened.begin("worker") as unit:
+        unit.models.announce(served)
+        unit.commit()
+    accept = ["model", "accept", str(packed), "--data", str(EXAMPLE / "cases.csv")]
+    accept += ["--trust", str(site / "build" / "trust")]
+    promote = ["model", "promote", served.name, served.version, "--to", "active"]
+    for more, told in (
+        (["--least-cases", "5000"], "too few cases"),
+        (["--least-auc", "1"], "auc"),
+        (["--least-auc", "0.5"], "lower limits"),
+    ):
+        assert main(promote) == 1
+        assert "dxgate model accept" in capsys.readouterr().err
+        assert main([*accept, *more]) == (0 if told == "lower limits" else 1)
+        assert main(promote) == 1
+        assert told in capsys.readouterr().err
+    assert main(accept) == 0
+    assert "passed; kept in the database" in capsys.readouterr().out
+    assert main(promote) == 0
+    capsys.readouterr()
+    assert main(["model", "list", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["state"], row["acceptance"].split()[0]) == ("active", "passed")
+    with opened.read() as unit:
+        kept = unit.governance.acceptances(served)
+        events = [row.entry for row in unit.audit.newest(limit=50, event="model:accept")]
+    assert [one.verdict for one in kept] == ["passed", "passed", "missed", "missed"]
+    assert [one.details["verdict"] for one in events] == ["passed", "passed", "missed", "missed"]
+    assert {one.subject_id for one in events} == {served.id}
+    assert (kept[0].scored, kept[0].sha256, kept[0].limits.auc) == (285, package.sha256, 0.9)
+    opened.close()
+
+
+def _gateway(home: Path, monkeypatch: pytest.MonkeyPatch) -> SqlDatabase:
+    """A set up gateway in which a version needs an acceptance run with an AUC of .9."""
+    for name, value in (("GATEWAY_HOME", str(home)), ("MODELS_ACCEPTANCE", "required"), ("MODELS_LEAST_AUC", "0.9")):
+        monkeypatch.setenv(f"DXGATE_{name}", value)
+    settings = load_settings().settings
+    home.mkdir(mode=0o700)
+    keyring.create(settings.key_folder)
+    wiring.migrate(settings)
+    return wiring.database(settings)
+
+
+def test_a_run_that_must_be_kept_and_cannot_is_not_begun(
+    site: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where acceptance is required and no database is set up; a limit that is no share is refused by the parser."""
+    monkeypatch.setenv("DXGATE_GATEWAY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DXGATE_MODELS_ACCEPTANCE", "required")
+    accept = ["model", "accept", str(packed), "--data", str(EXAMPLE / "cases.csv")]
+    assert main([*accept, "--trust", str(site / "build" / "trust")]) == 1
+    assert "no database" in capsys.readouterr().err
+    for asked in (["--least-auc", "1.5"], ["--least-auc", "nan"], ["--least-cases", "0"]):
+        with pytest.raises(SystemExit):
+            main([*accept, *asked])
 
 
 def test_a_model_of_somebody_else_waits_for_a_person(

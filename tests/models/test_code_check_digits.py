@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from gateway.flow.record import final_report
+from gateway.formats.fhir import agreement_codes
 from models.registry import BUILT_IN
 from models.training import exclusions
 
@@ -42,6 +44,15 @@ def _loinc_holds(code: str) -> bool:
     body, _, digit = code.partition("-")
     doubled = [int(each) * (2 - place % 2) for place, each in enumerate(reversed(body))]
     return -sum(one // 10 + one % 10 for one in doubled) % 10 == int(digit)
+
+
+def test_every_code_by_which_a_final_report_answers_has_its_check_digit() -> None:
+    """The built-in table, and what says yes or no to it."""
+    table = {code for question in agreement_codes.read() for label in question.labels for code in label.codes}
+    found = table | final_report.YES | final_report.NO | final_report.IMAGING
+    snomed = {code for system, code in found if system == SNOMED}
+    assert len(snomed) > 15
+    assert [code for code in sorted(snomed) if not _snomed_holds(code)] == []
 
 
 def _codes(node: Any) -> Iterator[tuple[str, str]]:

@@ -132,6 +132,13 @@ def test_one_failure_does_not_cost_the_binary_form(server: InferenceServer) -> N
     opened.run(["prob"], {"pixels": np.full_like(BATCH, np.nan)})
 
 
+def test_a_failure_that_passes_costs_no_image(server: InferenceServer, package: Package, demo: list[bytes]) -> None:
+    """One 500 in the middle of a study: the image is asked for once more, and the study is answered whole."""
+    predictor = Predictor(Session(package, graph=RemoteGraph(Server(server.url))))
+    server.answers += [500]
+    assert predictor.predict(demo).study.scored == len(demo)
+
+
 NESTED = b"[" * 100_000
 
 
@@ -224,6 +231,6 @@ def test_another_model_under_the_same_name_is_proved_before_it_answers(
     asked = len(server.batches)
     with pytest.raises(Fault):
         predictor.predict(demo)
-    assert len(server.batches) - asked == len(demo), "what was found to be another model is not proved again and again"
+    assert len(server.batches) - asked == 2 * len(demo), "another model is not proved again and again"
     server.spoil = renewed
     assert predictor.predict(demo).study == first.study

@@ -229,3 +229,24 @@ def test_a_codestream_that_announces_more_than_the_header_is_refused_before_it_i
 def test_the_announced_size_is_read_from_the_codestream(stream: bytes, size: tuple[int, int] | None) -> None:
     """Rows and columns stand in the first frame header; a stream without one announces nothing."""
     assert announced_size(stream) == size
+
+
+@pytest.mark.parametrize(
+    ("centre", "width", "function"),
+    [
+        ("50", "0", "LINEAR"),
+        ("50", "-5", "LINEAR"),
+        ("50", "nan", "LINEAR"),
+        ("inf", "50", "LINEAR"),
+        ("50", "0", "SIGMOID"),
+        ("50", "0", "LINEAR_EXACT"),
+        ("50", "inf", "SIGMOID"),
+    ],
+)
+def test_a_window_that_is_none_is_refused(package: Package, centre: str, width: str, function: str) -> None:
+    """PS3.3 C.11.2.1.2: a width of nothing makes black and white of an image, which a model would score."""
+    dataset = read(ultrasound(picture()))
+    dataset.WindowCenter, dataset.WindowWidth = float(centre), float(width)
+    dataset.VOILUTFunction = function
+    with pytest.raises(Invalid, match="window"):
+        prepare(dataset, package.manifest.input)

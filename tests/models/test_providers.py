@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from harness.gpu import Gpu
 
 from gateway.domain.errors import Fault, Invalid
 from models.package import Package
-from models.registry import find
+from models.registry import find, load
 from models.runtime import providers
 from models.runtime.graph import LocalGraph
 from models.runtime.predict import Predictor
 from models.runtime.providers import LEAST_MIB, Device, Policy, cuda_memory_mib, cuda_options, open_on
-from models.runtime.session import BATCH, Answer, Session
+from models.runtime.session import BATCH, GOLDEN_TOLERANCE, MAX_BATCH, Answer, Session, golden_vectors
+from models.runtime.value_session import ValueSession
 
 
 def test_cuda_is_told_its_device_and_its_limit() -> None:
@@ -107,16 +111,46 @@ def _tensor_of(session: Session, data: bytes) -> np.ndarray:  # type: ignore[typ
 
 @pytest.mark.peer("cuda")
 def test_a_gpu_answers_as_a_cpu_does() -> None:
-    """Every built-in image pack: the same golden vectors within the tolerance of its own processor, at every batch."""
-    packages, _ = find()
-    for package in packages:
-        if package.manifest.kind != "image":
-            continue
-        there = Session(package, Policy.REQUIRE_GPU)
-        assert there.provider == providers.CUDA
-        here = Session(package, Policy.CPU_ONLY)
+    """Every built-in pack with a graph, on images and on records: the same golden vectors within the tolerance of its
+    own processor, and the same answers to inputs of no meaning, at the largest batch."""
+    seen = [kind for package in find()[0] if (kind := agreement(package))]
+    assert {"image", "record", "series"} <= set(seen)
+
+
+def test_the_comparison_itself_compares(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for a GPU it agrees; where the stand-in is off by more than the tolerance it does not."""
+    Gpu().install(monkeypatch)
+    assert agreement(package) == "image"
+    run = Session.run
+
+    def off(self: Session, batch: np.ndarray) -> Answer:  # type: ignore[type-arg]
+        answer = run(self, batch)
+        shift = 2 * GOLDEN_TOLERANCE[providers.CUDA] if self.provider == providers.CUDA and len(batch) > 8 else 0
+        return replace(answer, prob=answer.prob + np.float32(shift))
+
+    monkeypatch.setattr(Session, "run", off)
+    with pytest.raises((AssertionError, Fault)):
+        agreement(package)
+
+
+def agreement(package: Package) -> str:
+    """The kind of pack whose graph answers on a GPU as on the CPU; empty where it has none."""
+    there = load(package, Policy.REQUIRE_GPU)
+    if not isinstance(there, Session | ValueSession):
+        return ""
+    here = load(package, Policy.CPU_ONLY)
+    assert isinstance(here, type(there))
+    assert (there.provider, here.provider) == (providers.CUDA, providers.CPU)
+    noise = np.random.default_rng(7)
+    if isinstance(there, Session) and isinstance(here, Session):
         shape = package.manifest.input
-        size = (there.most, shape.height, shape.width, shape.channels)
-        batch = np.random.default_rng(7).integers(0, 256, size).astype(np.float32)
-        parts = [here.run(batch[row : row + 1]).prob[0] for row in range(len(batch))]
-        np.testing.assert_allclose(there.run(batch).prob, parts, atol=1e-3)
+        batch = noise.integers(0, 256, (there.most, shape.height, shape.width, 1)).astype(np.float32)
+        wanted = np.concatenate([here.run(batch[row : row + 1]).prob for row in range(len(batch))])
+        found = there.run(batch).prob
+    else:
+        assert isinstance(there, ValueSession)
+        assert isinstance(here, ValueSession)
+        given = {name: golden_vectors(package, name)[0][:MAX_BATCH] for name in there.shapes}
+        found, wanted = there.run(given)[0], here.run(given)[0]
+    np.testing.assert_allclose(found, wanted, atol=GOLDEN_TOLERANCE[providers.CUDA])
+    return package.manifest.kind

@@ -43,6 +43,18 @@ def test_a_comatose_patient_is_at_higher_risk_and_told_why(icu: SeriesPredictor)
     assert "Sodium" in ill.missing
 
 
+def test_what_is_known_once_is_explained_too(icu: SeriesPredictor) -> None:
+    """An age of ninety counts for more than one of forty, by as much as leaving it out changes the log-odds; a height
+    that nobody gave is told as not known."""
+
+    def effect(age: float) -> float:
+        told = icu.predict(stay(80.0, 15.0), [Reading("Age", age, "a"), Reading("ICUType", "medical")])
+        assert "Body height" in told.missing
+        return next(one.log_odds for one in told.contributions if one.name == "Age" and one.log_odds is not None)
+
+    assert effect(90.0) > effect(40.0)
+
+
 def test_bins_hold_means_and_holes(icu: SeriesPredictor) -> None:
     """Two readings of one hour become their mean; an hour without one stays NaN; the last minute is the last bin."""
     rule = icu.manifest.input

@@ -13,6 +13,7 @@ from gateway.domain.audit import AuditEntry, AuditQuery, AuditRow
 from gateway.domain.errors import Fault
 from gateway.ports import (
     Access,
+    Agreements,
     AuditTrail,
     BulkJobs,
     Clearances,
@@ -129,6 +130,10 @@ class NotedReading:
     @property
     def governance(self) -> Governance:
         return self._unit.governance
+
+    @property
+    def agreements(self) -> Agreements:
+        return self._unit.agreements
 
     @property
     def deliveries(self) -> Deliveries:

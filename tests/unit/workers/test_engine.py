@@ -13,9 +13,10 @@ from harness.studies import DEMO, demo_files
 from gateway.config import load
 from gateway.domain.errors import Fault, Missing, Unavailable, Unsupported
 from gateway.domain.ids import ModelId
+from gateway.domain.model import model_id
 from models.runtime.graph import LocalGraph, Tensor
 from models.runtime.session import golden_vectors
-from workers.engine import Engine, Loaded, load_models, model_id
+from workers.engine import Engine, Loaded, load_models
 from workers.recycle import Recycle
 
 OUT_OF_SCOPE = DEMO.parent / "out-of-scope" / "cr-chest.dcm"
@@ -125,6 +126,23 @@ def test_a_device_in_disorder_ends_the_worker_and_no_study_is_to_blame(
             with pytest.raises(Unavailable, match="starts anew"):
                 engine.predict(breast(loaded), study)
         assert ended == ["stop"]
+
+
+def test_a_device_that_gives_out_in_the_middle_of_a_study_leaves_no_half_answer(
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first image was scored, then the device was gone: the task is given back instead of a report on one image."""
+    engine, run, left = Engine(loaded.shelf), LocalGraph.run, iter([True])
+
+    def lost(self: LocalGraph, outputs: Sequence[str], tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        if not next(left, False):
+            raise Fault("the runtime failed (RuntimeException)")
+        return run(self, outputs, tensors)
+
+    with loaded.shelf.use(breast(loaded)):
+        monkeypatch.setattr(LocalGraph, "run", lost)
+        with pytest.raises(Unavailable, match="starts anew"):
+            engine.predict(breast(loaded), [path.read_bytes() for path in demo_files()])
 
 
 def test_a_model_that_is_not_served_is_missing(loaded: Loaded) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -255,6 +257,35 @@ def test_a_server_that_was_away_at_the_start_serves_when_it_is_back(
 
 def _away(self: object) -> None:
     raise Unavailable("the inference server cannot be reached")
+
+
+def _drops_a_field(folder: Path) -> None:
+    card = folder / "card.xml"
+    told = card.read_text("utf-8")
+    card.write_text(re.sub(r"<ClinicalRiskLevel>.*?</ClinicalRiskLevel>", "", told, flags=re.DOTALL), "utf-8")
+
+
+def test_what_may_not_run_is_refused_in_words_and_in_the_audit_trail(
+    workshop: Workshop, sqlite_database: SqlDatabase
+) -> None:
+    """A changed graph, a signature of somebody else's, a card that lacks a required field: each is not served, is not
+    a row that a study could be planned for, and the audit trail says which and why."""
+    changed = workshop.breast(root="packs")
+    with (changed / "model.onnx").open("r+b") as graph:
+        graph.seek(5000)
+        graph.write(b"\0\0\0\0")
+    stranger = Workshop.at(workshop.folder / "stranger").breast(root="packs", version="2.0.1")
+    shutil.move(stranger, workshop.folder / "packs" / f"{BREAST.name}@2.0.1")
+    workshop.breast(root="more", version="2.0.2", change=_drops_a_field)
+    loaded = load_models(settings(workshop))
+    announce(sqlite_database, loaded, "worker:1")
+    assert loaded.served == ()
+    with sqlite_database.read() as unit:
+        told = {row.entry.details["reason"] for row in unit.audit.newest(limit=50, event="model:refuse")}
+        assert unit.models.active() == []
+    reasons = ("changed after signing: model.onnx", "signed by a key that is not trusted", "Warnings/ClinicalRiskLevel")
+    assert len(told) == len(reasons)
+    assert all(any(reason in one for one in told) for reason in reasons), told
 
 
 def test_what_breaks_the_reader_of_folders_costs_its_folder(workshop: Workshop) -> None:

@@ -37,7 +37,7 @@ def test_one_that_runs_alone_has_nobody_beside_it() -> None:
 
 def test_one_that_must_be_alone_waits_for_those_that_run_and_not_for_ever() -> None:
     """While another runs it gets no turn, and has closed the door to nobody when it gave up."""
-    turns = Turns(patience=0.01)
+    turns = Turns(patience=5, drain=0.01)
     with turns.turn(alone=False, urgent=False):
         with turns.turn(alone=True, urgent=False) as granted:
             assert not granted
@@ -49,23 +49,18 @@ def test_one_that_must_be_alone_waits_for_those_that_run_and_not_for_ever() -> N
 
 def test_one_that_waits_to_be_alone_is_not_overtaken() -> None:
     """Its turn comes when those that run have left, though others keep coming."""
-    turns = Turns(patience=5)
-    entered, left = threading.Event(), threading.Event()
+    turns = Turns(patience=0.01, drain=5)
+    soon = threading.Event()
 
-    def alone() -> bool:
-        with turns.turn(alone=True, urgent=False) as granted:
-            left.set()
+    def enter(*, alone: bool) -> bool:
+        with turns.turn(alone=alone, urgent=False) as granted:
             return granted
-
-    def routine() -> bool:
-        with turns.turn(alone=False, urgent=False) as granted:
-            return granted and left.is_set()
 
     with ThreadPoolExecutor(2) as pool:
         with turns.turn(alone=False, urgent=False):
-            waiting = pool.submit(alone)
+            waiting = pool.submit(enter, alone=True)
             while not turns._alone:
-                entered.wait(0.001)
-            late = pool.submit(routine)
+                soon.wait(0.001)
+            late = pool.submit(enter, alone=False)
+            assert not late.result(10), "who comes meanwhile is sent away, not kept waiting"
         assert waiting.result(10)
-        assert late.result(10)

@@ -221,7 +221,7 @@ def test_a_person_who_has_gone_takes_the_token_along(place: Place) -> None:
     """When a person is made inactive, what apps hold in his name ends: in this process once it asks again."""
     from sqlalchemy import update
 
-    from gateway.storage.tables import person
+    from gateway.storage.access_tables import person
 
     place.hospital.add_person("leaver", "physician")
     with place.http() as browser, client(place) as app:
@@ -265,7 +265,7 @@ def test_what_a_person_asked_ends_with_what_he_granted(place: Place, how: str) -
     """A search that waits is not carried out once the sign-in was revoked, the role taken, or the person has gone."""
     from sqlalchemy import update
 
-    from gateway.storage.tables import person
+    from gateway.storage.access_tables import person
 
     place.hospital.add_person(f"asker-{how}", "physician")
     with place.http() as browser, client(place) as app:

@@ -170,11 +170,17 @@ def received_object(path: Path) -> ReceivedObject:
 
 
 def open_hospital(
-    home: Path, template: Path, subscriptions: dict[str, Any] | None = None, database: str = "", **web: Any
+    home: Path,
+    template: Path,
+    subscriptions: dict[str, Any] | None = None,
+    database: str = "",
+    models: dict[str, Any] | None = None,
+    **web: Any,
 ) -> Hospital:
     """Fresh keys and database, one active model, no study; `database` is a URL where it is not SQLite."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = {"web": {"port": 0, **web}, "subscriptions": subscriptions or {}, "database": {"url": database}}
+    told["models"] = models or {}
     settings = config.load({"DXGATE_GATEWAY_HOME": str(home)}, **told).settings
     keyring.create(settings.key_folder)
     shutil.copy(template, home / "dxgate.sqlite")

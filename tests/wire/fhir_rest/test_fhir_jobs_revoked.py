@@ -213,6 +213,6 @@ def test_nothing_begins_with_a_token_that_another_process_has_taken_back(ward: W
 def _forget(token_hash: bytes) -> Any:
     from sqlalchemy import delete
 
-    from gateway.storage.tables import access_grant
+    from gateway.storage.access_tables import access_grant
 
     return delete(access_grant).where(access_grant.c.token_hash == token_hash)

@@ -18,7 +18,7 @@ from wire.fhir_rest.writing import Writer, observation, patient, writer
 
 from gateway import wiring
 from gateway.flow.subscribe.notify import SendNotifications
-from gateway.storage.tables import client
+from gateway.storage.access_tables import client
 
 BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
 

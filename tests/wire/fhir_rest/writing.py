@@ -62,8 +62,10 @@ def entry(method: str, url: str, resource: dict[str, Any] | None = None, full_ur
 
 
 @contextmanager
-def writer(home: Path, template: Path, database: str = "", **web: Any) -> Iterator[Writer]:
-    hospital = open_hospital(home, template, database=database, **web)
+def writer(
+    home: Path, template: Path, database: str = "", models: dict[str, Any] | None = None, **web: Any
+) -> Iterator[Writer]:
+    hospital = open_hospital(home, template, database=database, models=models, **web)
     hospital.add_client("ehr", "system/*.cruds")
     with serving(hospital.services) as base:
         form = {"grant_type": "client_credentials"}

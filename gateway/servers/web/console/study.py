@@ -30,6 +30,7 @@ def study(visit: Visit) -> View:
         "findings": version.content.findings if version and version.content else (),
         "not_analysed": version.content.not_analysed if version and version.content else (),
         "models": models,
+        "agreements": visit.unit.agreements.of_study(found.id),
         "privacy": privacy_record(visit.unit, found.id),
         "timeline": _timeline(visit.unit, row),
         "shown_images": SHOWN_IMAGES,

@@ -11,12 +11,12 @@ from gateway.flow.scopes import of_scope
 TONES: dict[str, frozenset[str]] = {
     "good": frozenset(
         {"reported", "done", "acknowledged", "final", "amended", "corrected", "appended", "active"}
-        | {"cleared", "passed"}
+        | {"cleared", "passed", "agreed"}
     ),
     "busy": frozenset(
         {"receiving", "settled", "analysing", "doing", "sending", "shadow"} | {"unchecked", "masking", "waiting"}
     ),
-    "wait": frozenset({"preliminary", "refused", "stat", "held"}),
+    "wait": frozenset({"preliminary", "refused", "stat", "held", "disagreed", "contradictory", "missed"}),
     "bad": frozenset({"quarantined", "failed", "dead", "entered-in-error", "rejected"}),
     "quiet": frozenset(
         {"closed", "purged", "todo", "withdrawn", "pending", "superseded", "registered", "cancelled"}
