@@ -7,7 +7,8 @@ to these needs no new pack.
 from __future__ import annotations
 
 from gateway.domain.record import Exclusion, Needs, Sought, Wanted
-from models.manifest import AnyManifest, Excluded, Field, PlanManifest, RecordManifest, RulesManifest, SeriesManifest
+from models.inputs import Excluded, Field
+from models.manifest import AnyManifest, PlanManifest, RecordManifest, RulesManifest, SeriesManifest
 from models.runtime.rules import RulesTable
 
 OWN = "urn:dxgate:input"

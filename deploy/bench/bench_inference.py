@@ -82,7 +82,9 @@ class Scene:
             return [task.id for task in unit.tasks.unheld(far, far, 100_000)]
 
     def session(self) -> Session:
-        model = next(model for model in self.loaded.served if model.name == MODEL)
+        model = next((model for model in self.loaded.served if model.name == MODEL), None)
+        if model is None:
+            raise SystemExit(dict(self.loaded.refused).get(MODEL, f"{MODEL} is not there"))
         with self.loaded.shelf.use(model.id) as predictor:
             return predictor.session
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from harness.packs import Workshop, large
 
+from gateway.domain.errors import GatewayError
 from models.package import verify
 from models.registry import load
 from models.runtime.providers import Policy
@@ -44,7 +45,10 @@ def measure(parameters: int, device: str, folder: Path, runs: int) -> str:
     pack = made.breast(change=large(parameters))
     size = sum(path.stat().st_size for path in pack.iterdir())
     package, hashing = timed(lambda: verify(pack, (made.public,)))
-    session, loading = timed(lambda: load(package, POLICIES[device]))
+    try:
+        session, loading = timed(lambda: load(package, POLICIES[device]))
+    except GatewayError as error:
+        raise SystemExit(str(error)) from error
     if not isinstance(session, Session):
         raise SystemExit("the pack does not take images")
     batch = np.random.default_rng(1).integers(0, 256, (session.most, 28, 28, 1)).astype(np.float32)

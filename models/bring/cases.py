@@ -20,7 +20,7 @@ import numpy as np
 from gateway.domain.errors import Invalid
 from models.bring.numbers import Floats, Names, Truth
 from models.bring.stays import Stays, read_stays
-from models.manifest import Field
+from models.inputs import Field
 from models.runtime.guard import Refusal
 from models.runtime.predict import Predictor
 from models.runtime.readings import Reading

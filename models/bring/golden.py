@@ -9,7 +9,8 @@ import io
 
 import numpy as np
 
-from models.manifest import Field, ImageManifest, RecordManifest, Scored, SeriesManifest
+from models.inputs import Field
+from models.manifest import ImageManifest, RecordManifest, Scored, SeriesManifest
 from models.runtime.activation import probabilities
 from models.runtime.ask import ask
 from models.runtime.foreign_session import Floats, as_declared

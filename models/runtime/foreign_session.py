@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from gateway.domain.errors import Fault, Invalid
-from models.manifest import ImageInput
+from models.inputs import ImageInput
 from models.runtime.activation import probabilities
 from models.runtime.ask import ask
 from models.runtime.session import MAX_BATCH, Answer, Session, difference, golden_vectors, within_tolerance

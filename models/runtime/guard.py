@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from models.manifest import ImageManifest, Scope
+from models.inputs import Scope
+from models.manifest import ImageManifest
 from models.runtime.preprocess import Prepared
 
 

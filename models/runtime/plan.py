@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from gateway.domain.errors import Fault, Invalid, Unsupported
-from models.manifest import Field, PlanManifest
+from models.inputs import Field
+from models.manifest import PlanManifest
 from models.package import Package
 from models.runtime.guard import Refusal
 from models.runtime.readings import Patient, Reading, by_name, number

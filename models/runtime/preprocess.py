@@ -22,7 +22,7 @@ from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gateway.domain.errors import Invalid, Unsupported
-from models.manifest import ImageInput
+from models.inputs import ImageInput
 from models.runtime.decoding import Decode, decode_here, decoded
 from models.runtime.orientation import AS_IT_CAME, Turn, turn_to
 

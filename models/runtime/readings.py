@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from models.manifest import Field, PatientScope
+from models.inputs import Field, PatientScope
 from models.runtime.guard import Refusal
 from models.runtime.unit_words import bounds_in_words
 

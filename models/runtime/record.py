@@ -13,7 +13,8 @@ from itertools import islice
 import numpy as np
 
 from gateway.domain.errors import Unsupported
-from models.manifest import Field, RecordInput, RecordManifest, SeriesManifest
+from models.inputs import Field, RecordInput
+from models.manifest import RecordManifest, SeriesManifest
 from models.runtime.guard import Refusal
 from models.runtime.predict import decide, sentence
 from models.runtime.readings import Patient, Reading, by_name, number, patient_refusal

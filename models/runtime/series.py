@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.domain.errors import Unsupported
-from models.manifest import Field, SeriesInput, SeriesManifest
+from models.inputs import Field, SeriesInput
+from models.manifest import SeriesManifest
 from models.runtime.guard import Refusal
 from models.runtime.readings import MAX_READINGS, Patient, Reading, by_name, number, patient_refusal
 from models.runtime.record import Contribution, ValuePrediction, answered, log_odds, refused

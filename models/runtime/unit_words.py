@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from models.manifest import Field
+from models.inputs import Field
 
 _WRITTEN: Final[Mapping[str, str]] = {
     "1": "",

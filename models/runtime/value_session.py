@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.domain.errors import Fault, Invalid, Unsupported
-from models.manifest import Field, RecordManifest, SeriesManifest
+from models.inputs import Field
+from models.manifest import RecordManifest, SeriesManifest
 from models.package import Package
 from models.runtime.activation import probabilities
 from models.runtime.ask import ask

@@ -39,7 +39,7 @@ from models.training.export import export, outputs, parity
 from models.training.lite_backbone import SHA256
 from models.training.write_pack import card_xml, write
 
-VERSION = "1.0.2"
+VERSION = "1.0.3"
 DATE = "2026-11-29"
 RECIPE = DetailRecipe()
 SEEDS = 5

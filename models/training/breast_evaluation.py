@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from models.manifest import ImageInput
+from models.inputs import ImageInput
 from models.runtime.preprocess import prepare, read, resize
 from models.training import evaluation, image_groups, measure
 from models.training.breast_data import MALIGNANT, BreastSet, Pixels

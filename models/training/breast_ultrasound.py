@@ -30,17 +30,12 @@ from models.training.measure import Floats
 from models.training.network import Ensemble
 from models.training.write_pack import LOCAL, card_xml, write
 
-VERSION = "1.0.0"
-DATE = "2026-11-23"
+VERSION = "1.0.1"
+DATE = "2026-11-29"
 RECIPE = Recipe()
 SEEDS = 5
 FILES = ("breastmnist/breastmnist.npz", "busi/busi_128_gray.npz")
-SUSPICIOUS = {
-    "system": "http://snomed.info/sct",
-    "scheme": "SCT",
-    "value": "254837009",
-    "display": "Malignant neoplasm of breast",
-}
+SUSPICIOUS = LOCAL | {"value": "breast-us-suspicious", "display": "Breast image suspicious for malignancy"}
 
 
 def subject(folder: Path) -> Subject:

@@ -29,8 +29,8 @@ from models.training.fit import Recipe
 from models.training.network import Ensemble
 from models.training.write_pack import LOCAL, card_xml, write
 
-VERSION = "1.0.0"
-DATE = "2026-11-23"
+VERSION = "1.0.1"
+DATE = "2026-11-29"
 RECIPE = Recipe(epochs=8)  # nine times the images of the breast set: as many steps as 70 epochs there
 SEEDS = 5
 FILE = "pneumoniamnist/pneumoniamnist.npz"
@@ -39,7 +39,7 @@ PUBLISHED = {
     "source": "Yang et al., MedMNIST v2, PneumoniaMNIST, 28 x 28; quoted second-hand",
     "ResNet-18": {"auc": 0.944, "accuracy": 0.854},
 }
-PNEUMONIA = {"system": "http://snomed.info/sct", "scheme": "SCT", "value": "233604007", "display": "Pneumonia"}
+SUSPICIOUS = LOCAL | {"value": "pneumonia-suspicious", "display": "Chest film suspicious for pneumonia"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def subject(folder: Path) -> Subject:
         out_of_scope=chest_words.OUT_OF_SCOPE,
         question=LOCAL | {"value": "chest-film-pneumonia", "display": "Pneumonia on chest film of a child"},
         labels=(
-            {"name": "pneumonia", "title": "suspicious for pneumonia", "code": PNEUMONIA},
+            {"name": "pneumonia", "title": "suspicious for pneumonia", "code": SUSPICIOUS},
             {
                 "name": "no-pneumonia",
                 "title": "not suspicious for pneumonia",

@@ -22,7 +22,7 @@ from models.training.lung_data import NoduleSet, load
 from models.training.lung_words import words
 from models.training.rank import say
 from models.training.value_measure import Recipe, Split, ValueSet, boosted, folds, held_out, plain
-from models.training.value_pack import Study, Subject, input_field, local, other_unit, repeats, run, snomed
+from models.training.value_pack import Study, Subject, input_field, local, other_unit, repeats, run
 
 FIELDS = (
     input_field("diameter", "Largest diameter", "mm", 2, 60, "33728-7", conversions=[other_unit("cm", 10.0)]),
@@ -99,7 +99,7 @@ def subject(folder: Path) -> Subject:
         {
             "name": "suspicious",
             "title": "rated suspicious for malignancy",
-            "code": snomed("427359005", "Solitary nodule of lung"),
+            "code": local("nodule-suspicious", "Nodule rated suspicious for malignancy"),
         },
         {
             "name": "not-suspicious",

@@ -13,8 +13,8 @@ def words(folder: Path) -> Words:
     """What the card and the facts say."""
     return Words(
         name="lung-nodule",
-        version="1.0.0",
-        date="2026-11-23",
+        version="1.0.1",
+        date="2026-11-29",
         title="Segmented lung nodule: rated suspicious or not (research)",
         headline="Research only: radiologists' ratings, not pathology; the nodule must be found and cut out already.",
         intended=(

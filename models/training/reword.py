@@ -59,7 +59,8 @@ def main() -> None:
     parser.add_argument("recipes", nargs="+")
     args = parser.parse_args()
     for recipe in args.recipes:
-        subject: Subject = import_module(f"models.training.{recipe}").made(args.data, 1)[0]
+        module = import_module(f"models.training.{recipe}")
+        subject: Subject = module.subject(args.data) if hasattr(module, "subject") else module.made(args.data, 1)[0]
         folder = args.out / subject.words.name
         write(folder, reworded(folder, subject))
 

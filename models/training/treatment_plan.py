@@ -25,7 +25,7 @@ from models.training.rank import say
 from models.training.value_pack import input_field, local, other_unit
 from models.training.write_pack import METRICS, card_xml, table, write
 
-NAME, VERSION, DATE = "treatment-plan", "1.0.0", "2026-11-28"
+NAME, VERSION, DATE = "treatment-plan", "1.0.1", "2026-11-29"
 TITLE = "Proposals from published guidelines (research)"
 INTENDED = (
     "Research and integration testing. From findings of models and values of a record, proposals that published "
@@ -38,7 +38,10 @@ OUT_OF_SCOPE = (
 )
 _SMOKES = {"no": 0.0, "yes": 1.0}
 FIELDS = (
-    input_field("hba1c", "HbA1c", "%", 3, 20, "4548-4"),
+    input_field(
+        *("hba1c", "HbA1c", "%", 3, 20, "4548-4", "59261-8"),
+        conversions=[other_unit("mmol/mol", 0.09148, 2.152)],  # IFCC to NGSP, the master equation
+    ),
     input_field("systolic", "Systolic blood pressure", "mm[Hg]", 60, 260, "8480-6"),
     input_field("diastolic", "Diastolic blood pressure", "mm[Hg]", 20, 160, "8462-4"),
     input_field(

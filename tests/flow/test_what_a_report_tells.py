@@ -131,6 +131,18 @@ def test_an_ifcc_value_is_no_percentage(sqlite_database: SqlDatabase, tmp_path: 
     assert "range of prediabetes" not in clinic.content().conclusion
 
 
+@pytest.mark.parametrize(("value", "is_told"), [(47, False), (48, True)])
+def test_hba1c_of_either_kind_is_read(
+    value: float, is_told: bool, sqlite_database: SqlDatabase, tmp_path: Path
+) -> None:
+    """HbA1c in mmol/mol (IFCC) is turned to percent (NGSP): 48 is 6.5 %, at which diabetes is to be confirmed."""
+    clinic = Clinic(sqlite_database, tmp_path, ("treatment-plan",))
+    clinic.write(person(), quantity("a1c", "59261-8", value, "mmol/mol", YESTERDAY), LABS[3])
+    clinic.settle()
+    assert clinic.run() == {"treatment-plan": "done"}
+    assert ("Consider confirming diabetes by a second test" in clinic.content().conclusion) is is_told
+
+
 def test_a_risk_is_never_stated_as_the_disease(sqlite_database: SqlDatabase, tmp_path: Path) -> None:
     """Raised risk of diabetes stands as that, in words and code; SNOMED CT's diabetes is the foretold outcome alone."""
     clinic = Clinic(sqlite_database, tmp_path, ("diabetes-risk",))

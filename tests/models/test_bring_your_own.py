@@ -428,7 +428,8 @@ def test_an_acceptance_run_is_kept_and_lets_the_version_be_active(
     site: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where acceptance is required `promote` names the command to run; a run on the maker's cases, on too few cases,
-    one that misses and one by lower limits let nothing pass, one that reaches the site's limits does; list and audit trail tell of all."""
+    one that misses and one by lower limits let nothing pass, one that reaches the site's limits does; list and
+    audit trail tell of all."""
     opened = _gateway(tmp_path / "home", monkeypatch)
     package = verify(packed, trusted_keys(site / "build" / "trust"))
     served = model("fna-cytology", package.manifest.version, sha256=package.sha256, state="draft")

@@ -11,7 +11,8 @@ import pydicom
 import pytest
 
 from gateway.domain.errors import Invalid, Unsupported
-from models.manifest import ImageInput, parse
+from models.inputs import ImageInput
+from models.manifest import parse
 from models.package import Package
 from models.runtime.explain import explain
 from models.runtime.orientation import directions, turn_to

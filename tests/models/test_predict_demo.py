@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from gateway.domain.errors import Fault, Unavailable
+from gateway.domain.errors import Fault, Unavailable, Unsupported
 from models.manifest import ImageManifest, Scored, parse
 from models.package import Package
 from models.registry import describe, find, load
 from models.runtime import guard, providers
+from models.runtime import predict as predictions
 from models.runtime.predict import Predictor, decide
 from models.runtime.preprocess import prepare, read
 from models.runtime.rules import RulesTable
@@ -200,6 +201,15 @@ def test_absent_sex_and_age_do_not_refuse(predictor: Predictor, demo: list[bytes
         del dataset.PatientSex, dataset.PatientAge
 
     assert predictor.predict([changed(demo[0], strip)]).images[0].refusal is None
+
+
+def test_a_study_of_more_objects_than_are_analysed_is_refused(
+    predictor: Predictor, demo: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be as long at the next attempt: a refusal with its reason, not a task that is given back ten times."""
+    monkeypatch.setattr(predictions, "MAX_INSTANCES", len(demo) - 1)
+    with pytest.raises(Unsupported, match="objects of a study"):
+        predictor.predict(demo)
 
 
 def test_the_threshold_and_the_conformal_set_decide(package: Package) -> None:
