@@ -31,6 +31,7 @@ from gateway.storage.database import SqlDatabase
 from models import card, registry
 from models.bring import draft, evaluate, finish, numbers, page
 from models.bring.accept import accept
+from models.bring.cases import score
 from models.bring.evaluate import Wish
 from models.bring.graph import look
 from models.bring.skeleton import manifest
@@ -299,6 +300,19 @@ def test_images_are_measured_from_a_folder(tmp_path: Path, demo: list[bytes], ch
     assert found["test"]["auc"]["value"] == 0.5  # the same picture under both labels
     assert "side: left" in found["subgroups"]
     assert (folder / "plots" / "roc.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_image_under_two_names_is_of_one_patient(tmp_path: Path, demo: list[bytes]) -> None:
+    """Where no column names the patient; a column that does is believed."""
+    folder, data = image_folder(tmp_path, network()), tmp_path / "data"
+    data.mkdir()
+    for name, content in (("a.dcm", demo[0]), ("b.dcm", demo[0]), ("c.dcm", demo[1])):
+        (data / name).write_bytes(content)
+    predictor = draft.predictor(draft.opened(folder))
+    for whose, patients in (("", 2), ("name", 3)):
+        lines = [f"{name}.dcm,positive,{whose and whose + name}" for name in "abc"]
+        (data / "labels.csv").write_text("\n".join(["file,label,group", *lines]))
+        assert len(set(score(data, predictor).group.tolist())) == patients
 
 
 def test_a_graph_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
