@@ -314,7 +314,7 @@ def _packs(model: Group) -> None:
     accept.add_argument("--least-subgroup", type=_share, default=None, metavar="SHARE", help=asked)
     asked = "largest share of cases that the guards may refuse (default: models.most_refused)"
     accept.add_argument("--most-refused", type=_share, default=None, metavar="SHARE", help=asked)
-    asked = "cases of either label without which nothing passes (default: models.least_cases)"
+    asked = "patients with cases of either label, without whom nothing passes (default: models.least_cases)"
     accept.add_argument("--least-cases", type=_positive, default=None, metavar="NUMBER", help=asked)
     train = _command(model, "train", "model_pack:train", "make a built-in pack again from its data; not signed")
     train.add_argument("recipe", help="a file of models/training, such as diabetes_risk")

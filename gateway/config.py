@@ -294,7 +294,7 @@ class ModelSettings(Section):
     most_refused: float = Field(1.0, ge=0, le=1)
     """Largest share of the cases that the model's guards may refuse."""
     least_cases: int = Field(30, ge=1, le=100_000)
-    """Cases of either label without which an acceptance run passes nothing."""
+    """Patients with cases of either label, without which an acceptance run passes nothing."""
     reload_seconds: float = Field(30.0, ge=0, le=86400)
     """Pause between two looks for new packages while a worker runs; 0 means that only its start looks."""
     remote: tuple[RemoteModelSettings, ...] = ()
@@ -531,10 +531,18 @@ def _check_together(settings: Settings) -> None:
             raise Invalid(f"{section}.tls_client_ca needs {section}.tls_certificate and {section}.tls_key")
     if (settings.web.tls_client_required or settings.web.tls_client_crl) and not settings.web.tls_client_ca:
         raise Invalid("web.tls_client_required and web.tls_client_crl need web.tls_client_ca")
+    _check_acceptance(settings.models)
     if any(destination.name == RECORD for destination in settings.destinations):
         raise Invalid(f"{RECORD} is the name of the gateway's own store; call the destination something else")
     if settings.dicom.max_object_bytes > settings.dicom.max_bytes_in_flight:
         raise Invalid("dicom.max_object_bytes is above dicom.max_bytes_in_flight; such an object would never fit")
+
+
+def _check_acceptance(models: ModelSettings) -> None:
+    """Required with no limits, a run could pass by whatever somebody thinks up, or no run at all."""
+    declared = models.least_auc or models.least_sensitivity or models.least_specificity
+    if models.acceptance == "required" and not declared:
+        raise Invalid("models.acceptance required needs models.least_auc, least_sensitivity or least_specificity")
 
 
 def _check_sign_in(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from gateway.commands.output import actor, print_json, tell
 from gateway.config import LoadedSettings
 from gateway.domain.acceptance import Acceptance, Limits
-from gateway.domain.errors import Conflict, Invalid
+from gateway.domain.errors import Conflict, GatewayError, Invalid, Unavailable
 
 LIMITS = tuple(one.name for one in fields(Limits))
 KINDS = ("image", "record", "series", "genotype")
@@ -68,19 +68,29 @@ def accept(loaded: LoadedSettings, arguments: argparse.Namespace) -> int:
     from models.bring.accept import accept, acceptance
 
     limits = _limits(loaded, arguments)
+    _check_free(arguments.out)
     opened = package.verify(_folder(arguments), _trusted(loaded, arguments.trust))
     may_keep = _has_database(loaded)
     found = accept(opened, Path(arguments.data), limits, loaded.settings.models.remote)
-    if may_keep:
-        _record(loaded, acceptance(found, limits, datetime.now(UTC), actor()))
-    found["recorded"] = may_keep
+    failure = _record(loaded, acceptance(found, limits, datetime.now(UTC), actor())) if may_keep else None
+    found["recorded"] = may_keep and failure is None
     if arguments.out:
         _keep(Path(arguments.out), found)
     if arguments.json:
         print_json(found)
     else:
         _tell_accepted(found)
+    if failure is not None:
+        raise failure
     return 1 if found["missed"] else 0
+
+
+def _check_free(out: str) -> None:
+    """Before an hour is spent on what could not be written then."""
+    if out and Path(out).exists():
+        raise Conflict(f"{out} exists")
+    if out and not Path(out).absolute().parent.is_dir():
+        raise Invalid(f"{out} cannot be written: its folder is not there")
 
 
 def _limits(loaded: LoadedSettings, arguments: argparse.Namespace) -> Limits:
@@ -95,23 +105,34 @@ def _limits(loaded: LoadedSettings, arguments: argparse.Namespace) -> Limits:
 
 
 def _has_database(loaded: LoadedSettings) -> bool:
-    """Whether the run can be kept; Conflict where it has to be and cannot, before an hour is spent on measuring."""
+    """Whether the run can be kept. Where it has to be and cannot, that is said before an hour is spent on measuring."""
     from gateway import wiring
 
-    current, newest = wiring.schema_revisions(loaded.settings)
+    is_required = loaded.settings.models.acceptance == "required"
+    try:
+        current, newest = wiring.schema_revisions(loaded.settings)
+    except Unavailable:
+        if is_required:
+            raise
+        return False
     if current == newest:
         return True
-    if loaded.settings.models.acceptance == "required":
+    if is_required:
         raise Conflict("there is no database of this release to keep the run in: run it where the gateway is set up")
     return False
 
 
-def _record(loaded: LoadedSettings, made: Acceptance) -> None:
+def _record(loaded: LoadedSettings, made: Acceptance) -> GatewayError | None:
+    """Why it could not be kept; the figures are told all the same."""
     from gateway import wiring
 
-    with wiring.database(loaded.settings).begin(made.by) as unit:
-        unit.governance.accept(made)
-        unit.commit()
+    try:
+        with wiring.database(loaded.settings).begin(made.by) as unit:
+            unit.governance.accept(made)
+            unit.commit()
+    except GatewayError as error:
+        return error
+    return None
 
 
 def _tell_accepted(found: dict[str, Any]) -> None:
@@ -126,8 +147,9 @@ def _tell_accepted(found: dict[str, Any]) -> None:
                 tell(f"  {part:<20} {name:<12} {value['value']:.3f}  (95 % CI {low:.3f} to {high:.3f})")
     for missed in found["missed"]:
         tell(f"MISSED: {missed}")
-    said = {"passed": "passed", "missed": "missed", "measured": "measured; no limit was declared, so nothing is passed"}
-    kept = "kept in the database" if found["recorded"] else "NOT KEPT: no database of this gateway is set up here"
+    unasked = "no limit was declared" if not found["seen"] else "its maker has chosen the threshold by these very cases"
+    said = {"passed": "passed", "missed": "missed", "measured": f"measured; {unasked}, so nothing is passed"}
+    kept = "kept in the database" if found["recorded"] else "NOT KEPT: no database of this gateway took it"
     tell(f"{said[found['verdict']]}; {kept}")
 
 

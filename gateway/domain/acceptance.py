@@ -13,7 +13,7 @@ from typing import Literal
 from gateway.domain.model import ServedModel
 
 Verdict = Literal["passed", "missed", "measured"]
-"""`measured`: no limit was declared, so nothing was asked that could be passed."""
+"""`measured`: no limit was declared, or the cases are those that the threshold was chosen by, so nothing is passed."""
 _MEASURES = ("auc", "sensitivity", "specificity")
 _RULES = frozenset({"genotype", "plan"})
 
@@ -23,7 +23,8 @@ class Limits:
     """What a site asks at least; 0 asks nothing.
 
     `subgroup` stands in the place of each of the first three in subgroups, where it is set. `refused` is the largest
-    share of cases that the guards may refuse, `cases` how many of either label there must be for anything to pass.
+    share of cases that the guards may refuse, `cases` how many patients with cases of either label there must be for
+    anything to pass.
     """
 
     auc: float = 0.0

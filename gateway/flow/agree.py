@@ -1,7 +1,8 @@
 """agree: what models said about a study, compared with the final reports that others have sent about it.
 
 It works out anew what follows from the reports and findings that there are, so it may run as often as it likes and
-counts nothing twice. It is called with the study locked, by whichever comes second: the report or the finding.
+counts nothing twice. It is called with the study locked, by whichever comes last: the report, the finding, or another
+study under the same number.
 """
 
 from __future__ import annotations
@@ -47,6 +48,14 @@ class CompareReports:
         if not heard.is_any:
             return
         self._settle(unit, heard, [finding], unit.agreements.of_study(study.id), whole=False)
+        self._of_others(unit, study, heard)
+
+    def of_arrival(self, unit: UnitOfWork, study: Study) -> None:
+        """A study that is complete now: a report that named another one by a number of both is no longer about that
+        alone, whether or not a model answers about this one."""
+        self._of_others(unit, study, _heard(unit, study))
+
+    def _of_others(self, unit: UnitOfWork, study: Study, heard: _Heard) -> None:
         for other in sorted(heard.shared_with - {study.id, ELSEWHERE}):
             if unit.agreements.of_study(other):
                 self.of_study(unit, unit.studies.get(other))

@@ -22,7 +22,6 @@ from gateway.domain.task import Task
 from gateway.flow.compose import HELD_BACK, ComposeReport
 from gateway.ports import Database, UnitOfWork
 
-MOST_RUNS: Final = 200  # acceptance runs of one version that are looked at, the newest first
 MOST: Final = 100_000  # studies that wait for one model
 
 
@@ -137,7 +136,7 @@ class GovernModels:
 
 def not_accepted(unit: UnitOfWork, model: ServedModel, asked: Limits | None) -> str:
     """Why the model may not become active; empty where it may, or no acceptance is asked."""
-    return "" if asked is None else why_not(model, unit.governance.acceptances(model, MOST_RUNS), asked)
+    return "" if asked is None else why_not(model, unit.governance.acceptances(model, 1, judged=True), asked)
 
 
 def _leaves_out(unit: UnitOfWork, study_id: StudyId, model_id: ModelId) -> bool:

@@ -7,12 +7,13 @@ a quiet time does; an image that comes later reopens the study with the next rev
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from gateway.domain.model import ServedModel
 from gateway.domain.report import RECORD
 from gateway.domain.study import Evidence, Instance, Study
+from gateway.flow.agree import CompareReports
 from gateway.ports import Database, UnitOfWork
 
 
@@ -22,6 +23,7 @@ class SettleStudies:
 
     database: Database
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    compare: CompareReports = field(default_factory=CompareReports)
 
     def __call__(self, limit: int = 50) -> int:
         """Settles at most `limit` studies and returns how many tasks it planned.
@@ -42,6 +44,7 @@ class SettleStudies:
             instances = [one for one in unit.studies.instances(study.id) if one.clearance == "cleared"]
             models = models_for(unit.models.running(), instances)
             plan(unit, study, models, self.now())
+            self.compare.of_arrival(unit, study)
             unit.commit()
         return len(models)
 

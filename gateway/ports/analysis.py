@@ -141,8 +141,8 @@ class Governance(Protocol):
         """Keeps an acceptance run; audited."""
         ...
 
-    def acceptances(self, model: ServedModel, limit: int = 20) -> list[Acceptance]:
-        """Of exactly this name, version and digest, the newest first."""
+    def acceptances(self, model: ServedModel, limit: int = 20, *, judged: bool = False) -> list[Acceptance]:
+        """Of exactly this name, version and digest, the newest first; `judged`: those that passed or missed."""
         ...
 
     def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:

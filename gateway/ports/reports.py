@@ -103,7 +103,9 @@ class Agreements(Protocol):
 
     def find(self, key: int) -> FinalReport | None: ...
 
-    def any_of(self, patient: str) -> bool: ...
+    def heard_of(self, patients: Collection[str]) -> frozenset[str]:
+        """Those of these patients about whom there is a report."""
+        ...
 
     def linked(self, patient: str, links: Collection[bytes], limit: int) -> list[FinalReport]:
         """Of the patient, which name one of these indexes, those that were made last first."""

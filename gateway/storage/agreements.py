@@ -19,6 +19,7 @@ from gateway.storage.transaction import AnyRow, Transaction
 _AGREEMENT = tuple(agreement.c[field.name] for field in fields(Agreement))
 _report, _link, _row = final_report.c, final_report_link.c, agreement.c
 _REPORT = (_report.key, _report.version, _report.patient, _report.received_at, _report.answers)
+_AT_ONCE = 500  # patients in one statement
 _finding, _task = tables.finding.c, tables.task.c
 
 
@@ -43,8 +44,12 @@ class SqlAgreements:
         found = self._reports(self._transaction.all(select(*_REPORT).where(_report.key == key)))
         return found[0] if found else None
 
-    def any_of(self, patient: str) -> bool:
-        return self._transaction.first(select(_report.key).where(_report.patient == patient).limit(1)) is not None
+    def heard_of(self, patients: Collection[str]) -> frozenset[str]:
+        named, found = sorted(patients), set[str]()
+        for start in range(0, len(named), _AT_ONCE):
+            some = select(_report.patient).where(_report.patient.in_(named[start : start + _AT_ONCE])).distinct()
+            found |= {row.patient for row in self._transaction.all(some)}
+        return frozenset(found)
 
     def linked(self, patient: str, links: Collection[bytes], limit: int) -> list[FinalReport]:
         keys: set[int] = set()

@@ -82,10 +82,12 @@ class SqlGovernance:
         told |= {"refused": made.refused, "missed": list(made.missed[:10])}
         self._transaction.record("model:accept", model_id(made.name, made.version, made.sha256), **told)
 
-    def acceptances(self, model: ServedModel, limit: int = 20) -> list[Acceptance]:
+    def acceptances(self, model: ServedModel, limit: int = 20, *, judged: bool = False) -> list[Acceptance]:
         kept = acceptance.c
-        mine = and_(kept.name == model.name, kept.version == model.version, kept.sha256 == model.sha256)
-        found = select(*_ACCEPTANCE).where(mine).order_by(kept.at.desc(), kept.id.desc()).limit(limit)
+        mine = [kept.name == model.name, kept.version == model.version, kept.sha256 == model.sha256]
+        if judged:
+            mine.append(kept.verdict != "measured")
+        found = select(*_ACCEPTANCE).where(*mine).order_by(kept.at.desc(), kept.id.desc()).limit(limit)
         return [Acceptance(*row) for row in self._transaction.all(found)]
 
     def answers(self, since: datetime, before: datetime) -> Iterator[tuple[Finding, bool]]:

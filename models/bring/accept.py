@@ -6,10 +6,14 @@ So every case may be scored, and the figures say how the model would have done h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from gateway.config import RemoteModelSettings
 from gateway.domain.acceptance import Acceptance, Limits, Measured, verdict
@@ -39,6 +43,7 @@ def accept(package: Package, data: Path, limits: Limits, servers: Sequence[Remot
     cases = score(data, predictor(package, servers))
     found = _measured(manifest, cases)
     missed = _missed(found, limits)
+    seen = cases.sha256 == _measured_on(package)
     return {
         "model": manifest.name,
         "version": manifest.version,
@@ -47,8 +52,18 @@ def accept(package: Package, data: Path, limits: Limits, servers: Sequence[Remot
         **found,
         "wanted": vars(limits),
         "missed": missed,
-        "verdict": verdict(limits, missed),
+        "seen": seen,
+        "verdict": "measured" if seen and not missed else verdict(limits, missed),
     }
+
+
+def _measured_on(package: Package) -> str:
+    """The digest of the cases by which its maker has chosen the threshold; empty where `evaluate` has not told it."""
+    try:
+        told = json.loads(package.content["evaluation.json"])
+        return str(told["data"]["sha256"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def predictor(package: Package, servers: Sequence[RemoteModelSettings] = ()) -> Predictors:
@@ -71,12 +86,17 @@ def _measured(manifest: ScoredManifest, cases: Scored) -> dict[str, Any]:
         "threshold": threshold,
         "refused": {"n": cases.refused.total(), "by_reason": dict(sorted(cases.refused.items()))},
         "few_cases": numbers.few_cases(cases.truth),
+        "patients": {name: len(set(cases.group[which].tolist())) for name, which in _sides(cases).items()},
         "cases": numbers.summary(cases.prob, cases.truth, threshold, cases.group),
         "subgroups": numbers.by_subgroup(cases.prob, cases.truth, threshold, cases.group, cases.subgroups),
     }
     if not more:
         told["conformal"] = numbers.coverage(cases.prob, cases.truth, quantiles[positive], quantiles[negative])
     return told
+
+
+def _sides(cases: Scored) -> dict[str, npt.NDArray[np.bool_]]:
+    return {"positive": cases.truth, "negative": ~cases.truth}
 
 
 def acceptance(found: Mapping[str, Any], limits: Limits, at: datetime, by: str) -> Acceptance:
@@ -113,14 +133,14 @@ def _missed(found: dict[str, Any], limits: Limits) -> list[str]:
     if not limits.declared:
         return []
     cases, refused = found["cases"], found["refused"]["n"]
-    fewest, share = min(cases["positive"], cases["n"] - cases["positive"]), refused / (refused + cases["n"])
+    fewest, share = min(found["patients"].values()), refused / (refused + cases["n"])
     missed = [f"all cases: {one}" for one in _below(cases, limits.floors(subgroup=False))]
     for part, told in found["subgroups"].items():
         missed += [f"{part}: {one}" for one in _below(told, limits.floors(subgroup=True))]
     if share > limits.refused:
         missed.append(f"refused: {share:.3f} of the cases, wanted at most {limits.refused:.3f}")
     if fewest < limits.cases:
-        missed.append(f"too few cases: {fewest} of one label, wanted {limits.cases}")
+        missed.append(f"too few cases: those of one label are of {fewest} patients, wanted {limits.cases}")
     return missed
 
 

@@ -92,6 +92,17 @@ def test_a_passed_run_lets_it_be_active(database: SqlDatabase) -> None:
     assert found[0] == measured
 
 
+def test_runs_that_nothing_was_asked_of_hide_none(database: SqlDatabase) -> None:
+    """However many were measured after the one that passed, or after the one that missed."""
+    told(database, DRAFT)
+    measured = [accepted(DRAFT, verdict="measured", limits=Limits(), at=later(10 + each)) for each in range(25)]
+    kept(database, accepted(DRAFT, verdict="missed", missed=("too few",)), *measured)
+    with pytest.raises(Conflict, match="too few"):
+        govern(database).promote(DRAFT.id, "cli:anna")
+    kept(database, accepted(DRAFT, at=later(9)))
+    assert govern(database).promote(DRAFT.id, "cli:anna") is None
+
+
 def test_where_it_is_advised_nothing_is_asked(database: SqlDatabase) -> None:
     """As before there were acceptance runs."""
     told(database, DRAFT)

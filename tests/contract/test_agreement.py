@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -148,6 +149,22 @@ def test_of_report_and_finding_whichever_comes_second_compares(ward: Ward) -> No
     with ward.database.read() as unit:
         assert {one.outcome for one in unit.agreements.of_study(study)} == {"disagreed"}
         assert len(unit.agreements.of_study(study)) == 2
+
+
+def test_a_study_that_no_model_takes_shares_the_report_too(ward: Ward) -> None:
+    """An ultrasound and a mammogram under one number: when the second is here the report means neither alone."""
+    number = arrival("s1").accession_index
+    assert number is not None
+    study = answered(ward, "s1")
+    received(ward, study, replace(report("s1", 1, "benign"), links=(StudyLink("accession", number),)))
+    with ward.database.read() as unit:
+        assert {one.outcome for one in unit.agreements.of_study(study)} == {"disagreed"}
+    other = ward.push("s2", modality="MG", accession_index=number)
+    ward.settle()
+    assert ward.tasks(other) == []
+    with ward.database.read() as unit:
+        assert {one.outcome for one in unit.agreements.of_study(study)} == {"several-studies"}
+        assert unit.agreements.of_study(other) == []
 
 
 def test_what_is_withdrawn_is_counted_nowhere(ward: Ward) -> None:

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +23,14 @@ from onnx import TensorProto, helper
 from gateway import wiring
 from gateway.cli import main
 from gateway.config import load as load_settings
+from gateway.domain.acceptance import Limits
 from gateway.domain.errors import Conflict, Forbidden, Invalid
 from gateway.domain.model import model_id
 from gateway.privacy import keyring
 from gateway.storage.database import SqlDatabase
 from models import card, registry
 from models.bring import draft, evaluate, finish, numbers, page
+from models.bring.accept import accept
 from models.bring.evaluate import Wish
 from models.bring.graph import look
 from models.bring.skeleton import manifest
@@ -423,8 +427,9 @@ def test_a_signed_pack_is_measured_as_it_is(
 def test_an_acceptance_run_is_kept_and_lets_the_version_be_active(
     site: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where acceptance is required `promote` names the command to run; a run on too few cases, one that misses and one
-    without limits let nothing pass, one that reaches the site's limits does; list and audit trail tell of all."""
+    """Where acceptance is required `promote` names the command to run; a run on the maker's cases, on too few cases,
+    one that misses and one by lower limits let nothing pass, one that reaches the site's limits does; list and
+    audit trail tell of all."""
     opened = _gateway(tmp_path / "home", monkeypatch)
     package = verify(packed, trusted_keys(site / "build" / "trust"))
     served = model("fna-cytology", package.manifest.version, sha256=package.sha256, state="draft")
@@ -432,9 +437,11 @@ def test_an_acceptance_run_is_kept_and_lets_the_version_be_active(
     with opened.begin("worker") as unit:
         unit.models.announce(served)
         unit.commit()
-    accept = ["model", "accept", str(packed), "--data", str(EXAMPLE / "cases.csv")]
-    accept += ["--trust", str(site / "build" / "trust")]
+    accept = ["model", "accept", str(packed), "--trust", str(site / "build" / "trust"), "--data"]
     promote = ["model", "promote", served.name, served.version, "--to", "active"]
+    assert main([*accept, str(EXAMPLE / "cases.csv")]) == 0
+    assert "measured; its maker has chosen the threshold by these very cases" in capsys.readouterr().out
+    accept += [str(_cases(tmp_path / "cases.csv", few=100))]
     for more, told in (
         (["--least-cases", "5000"], "too few cases"),
         (["--least-auc", "1"], "auc"),
@@ -455,10 +462,10 @@ def test_an_acceptance_run_is_kept_and_lets_the_version_be_active(
     with opened.read() as unit:
         kept = unit.governance.acceptances(served)
         events = [row.entry for row in unit.audit.newest(limit=50, event="model:accept")]
-    assert [one.verdict for one in kept] == ["passed", "passed", "missed", "missed"]
-    assert [one.details["verdict"] for one in events] == ["passed", "passed", "missed", "missed"]
+    assert [one.verdict for one in kept] == ["passed", "passed", "missed", "missed", "measured"]
+    assert [one.details["verdict"] for one in events] == ["passed", "passed", "missed", "missed", "measured"]
     assert {one.subject_id for one in events} == {served.id}
-    assert (kept[0].scored, kept[0].sha256, kept[0].limits.auc) == (285, package.sha256, 0.9)
+    assert (kept[0].scored, kept[0].sha256, kept[0].limits.auc) == (200, package.sha256, 0.9)
     opened.close()
 
 
@@ -479,12 +486,73 @@ def test_a_run_that_must_be_kept_and_cannot_is_not_begun(
     """Where acceptance is required and no database is set up; a limit that is no share is refused by the parser."""
     monkeypatch.setenv("DXGATE_GATEWAY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DXGATE_MODELS_ACCEPTANCE", "required")
+    monkeypatch.setenv("DXGATE_MODELS_LEAST_AUC", "0.9")
     accept = ["model", "accept", str(packed), "--data", str(EXAMPLE / "cases.csv")]
     assert main([*accept, "--trust", str(site / "build" / "trust")]) == 1
     assert "no database" in capsys.readouterr().err
+    monkeypatch.setenv("DXGATE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert main([*accept, "--trust", str(site / "build" / "trust")]) == 1
+    assert "cannot be reached" in capsys.readouterr().err
     for asked in (["--least-auc", "1.5"], ["--least-auc", "nan"], ["--least-cases", "0"]):
         with pytest.raises(SystemExit):
             main([*accept, *asked])
+
+
+def _cases(path: Path, times: int = 1, group: str | None = None, few: int = 0) -> Path:
+    """The example's cases, `few` of them or all, so many times; `group` in the place of the patient's."""
+    (head, *lines) = (EXAMPLE / "cases.csv").read_text("utf-8").splitlines()
+    rows = [line.split(",", 2) for line in lines]
+    kept = [row for label in ("malignant", "benign") for row in [one for one in rows if one[0] == label][: few or None]]
+    told = [f"{label},{whose if group is None else group},{rest}" for label, whose, rest in kept * times]
+    path.write_text("\n".join([head, *told]) + "\n", "utf-8")
+    return path
+
+
+def test_a_patient_counts_once_however_many_cases_there_are(
+    site: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """200 cases that are one patient's, or five of either label over and over with or without a name, pass nothing."""
+    monkeypatch.setenv("DXGATE_GATEWAY_HOME", str(tmp_path / "no gateway"))
+    for group, told in (("one", "of 1 patients"), ("", "of 5 patients"), (None, "of 5 patients")):
+        data = _cases(tmp_path / "cases.csv", 20, group, few=5)
+        accept = ["model", "accept", str(packed), "--data", str(data), "--trust", str(site / "build" / "trust")]
+        assert main([*accept, "--least-auc", "0.5"]) == 1
+        assert f"MISSED: too few cases: those of one label are {told}" in capsys.readouterr().out
+
+
+def test_figures_are_told_where_no_database_can_keep_them(
+    site: Path, packed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is out of reach, where no run is required; one that refuses the row after the measuring, which is then
+    an error. A file of figures that exists, or has no folder, is found before anything is measured."""
+    accept = ["model", "accept", str(packed), "--data", str(EXAMPLE / "cases.csv"), "--json"]
+    accept += ["--trust", str(site / "build" / "trust")]
+    with monkeypatch.context() as away:
+        away.setenv("DXGATE_GATEWAY_HOME", str(tmp_path / "no gateway"))
+        away.setenv("DXGATE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+        assert main(accept) == 0
+    assert json.loads(capsys.readouterr().out)["recorded"] is False
+    opened = _gateway(tmp_path / "home", monkeypatch)
+    with closing(sqlite3.connect(load_settings().settings.gateway.home / "dxgate.sqlite")) as broken:
+        broken.execute("DROP TABLE acceptance")
+    assert main([*accept, "--out", str(tmp_path / "out.json")]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["recorded"] is json.loads((tmp_path / "out.json").read_text())["recorded"] is False
+    assert told.err.startswith("dxgate: ")
+    for out, why in (("out.json", "exists"), ("none/out.json", "its folder is not there")):
+        assert main([*accept, "--data", "nothing.csv", "--out", str(tmp_path / out)]) != 0
+        assert why in capsys.readouterr().err
+    opened.close()
+
+
+def test_a_column_of_subgroups_is_bounded(packed: Path, site: Path, tmp_path: Path) -> None:
+    """A name of each case is no subgroup."""
+    lines = (EXAMPLE / "cases.csv").read_text("utf-8").splitlines()
+    told = [f"{lines[0]},by:case", *(f"{line},{number}" for number, line in enumerate(lines[1:]))]
+    (tmp_path / "cases.csv").write_text("\n".join(told), "utf-8")
+    package = verify(packed, trusted_keys(site / "build" / "trust"))
+    with pytest.raises(Invalid, match="more than 100 subgroups"):
+        accept(package, tmp_path / "cases.csv", Limits())
 
 
 def test_a_model_of_somebody_else_waits_for_a_person(

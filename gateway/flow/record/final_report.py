@@ -14,7 +14,7 @@ from typing import Any, Final
 from gateway.flow.record.concept import MOST_CODINGS, codes, dicts
 from gateway.flow.record.genome_files import OBSERVED
 from gateway.formats.fhir.agreement_codes import Coding
-from gateway.formats.fhir.coding import AI_ASSERTED, INLINE_LABEL, LOINC, THO
+from gateway.formats.fhir.coding import AI_ASSERTED, AI_CONFIDENCE, INLINE_LABEL, LOINC, THO
 from gateway.formats.fhir.diagnostic_report import CODE
 from gateway.formats.fhir.standing import MARKS
 
@@ -60,7 +60,7 @@ def is_in_force(report: Resource) -> bool:
 def is_our_own(report: Resource, base: str) -> bool:
     """A result of ours that another system sends back, or of any AI: no independent report."""
     meta = report.get("meta")
-    if isinstance(meta, Mapping) and str(meta.get("source", "")).startswith(base):
+    if isinstance(meta, Mapping) and _is_at(str(meta.get("source", "")), base):
         return True
     if is_from_ai(report):
         return True
@@ -73,12 +73,21 @@ def is_our_own(report: Resource, base: str) -> bool:
     return marked or _is_labelled(report.get("_conclusion"))
 
 
+def _is_at(source: str, base: str) -> bool:
+    """Our address or one below it; another server's may begin alike."""
+    rest = source.removeprefix(base)
+    return rest != source and rest[:1] in ("", "/", "#", "?")
+
+
 def is_from_ai(resource: Resource) -> bool:
-    """Whether the whole resource says that an AI asserted it, or one of ours is named as what it is."""
+    """Whether the whole resource says that an AI asserted it or is sure of it, or one of ours is named as what it
+    is."""
     meta = resource.get("meta")
     labels = dicts(meta.get("security")) if isinstance(meta, Mapping) else []
-    return any(one.get("code") == AI_ASSERTED["code"] for one in labels) or any(
-        str(one.get("system", "")).startswith(OURS) for one in dicts(resource.get("identifier"))
+    return (
+        any(one.get("code") == AI_ASSERTED["code"] for one in labels)
+        or any(one.get("url") == AI_CONFIDENCE for one in dicts(resource.get("extension")))
+        or any(str(one.get("system", "")).startswith(OURS) for one in dicts(resource.get("identifier")))
     )
 
 

@@ -76,6 +76,7 @@ def test_the_file_in_the_home_folder_is_found(tmp_path: Path) -> None:
         ({"DXGATE_KEYS_PKCS11_IDENTITY_TOKEN": "t"}, "keys.pkcs11_identity_pin"),
         ({"DXGATE_KEYS_IDENTITY_KEY": "dxgate-objects"}, "keys.identity_key"),
         ({"DXGATE_KEYS_OBJECTS_KEY": "../sys/seal"}, "keys.objects_key"),
+        ({"DXGATE_MODELS_ACCEPTANCE": "required", "DXGATE_MODELS_LEAST_SUBGROUP": "0.9"}, "models.least_auc"),
         ({"DXGATE_DICOM_MAX_OBJECT_BYTES": "2147483648"}, "dicom.max_object_bytes"),
     ],
 )
