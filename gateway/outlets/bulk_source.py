@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ssl
-import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
 
 from gateway.domain.errors import Forbidden, Invalid, Unavailable
+from gateway.whole_time import TimedTransport, WholeTime
 
 _SECONDS = 30.0
 _LONGEST_SECONDS = 600.0
@@ -43,10 +43,12 @@ class HttpBulkSource:
         """The whole answer, uncompressed; no redirect is followed."""
         check_source(url, self.hosts)
         headers = {"Accept": "application/fhir+ndjson", "Accept-Encoding": "identity"}
-        found, deadline = bytearray(), time.monotonic() + _LONGEST_SECONDS
+        found, whole = bytearray(), WholeTime()
+        transport = TimedTransport(whole, ssl.create_default_context())
         try:
             with (
-                httpx.Client(verify=ssl.create_default_context(), trust_env=False, timeout=_SECONDS) as client,
+                whole.of(_LONGEST_SECONDS),
+                httpx.Client(transport=transport, trust_env=False, timeout=_SECONDS) as client,
                 client.stream("GET", url, headers=headers) as answer,
             ):
                 if answer.status_code != 200:
@@ -55,8 +57,6 @@ class HttpBulkSource:
                     found += part
                     if len(found) > self.most_bytes:
                         raise Invalid(f"an input has more than {self.most_bytes} bytes")
-                    if time.monotonic() > deadline:
-                        raise Unavailable("an input took too long")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"an input cannot be fetched ({type(error).__name__})") from None
         return bytes(found)

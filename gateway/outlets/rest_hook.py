@@ -21,7 +21,7 @@ import httpx
 from gateway.domain.errors import Unavailable
 from gateway.flow.subscribe.address_rules import AddressRules
 from gateway.formats.fhir.element import MEDIA_TYPE
-from gateway.outlets.whole_time import TimedNetwork, WholeTime
+from gateway.whole_time import TimedNetwork, WholeTime
 
 _FAILURES: Final = (
     httpx.InvalidURL,

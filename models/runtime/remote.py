@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 
 from gateway.domain.errors import Busy, Fault, Forbidden, GatewayError, Invalid, Missing, Unavailable
+from gateway.whole_time import TimedTransport, WholeTime
 from models.runtime.graph import Port, Tensor
-from models.runtime.hurried import Deadline, HurriedTransport
 
 HEADER: Final = "Inference-Header-Content-Length"  # wire law of the binary tensor data extension
 MOST_META: Final = 1 << 20  # bytes
@@ -60,8 +60,8 @@ class RemoteGraph:
         self._server = server
         self._url = _checked(server)
         self._binary: bool | None = None  # not known before the first answer
-        self._deadline = Deadline()
-        self._client = _client(server, self._deadline)
+        self._whole = WholeTime()
+        self._client = _client(server, self._whole)
         self.version = ""
         try:
             self._describe()
@@ -141,18 +141,20 @@ class RemoteGraph:
     def _once(
         self, method: str, url: str, most: int, body: bytes, headers: Mapping[str, str]
     ) -> tuple[int, httpx.Headers, bytes]:
-        self._deadline.at = deadline = time.monotonic() + self._server.timeout_seconds
         told = {"Accept-Encoding": "identity"} | dict(headers)  # a small compressed answer could be a large one
         if body and "Content-Type" not in told:
             told["Content-Type"] = "application/json"
         try:
-            with self._client.stream(method, url, content=body or None, headers=told) as response:
-                return response.status_code, response.headers, _bounded(response.iter_raw(), most, deadline)
+            with (
+                self._whole.of(self._server.timeout_seconds),
+                self._client.stream(method, url, content=body or None, headers=told) as response,
+            ):
+                return response.status_code, response.headers, _bounded(response.iter_raw(), most)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"the inference server cannot be reached ({_why(error)})") from None
 
 
-def _client(server: Server, deadline: Deadline) -> httpx.Client:
+def _client(server: Server, whole: WholeTime) -> httpx.Client:
     """Invalid where the settings name certificates that cannot be read, or a token that is none."""
     try:
         context = ssl.create_default_context(cafile=server.ca or None)
@@ -165,7 +167,7 @@ def _client(server: Server, deadline: Deadline) -> httpx.Client:
         timeout=server.timeout_seconds,
         follow_redirects=False,  # pixels go to the configured address and nowhere else
         trust_env=False,
-        transport=HurriedTransport(deadline, context, server.connections),
+        transport=TimedTransport(whole, context, server.connections),
     )
 
 
@@ -294,14 +296,12 @@ def _word(told: Any) -> str:
     return text[:64] or "unknown"
 
 
-def _bounded(parts: Iterator[bytes], most: int, deadline: float) -> bytes:
+def _bounded(parts: Iterator[bytes], most: int) -> bytes:
     found = bytearray()
     for part in parts:
         found += part
         if len(found) > most:
             raise Fault(f"the inference server's answer is longer than {most} bytes")
-        if time.monotonic() > deadline:
-            raise Unavailable("the inference server's answer took too long")
     return bytes(found)
 
 

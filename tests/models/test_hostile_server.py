@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from harness.authority import Authority
 from harness.inference_server import InferenceServer, serving
+from harness.rude_server import drip, speaking
 
 from gateway.domain.errors import Fault, Invalid, Unavailable
 from models.package import Package
@@ -25,6 +24,7 @@ from models.runtime.session import Session
 
 BATCH = np.zeros((2, 28, 28, 1), np.float32)
 OUTPUTS = ["prob", "embedding"]
+MODEL = "/v2/models/x"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -34,60 +34,18 @@ def server(package: Package) -> Iterator[InferenceServer]:
         yield made
 
 
-@contextmanager
-def speaking(say: Callable[[socket.socket], object]) -> Iterator[str]:
-    """A server of ours: `say` gets each connection, and the address is that of a model."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    held: list[socket.socket] = []
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            held.append(connection)
-            threading.Thread(target=quietly, args=(connection,), daemon=True).start()
-
-    def quietly(connection: socket.socket) -> None:
-        try:
-            say(connection)
-        except OSError:
-            return
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v2/models/x"
-    finally:
-        listener.close()
-        for connection in held:
-            connection.close()
-
-
-def drip(text: bytes) -> Callable[[socket.socket], None]:
-    """Letter by letter, each well within the time that a single read may take, and far too slow altogether."""
-
-    def say(connection: socket.socket) -> None:
-        connection.recv(1 << 16)
-        for letter in text * 1000:
-            connection.sendall(bytes([letter]))
-            time.sleep(0.05)
-
-    return say
-
-
 @pytest.mark.parametrize("text", [b"HTTP/1.1 200 OK\r\nX-Head: " + b"a" * 4000, ANSWER[:-2] + b" " * 4000])
 def test_a_server_that_drips_is_given_up_when_its_time_is_over(text: bytes) -> None:
     """Head or body, letter by letter: one request may take its time and no more, whatever arrives meanwhile."""
-    with speaking(drip(text.replace(b"Length: 2", b"Length: 9999"))) as url, pytest.raises(Unavailable):
-        RemoteGraph(Server(url, timeout_seconds=0.3, attempts=1))
+    with speaking(drip(text.replace(b"Length: 2", b"Length: 9999"))) as base, pytest.raises(Unavailable):
+        RemoteGraph(Server(base + MODEL, timeout_seconds=0.3, attempts=1))
 
 
 def test_a_server_that_does_not_read_is_given_up(server: InferenceServer) -> None:
     """A batch that nobody takes does not hold its owner."""
     opened = RemoteGraph(Server(server.url, timeout_seconds=0.3, attempts=1))
-    with speaking(lambda _: time.sleep(60)) as url:
-        opened._url = url
+    with speaking(lambda _: time.sleep(60)) as base:
+        opened._url = base + MODEL
         with pytest.raises(Unavailable):
             opened.run(OUTPUTS, {"pixels": np.zeros((64, 400, 400, 1), np.float32)})
 
@@ -101,8 +59,8 @@ def test_a_server_that_dies_in_the_middle_of_an_answer_is_unavailable(server: In
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + b"{" * 100)
         connection.close()
 
-    with speaking(half) as url:
-        opened._url = url
+    with speaking(half) as base:
+        opened._url = base + MODEL
         with pytest.raises(Unavailable):
             opened.run(OUTPUTS, {"pixels": BATCH})
 
@@ -116,8 +74,8 @@ def test_a_server_of_another_name_is_not_spoken_to(tmp_path: Path, server: Infer
     def tls(connection: socket.socket) -> None:
         context.wrap_socket(connection, server_side=True).recv(100)
 
-    with speaking(tls) as url:
-        told = Server(url.replace("http://127.0.0.1", "https://localhost"), ca=authority.ca, attempts=1)
+    with speaking(tls) as base:
+        told = Server(base.replace("http://127.0.0.1", "https://localhost") + MODEL, ca=authority.ca, attempts=1)
         with pytest.raises(Unavailable, match="certificate is not accepted"):
             RemoteGraph(told)
 
@@ -181,8 +139,8 @@ def test_a_description_that_breaks_readers_is_a_fault() -> None:
         connection.sendall(text)
         connection.recv(1 << 16)
 
-    with speaking(say) as url, pytest.raises(Fault):
-        RemoteGraph(Server(url, attempts=1, timeout_seconds=5))
+    with speaking(say) as base, pytest.raises(Fault):
+        RemoteGraph(Server(base + MODEL, attempts=1, timeout_seconds=5))
 
 
 @pytest.mark.parametrize(

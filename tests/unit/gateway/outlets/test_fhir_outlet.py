@@ -1,4 +1,5 @@
-"""Claims about what the FHIR outlet makes of an EHR's answers; the EHR is a function here, a server in tests/wire."""
+"""Claims about what the FHIR outlet makes of an EHR's answers; the EHR is a function here, mostly, and a server in
+tests/wire."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 import fixtures_report as sample
 import httpx
 import pytest
+from harness.rude_server import drip, speaking
 
 from gateway.config import DestinationSettings
 from gateway.domain.errors import Category, GatewayError, Invalid, Unavailable
@@ -170,3 +172,15 @@ def test_a_delivery_is_one_transaction_posted_to_the_base() -> None:
     assert seen[1].headers["authorization"] == "Basic " + base64.b64encode(b"user:word").decode()
     assert json.loads(seen[0].content)["type"] == "transaction"
     assert seen[0].content == seen[1].content
+
+
+@pytest.mark.parametrize(
+    "text", [b"HTTP/1.1 201 Created\r\nX-Head: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"]
+)
+def test_an_ehr_that_drips_is_given_up_when_its_time_is_over(text: bytes) -> None:
+    """Head or body, letter by letter: one request may take its time and no more, whatever arrives meanwhile."""
+    with speaking(drip(text + b"a" * 4000)) as base:
+        told = DestinationSettings(name="ehr", kind="fhir", url=base, timeout_seconds=0.3, strategy="transaction")
+        sender = FhirOutlet(told, "https://gateway.example/fhir", "General Hospital AI")
+        with pytest.raises(Unavailable, match="ReadTimeout"):
+            sender.send(DELIVERY, sample.malignant())

@@ -27,6 +27,7 @@ from gateway.privacy.checker.check import check
 from gateway.privacy.checker.marks import MEANINGS
 from gateway.privacy.checker.read import Limits
 from gateway.privacy.checker.residue import Residue
+from gateway.privacy.dataset import DEFLATED_SYNTAXES
 from gateway.privacy.part10 import file_header
 from gateway.privacy.rules import CID_7050
 
@@ -215,15 +216,24 @@ def test_depth_count_and_size_are_bounded() -> None:
     assert "too slow" in judged(many, limits=Limits(seconds=-1)).reason
 
 
-def test_a_deflated_object_is_inflated_within_bounds() -> None:
-    """It is read like any other; one that inflates beyond the limit is refused."""
-    syntax = "1.2.840.10008.1.2.1.99"
+@pytest.mark.parametrize("syntax", sorted(DEFLATED_SYNTAXES))
+def test_a_deflated_object_is_inflated_within_bounds(syntax: str) -> None:
+    """In every syntax that the engine deflates it is read like any other; beyond the limit it is refused."""
     about = claim(syntax=syntax)
     body = part10(clean())[len(part10({})) :]
     deflate = zlib.compressobj(wbits=-15)
     file = file_header(about.sop_class_uid, about.sop_instance_uid, syntax) + deflate.compress(body) + deflate.flush()
     assert judged(file, about).passed
     assert "too large" in judged(file, about, limits=Limits(inflated=100)).reason
+
+
+def test_deflated_frames_leave_the_data_set_as_it_is() -> None:
+    """Deflated Image Frame Compression (PS3.5 A.4.13) deflates frames of pixel data and nothing else."""
+    about = claim(syntax="1.2.840.10008.1.2.8.1")
+    body = part10(clean())[len(part10({})) :]
+    assert judged(
+        file_header(about.sop_class_uid, about.sop_instance_uid, about.transfer_syntax_uid) + body, about
+    ).passed
 
 
 def test_facts_for_the_rule_are_read() -> None:

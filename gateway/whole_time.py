@@ -1,4 +1,4 @@
-"""whole time: a network for httpcore on which everything that one thread does ends at one moment.
+"""whole time: connections on which everything that one thread does ends at one moment, for every client of ours.
 
 A time limit for each read is none for an answer that comes one byte at a time, or behind endless interim answers.
 """
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import httpcore
+import httpx
 
 _LEAST: Final = 0.001  # seconds; none at all would mean for ever
 
@@ -58,6 +59,19 @@ class TimedNetwork(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         timeout = self._whole.left(timeout)
         return _TimedStream(self._whole, self._plain.connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class TimedTransport(httpx.HTTPTransport):
+    """The same for httpx: a request begun within `whole.of(seconds)` ends with it, as a ReadTimeout."""
+
+    def __init__(self, whole: WholeTime, verify: ssl.SSLContext, connections: int = 10) -> None:
+        super().__init__(verify=verify)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=verify,
+            max_connections=connections,
+            keepalive_expiry=5.0,
+            network_backend=TimedNetwork(whole),
+        )
 
 
 class _TimedStream(httpcore.NetworkStream):
