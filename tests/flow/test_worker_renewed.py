@@ -48,11 +48,11 @@ def test_a_worker_that_ends_after_its_share_and_gets_a_new_version_loses_no_stud
         wait_for(lambda: states(gateway) == ["reported"] * STUDIES, 120, "the reports")
         wait_for(lambda: not first & {p.pid for p in gateway.children().get("worker", [])}, 60, "another worker")
         wait_for(gateway.is_ready, 60, "the gateway with its new worker")
-        workshop.breast(version="1.0.1")
+        workshop.breast(version="2.0.0")
 
         def promoted() -> bool:
             listed = json.loads(gateway.command("model", "list", "--json"))
-            return ("1.0.1", "active") in [(m["version"], m["state"]) for m in listed if m["name"] == BREAST.name]
+            return ("2.0.0", "active") in [(m["version"], m["state"]) for m in listed if m["name"] == BREAST.name]
 
         wait_for(promoted, 60, "the new version", pause=1.0)
         send(gateway, tmp_path / "in" / "last", STUDIES)
@@ -64,6 +64,6 @@ def test_a_worker_that_ends_after_its_share_and_gets_a_new_version_loses_no_stud
                 .where(tables.model.c.name == BREAST.name)
             ).all()
         assert {state for state, _ in made} == {"done"}
-        assert [version for _, version in made].count("1.0.1") == 1
+        assert [version for _, version in made].count("2.0.0") == 1
     finally:
         gateway.stop()
