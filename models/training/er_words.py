@@ -31,8 +31,8 @@ def words(folder: Path) -> Words:
     """What the card and the facts say."""
     return Words(
         name="tumour-er-status",
-        version="1.0.0",
-        date="2026-11-23",
+        version="1.0.1",
+        date="2026-11-29",
         title="Oestrogen receptor status of a breast tumour, from gene expression (research)",
         headline="Research only: three small microarray cohorts; immunohistochemistry stays the test.",
         intended=(

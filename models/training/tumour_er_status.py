@@ -56,8 +56,8 @@ def panel(place: Floats, truth: Truth, cohort: Any) -> Rows:
         least = np.minimum(least, np.where(sign * t >= 0, np.abs(t), 0.0))
         sign = np.where(sign == 0, np.sign(t), sign)
     half = PANEL // 2
-    up = np.argsort(-np.where(sign > 0, least, -1))[:half]
-    down = np.argsort(-np.where(sign < 0, least, -1))[:half]  # as many of each, or a rank says less
+    up = np.argsort(-np.where(sign > 0, least, -1), kind="stable")[:half]
+    down = np.argsort(-np.where(sign < 0, least, -1), kind="stable")[:half]  # as many of each, or a rank says less
     return np.sort(np.concatenate([up, down]))
 
 
@@ -66,7 +66,7 @@ class Cohorts:
 
     def __init__(self, folder: Path) -> None:
         self.raw, self.truth, self.cohort, self.genes = load(folder)
-        order = self.raw.argsort(1).argsort(1)
+        order = self.raw.argsort(1, kind="stable").argsort(1, kind="stable")  # of equal values another order by processor
         self.place = order / (self.raw.shape[1] - 1)
 
     def model(self, rows: Rows) -> tuple[Linear, Rows]:
