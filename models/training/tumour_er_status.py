@@ -66,7 +66,8 @@ class Cohorts:
 
     def __init__(self, folder: Path) -> None:
         self.raw, self.truth, self.cohort, self.genes = load(folder)
-        order = self.raw.argsort(1, kind="stable").argsort(1, kind="stable")  # of equal values another order by processor
+        # stable: else equal values are ranked by the processor's way of sorting
+        order = self.raw.argsort(1, kind="stable").argsort(1, kind="stable")
         self.place = order / (self.raw.shape[1] - 1)
 
     def model(self, rows: Rows) -> tuple[Linear, Rows]:
