@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.domain.errors import Invalid
+from gateway.domain.proportion import Share
 
 Floats = npt.NDArray[np.float64]
 Truth = npt.NDArray[np.bool_]
@@ -85,7 +86,7 @@ def summary(prob: Floats, truth: Truth, threshold: float, group: Names, draws: i
     for name, value in point.items():
         low, high = np.percentile([draw[name] for draw in drawn], [2.5, 97.5])
         if low == high and name in (counts := _counts(prob, truth, threshold)):
-            low, high = wilson(*counts[name])
+            low, high = counts[name].interval
         out[name] = {"value": round(value, 4), "ci95": [round(float(low), 4), round(float(high), 4)]}
     return out | {"confusion": confusion(prob, truth, threshold)}
 
@@ -101,24 +102,14 @@ def few_cases(truth: Truth) -> str:
     )
 
 
-def wilson(hits: int, of: int) -> tuple[float, float]:
-    """95 % score interval of a proportion (Wilson, 1927): of 5 in 5 it is .57 to 1, where resampling knows 1 alone."""
-    if not of:
-        return 0.0, 1.0
-    z, share = 1.959964, hits / of
-    middle, spread = share + z * z / (2 * of), z * np.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    low, high = (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
-    return max(0.0, float(low)), min(1.0, float(high))
-
-
-def _counts(prob: Floats, truth: Truth, threshold: float) -> dict[str, tuple[int, int]]:
-    """Hits and cases of each figure that is a proportion."""
+def _counts(prob: Floats, truth: Truth, threshold: float) -> dict[str, Share]:
+    """Each figure that is a proportion: its own interval has width where resampling knows one value alone."""
     hit, miss, false, quiet = confusion(prob, truth, threshold).values()
     return {
-        "accuracy": (hit + quiet, len(truth)),
-        "sensitivity": (hit, hit + miss),
-        "specificity": (quiet, quiet + false),
-        "precision": (hit, hit + false),
+        "accuracy": Share(hit + quiet, len(truth)),
+        "sensitivity": Share(hit, hit + miss),
+        "specificity": Share(quiet, quiet + false),
+        "precision": Share(hit, hit + false),
     }
 
 

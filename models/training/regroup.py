@@ -55,49 +55,58 @@ class Regrouped:
 
 def breast(folder: Path) -> Regrouped:
     data, about = breast_data.load(folder), breast_ultrasound.subject(folder)
-    version, date = breast_ultrasound.VERSION, breast_ultrasound.DATE
-    return Regrouped(
+    return _told(
+        breast_ultrasound,
+        breast_words,
         about,
-        data.small,
-        data.rows("test"),
-        lambda prob, threshold: breast_evaluation.subgroups(data, data.small, prob, threshold),
-        lambda found: card_xml(
-            breast_words.words(found, version, date), breast_words.KEYWORDS, breast_words.metrics(found)
-        ),
-        lambda found: breast_words.facts(found, version),
-        lambda chosen, files: manifest(about, chosen, breast_ultrasound.RECIPE.side, files),
+        (data.small, data.rows("test")),
+        groups=lambda prob, threshold: breast_evaluation.subgroups(data, data.small, prob, threshold),
+        page=lambda chosen, files: manifest(about, chosen, breast_ultrasound.RECIPE.side, files),
     )
 
 
 def detail(folder: Path) -> Regrouped:
     data, about = breast_data.load(folder), breast_detail.subject(folder)
-    version, date = breast_detail.VERSION, breast_detail.DATE
-    return Regrouped(
+    return _told(
+        breast_detail,
+        detail_words,
         about,
-        data.large,
-        data.rows("test"),
-        lambda prob, threshold: breast_evaluation.subgroups(data, data.large, prob, threshold),
-        lambda found: card_xml(
-            detail_words.words(found, version, date), detail_words.KEYWORDS, detail_words.metrics(found)
-        ),
-        lambda found: detail_words.facts(found, version),
-        lambda chosen, files: breast_detail.page(about, chosen, files),
+        (data.large, data.rows("test")),
+        groups=lambda prob, threshold: breast_evaluation.subgroups(data, data.large, prob, threshold),
+        page=lambda chosen, files: breast_detail.page(about, chosen, files),
     )
 
 
 def chest(folder: Path) -> Regrouped:
     data, about = chest_film.load(folder), chest_film.subject(folder)
-    version, date = chest_film.VERSION, chest_film.DATE
+    return _told(
+        chest_film,
+        chest_words,
+        about,
+        (data.images, data.rows("test")),
+        groups=lambda prob, threshold: chest_film.subgroups(data, prob, threshold),
+        page=lambda chosen, files: manifest(about, chosen, chest_film.RECIPE.side, files),
+    )
+
+
+def _told(
+    recipe: Any,
+    said: Any,
+    about: Subject,
+    tested: tuple[npt.NDArray[np.uint8], Rows],
+    *,
+    groups: Callable[[Floats, float], Found],
+    page: Callable[[Found, Files], bytes],
+) -> Regrouped:
+    """`recipe` is a module with VERSION and DATE, `said` one with the words and metrics of its card."""
+    version, date = recipe.VERSION, recipe.DATE
     return Regrouped(
         about,
-        data.images,
-        data.rows("test"),
-        lambda prob, threshold: chest_film.subgroups(data, prob, threshold),
-        lambda found: card_xml(
-            chest_words.words(found, version, date), chest_words.KEYWORDS, chest_words.metrics(found)
-        ),
-        lambda found: chest_words.facts(found, version),
-        lambda chosen, files: manifest(about, chosen, chest_film.RECIPE.side, files),
+        *tested,
+        groups,
+        lambda found: card_xml(said.words(found, version, date), said.KEYWORDS, said.metrics(found)),
+        lambda found: said.facts(found, version),
+        page,
     )
 
 
